@@ -1,0 +1,1 @@
+"""Everything up to the queue: the receiver, and what other partner services import to enqueue."""

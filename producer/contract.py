@@ -1,0 +1,119 @@
+"""The contract between whoever enqueues and the worker: names, the message, BETCORE's codes.
+
+Imports pydantic and the standard library only, so that any service can take it.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, Final, Literal, NoReturn
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TASK_NAME: Final = "cashback.settle"
+QUEUE: Final = "cashback"
+RETRY_QUEUE: Final = "cashback.retry"
+
+MAX_TOKEN_CHARS: Final = 16_384
+MAX_CASHBACK_ID: Final = 2**63 - 1
+
+
+class ErrorCode(IntEnum):
+    """ErrorCode values of the accept call, in both directions (BETCORE, cashback accept)."""
+
+    SUCCESS = 200
+    USER_NOT_FOUND = 102145
+    ERROR_ADDING_TRANSACTION = 102823
+    INCORRECT_REQUEST_PARAMETERS = 103752
+    REQUEST_DATA_ERROR = 103753
+    USER_BLOCKED = 103779
+    INCORRECT_AMOUNT = 103801
+    TRANSACTION_ALREADY_EXISTS = 103804
+
+
+class SettleMessage(BaseModel):
+    """The keyword arguments of `cashback.settle`: BETCORE's own token and when it was received.
+
+    `received_at_ms` is Unix time in milliseconds, UTC. The deadline counts from it, and the worker
+    refuses a message whose `received_at_ms` lies outside the token's own validity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    token: str = Field(min_length=1, max_length=MAX_TOKEN_CHARS)
+    received_at_ms: int = Field(ge=0, lt=2**53)
+
+    @property
+    def event_id(self) -> UUID:
+        """The event's identity, see `event_id_of`."""
+        return event_id_of(self.token)
+
+    @property
+    def received_at(self) -> datetime:
+        """`received_at_ms` as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.received_at_ms / 1000, tz=UTC)
+
+
+def event_id_of(token: str) -> UUID:
+    """Return the id of the event that a token stands for: the same token is the same event.
+
+    The first 128 bits of the token's SHA-256, laid out as a UUID of version 8 (RFC 9562, 5.8). It is
+    the key of the receipt and the Celery task id.
+    """
+    digest = bytearray(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()[:16])
+    digest[6] = (digest[6] & 0x0F) | 0x80
+    digest[8] = (digest[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(digest))
+
+
+class DataError(ValueError):
+    """The token's `data` claim is not one unambiguous JSON object."""
+
+    reason: Final = "data_unreadable"
+
+
+def read_data(data: object) -> dict[str, Any]:
+    """Read the `data` claim (a JSON document inside a string) with exact decimals.
+
+    Duplicate member names, NaN and infinities are refused: a reader must not have to guess an amount.
+    Raises DataError.
+    """
+    if not isinstance(data, str):
+        raise DataError("data is not a string that holds JSON")
+    try:
+        value = json.loads(
+            data, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_members
+        )
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"data is not JSON that can be read: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError("data is not a JSON object")
+    return value
+
+
+def cashback_id_of(data: dict[str, Any]) -> int | None:
+    """Return the CashbackId that `data` carries (a positive 64-bit integer), or None.
+
+    A whole number written as a JSON string is taken too. Without a CashbackId no accept can be sent.
+    """
+    value = data.get("CashbackId")
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MAX_CASHBACK_ID)):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 < value <= MAX_CASHBACK_ID else None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise DataError(f"{name} is no JSON number")
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise DataError("a member name stands twice")
+    return members

@@ -1,0 +1,140 @@
+"""Settings of the receiver, and the part of them that every process of the worker shares.
+
+Each is an environment variable with the prefix `CASHBACK_`; README.md lists them all, and a test keeps
+that table equal to these classes.
+"""
+
+from typing import Annotated, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX: Final = "CASHBACK_"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names the variable and is fit for an operator."""
+
+
+def _url_with_scheme(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        # Only the scheme is checked: the client libraries own the rest (lists of hosts, options).
+        if value.split("://", 1)[0] not in schemes or "://" not in value:
+            raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    if parts.query or parts.fragment:
+        raise ValueError("must be a base URL, without query or fragment")
+    return value.rstrip("/")
+
+
+RedisUrl = Annotated[str, _url_with_scheme("redis", "rediss", "sentinel")]
+DatabaseUrl = Annotated[str, _url_with_scheme("postgresql", "postgres")]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
+class SharedSettings(BaseSettings):
+    """What the receiver and the worker must agree on."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    redis_url: RedisUrl = Field(
+        description="Redis or Valkey: `redis://`, `rediss://` or `sentinel://` (several, separated by `;`). "
+        "Must run with `maxmemory-policy noeviction`.",
+    )
+    redis_sentinel_master: str = Field(
+        default="mymaster", min_length=1, description="Name of the primary, for `sentinel://` URLs."
+    )
+    database_url: DatabaseUrl = Field(description="PostgreSQL 14 or later: receipts and ledger.")
+    betcore_url: BaseUrl = Field(description="Base URL of BETCORE's API (`{base_url}` of its pages).")
+    deadline_seconds: float = Field(
+        default=30.0, ge=1, le=600, description="From receipt of make to the last moment of accept, in seconds."
+    )
+    answer_reserve_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=300,
+        description="The credit cut-off lies this many seconds before the deadline: after it no credit starts.",
+    )
+    token_leeway_seconds: float = Field(
+        default=5.0, ge=0, le=300, description="Clock skew allowed on the token's `nbf` and `exp`, in seconds."
+    )
+    token_issuer: str | None = Field(default=None, description="Expected `iss` of make tokens; unset: not checked.")
+    token_client_id: str | None = Field(
+        default=None, description="Expected `client_id` of make tokens, such as `PartnerClient-1556`; unset: not checked."
+    )
+    verify_fallback: bool = Field(
+        default=False, description="Ask BETCORE's Verify endpoint while its published keys cannot be had."
+    )
+    jwks_refresh_seconds: float = Field(
+        default=300.0, ge=1, le=86_400, description="How often the published keys are fetched again, in seconds."
+    )
+    jwks_unknown_key_seconds: float = Field(
+        default=10.0, ge=0, le=3_600, description="At most one extra fetch per this many seconds for an unknown `kid`."
+    )
+    jwks_timeout_seconds: float = Field(
+        default=3.0, gt=0, le=30, description="Longest wait for the keys or the Verify endpoint, in seconds."
+    )
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged (JSON on stderr)."
+    )
+
+    @property
+    def credit_cutoff_seconds(self) -> float:
+        """From receipt to the credit cut-off, in seconds."""
+        return self.deadline_seconds - self.answer_reserve_seconds
+
+    @model_validator(mode="after")
+    def _cutoff_lies_inside_the_deadline(self) -> Self:
+        if self.answer_reserve_seconds >= self.deadline_seconds:
+            raise ValueError(
+                f"{ENV_PREFIX}ANSWER_RESERVE_SECONDS must be less than {ENV_PREFIX}DEADLINE_SECONDS, "
+                "or no event could ever be credited"
+            )
+        return self
+
+
+class ReceiverSettings(SharedSettings):
+    """Settings of the receiver."""
+
+    copy_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=30, description="Longest wait for one copy (receipt or message) of an event, in seconds."
+    )
+    receiver_database_pool_size: int = Field(
+        default=8, ge=1, le=200, description="Connections to PostgreSQL per receiver process."
+    )
+    max_in_flight: int = Field(
+        default=1_000, ge=1, le=100_000, description="Makes handled at once per receiver process; more get 503."
+    )
+
+
+Loaded = TypeVar("Loaded", bound=BaseSettings)
+
+
+def load(settings_class: type[Loaded]) -> Loaded:
+    """Read the settings from the environment; raise SettingsError with one sentence per fault."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())) from None
+
+
+def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    variable = f"{ENV_PREFIX}{str(location[0]).upper()}"
+    return f"{variable} is not set" if kind == "missing" else f"{variable}: {text}"
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    """Return the text of a secret setting, or None where it is not set."""
+    return secret.get_secret_value() if secret is not None else None

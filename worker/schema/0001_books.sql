@@ -1,0 +1,133 @@
+-- The books: accounts, transactions, and append-only double entries in integer minor units.
+--
+-- What makes wrong books impossible rather than unlikely:
+--   * entries are only ever inserted, and every INSERT must balance per transaction (trigger);
+--   * a user's balance changes only by that same trigger, in the same statement;
+--   * a house account keeps no balance, so no two credits ever wait for the same row;
+--   * (CashbackId, TransactionType) is unique, and a payout is reversed at most once.
+
+CREATE TABLE currencies (
+    currency char(3) PRIMARY KEY,
+    exponent smallint NOT NULL CHECK (exponent BETWEEN 0 AND 4)
+);
+COMMENT ON TABLE currencies IS 'ISO 4217 codes and the number of digits of their minor unit';
+
+CREATE TABLE accounts (
+    account_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('user', 'cashback', 'tax', 'opening')),
+    user_id text UNIQUE CHECK (length(user_id) BETWEEN 1 AND 128),
+    currency char(3) NOT NULL REFERENCES currencies,
+    status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'blocked')),
+    balance_minor bigint,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK ((kind = 'user') = (user_id IS NOT NULL)),
+    CHECK ((kind = 'user') = (balance_minor IS NOT NULL))
+);
+CREATE UNIQUE INDEX accounts_house ON accounts (kind, currency) WHERE kind <> 'user';
+COMMENT ON COLUMN accounts.balance_minor IS 'minor units; kept for users by the trigger on entries, null for the house';
+
+CREATE TABLE transactions (
+    transaction_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('payout', 'cancel', 'opening')),
+    cashback_id bigint CHECK (cashback_id > 0),
+    transaction_type integer,
+    event_id uuid,
+    account_id bigint NOT NULL REFERENCES accounts,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0 OR kind = 'opening'),
+    tax_minor bigint NOT NULL DEFAULT 0 CHECK (tax_minor >= 0),
+    reverses bigint UNIQUE REFERENCES transactions,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (cashback_id, transaction_type),
+    CHECK (kind = 'opening' OR (cashback_id IS NOT NULL AND transaction_type IS NOT NULL AND event_id IS NOT NULL)),
+    CHECK (tax_minor <= amount_minor OR kind = 'opening'),
+    CHECK ((kind = 'cancel') = (reverses IS NOT NULL))
+);
+COMMENT ON TABLE transactions IS 'what was done once and for ever, by its (CashbackId, TransactionType)';
+
+-- account_id carries no foreign key: its lock on the one house row would queue all credits behind each
+-- other. The balancing trigger joins accounts instead, and an account can never be deleted.
+CREATE TABLE entries (
+    entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    transaction_id bigint NOT NULL REFERENCES transactions,
+    account_id bigint NOT NULL,
+    amount_minor bigint NOT NULL CHECK (amount_minor <> 0)
+);
+CREATE INDEX entries_by_transaction ON entries (transaction_id);
+CREATE INDEX entries_by_account ON entries (account_id, entry_id);
+COMMENT ON COLUMN entries.amount_minor IS 'minor units; positive adds to the account, negative takes from it';
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of % is not allowed: the books are append-only', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON transactions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER accounts_never_deleted BEFORE DELETE OR TRUNCATE ON accounts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Every INSERT into entries balances per transaction, in one currency, is the only one of its
+-- transaction, and moves the balances of the users that it names.
+CREATE FUNCTION post_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1
+    FROM inserted LEFT JOIN accounts USING (account_id)
+    GROUP BY transaction_id
+    HAVING sum(inserted.amount_minor) <> 0
+        OR count(DISTINCT accounts.currency) <> 1
+        OR count(accounts.currency) <> count(*)
+        OR (SELECT count(*) FROM entries WHERE entries.transaction_id = inserted.transaction_id) <> count(*);
+    IF FOUND THEN
+        RAISE EXCEPTION 'the entries of a transaction must be inserted at once, in one currency, and sum to zero'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+
+    UPDATE accounts
+    SET balance_minor = accounts.balance_minor + change.amount_minor
+    FROM (SELECT account_id, sum(amount_minor)::bigint AS amount_minor FROM inserted GROUP BY account_id) AS change
+    WHERE accounts.account_id = change.account_id AND accounts.kind = 'user';
+
+    PERFORM 1
+    FROM inserted JOIN accounts USING (account_id) JOIN transactions USING (transaction_id)
+    WHERE inserted.amount_minor < 0 AND accounts.balance_minor < 0
+        AND transactions.kind NOT IN ('cancel', 'opening');
+    IF FOUND THEN
+        RAISE EXCEPTION 'only a cancel may overdraw an account' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER entries_balance AFTER INSERT ON entries
+    REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION post_entries();
+
+CREATE FUNCTION guard_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.balance_minor IS NOT NULL AND NEW.balance_minor <> 0 THEN
+            RAISE EXCEPTION 'an account begins at zero: post an opening transaction'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    ELSIF (NEW.kind, NEW.user_id, NEW.currency) IS DISTINCT FROM (OLD.kind, OLD.user_id, OLD.currency) THEN
+        RAISE EXCEPTION 'kind, user and currency of an account never change'
+            USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF NEW.balance_minor IS DISTINCT FROM OLD.balance_minor AND pg_trigger_depth() < 2 THEN
+        RAISE EXCEPTION 'a balance changes by entries only' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER accounts_guard BEFORE INSERT OR UPDATE ON accounts
+    FOR EACH ROW EXECUTE FUNCTION guard_account();
+
+-- No transaction without its entries: a payout credits and a cancel debits, seen at commit.
+CREATE FUNCTION require_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM entries WHERE transaction_id = NEW.transaction_id) THEN
+        RAISE EXCEPTION 'transaction % has no entries', NEW.transaction_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER transactions_have_entries AFTER INSERT ON transactions
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_entries();
