@@ -10,3 +10,51 @@ class WorkerError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or self.reason).strip().splitlines()[0])
+
+
+class DeadlineExceeded(WorkerError):
+    """BETCORE did not acknowledge the accept before the deadline."""
+
+    reason = "deadline_exceeded"
+
+
+class RefusedByBetcore(WorkerError):
+    """BETCORE refused the accept for good (103752); sending it again cannot help."""
+
+    reason = "refused"
+
+
+class PayoutNotHere(WorkerError):
+    """The cancel waits for the payout of its CashbackId."""
+
+    reason = "payout_not_here"
+
+
+class AcceptFailed(WorkerError):
+    """The accept got no answer that settles the event; it is sent again."""
+
+    reason = "accept_failed"
+
+
+class LedgerUnavailable(WorkerError):
+    """PostgreSQL did not answer; whether the last call took effect is asked again, never guessed."""
+
+    reason = "ledger_unavailable"
+
+
+class CutoffPassed(WorkerError):
+    """The credit cut-off passed during the call, which was undone."""
+
+    reason = "cutoff_passed"
+
+
+class BearerUnavailable(WorkerError):
+    """The Token endpoint gave no access token."""
+
+    reason = "bearer_unavailable"
+
+
+class BadMessage(WorkerError):
+    """The message's arguments are not those of cashback.settle."""
+
+    reason = "bad_message"

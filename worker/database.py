@@ -1,0 +1,83 @@
+"""Connections to PostgreSQL that never wait longer than they were told to."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import local
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg_pool import ConnectionPool
+
+from worker.deadline import Deadline
+
+Result = TypeVar("Result")
+
+# How long a failed connection attempt is repeated in the background before the next caller asks anew.
+_RECONNECT_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 3
+_MAX_IDLE_SECONDS: Final = 300.0
+
+_answer_by = local()
+
+
+class AnswerTimeout(psycopg.OperationalError):
+    """PostgreSQL did not answer in time; whether the statement took effect is unknown."""
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection whose every wait ends at the time that `answers_by` gave to this thread.
+
+    `statement_timeout` is the server's own promise and a frozen server does not keep it. A connection
+    that ran into the limit is in an unknown state, so it is closed.
+    """
+
+    def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
+        """Run one exchange with the server; raise AnswerTimeout when the time is over."""
+        deadline: Deadline | None = getattr(_answer_by, "deadline", None)
+        if deadline is None:
+            return super().wait(gen, interval, timeout)
+        left_seconds = deadline.remaining_seconds(time.monotonic())
+        try:
+            return super().wait(gen, interval, left_seconds if timeout is None else min(timeout, left_seconds))
+        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
+            self.close()
+            raise AnswerTimeout("PostgreSQL did not answer in time") from error
+
+
+@contextmanager
+def answers_by(deadline: Deadline) -> Iterator[None]:
+    """Bound every exchange of this thread with PostgreSQL, inside the block, by `deadline` (monotonic)."""
+    _answer_by.deadline = deadline
+    try:
+        yield
+    finally:
+        _answer_by.deadline = None
+
+
+def open_pool(database_url: str, *, size: int, statement_timeout_seconds: float) -> ConnectionPool[DeadlineConnection]:
+    """Open a pool of up to `size` autocommit connections; it connects in the background and when asked."""
+    pool = ConnectionPool(
+        database_url,
+        connection_class=DeadlineConnection,
+        min_size=1,
+        max_size=size,
+        max_idle=_MAX_IDLE_SECONDS,
+        reconnect_timeout=_RECONNECT_SECONDS,
+        name="ledger",
+        open=False,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 1,
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "cashback-worker",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c timezone=UTC",
+        },
+    )
+    pool.open()
+    return pool

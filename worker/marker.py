@@ -1,0 +1,85 @@
+"""Marks events as answered, many in one commit, off the path of the answer itself.
+
+BETCORE has the answer by then, so a mark that is late costs nothing; one that is lost with its process
+makes the event overdue, and it is answered once more with the same answer.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, Queue
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from worker.deadline import Backoff
+from worker.errors import LedgerUnavailable
+from worker.ledger import Ledger
+
+MAX_WAITING: Final = 10_000
+MAX_GROUP: Final = 500
+_BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
+
+_log = structlog.get_logger(__name__)
+
+
+class AnswerMarker:
+    """One background thread that writes down which events BETCORE acknowledged."""
+
+    def __init__(self, ledger: Ledger, *, random: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._random = random
+        self._waiting: Queue[UUID | None] = Queue(MAX_WAITING)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="answer-marker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write marks."""
+        self._thread.start()
+
+    def answered(self, event_id: UUID) -> None:
+        """Have the event marked as answered soon. Blocks only when very many marks wait for PostgreSQL."""
+        self._waiting.put(event_id)
+
+    def close(self, *, timeout_seconds: float) -> None:
+        """Write what is waiting, for at most `timeout_seconds`; what is left is answered once more later."""
+        ends_at = time.monotonic() + timeout_seconds
+        self._waiting.put(None)
+        self._thread.join(timeout=timeout_seconds)
+        self._stopping.set()
+        self._thread.join(timeout=max(0.0, ends_at - time.monotonic()))
+        if self._thread.is_alive() or not self._waiting.empty():
+            _log.warning("marks_left", at_least=self._waiting.qsize())
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            group, closing = self._next_group()
+            if group:
+                self._write(group)
+
+    def _next_group(self) -> tuple[list[UUID], bool]:
+        group: list[UUID] = []
+        item = self._waiting.get()
+        while item is not None:
+            group.append(item)
+            if len(group) == MAX_GROUP:
+                return group, False
+            try:
+                item = self._waiting.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _write(self, group: list[UUID]) -> None:
+        retries = 0
+        while not self._stopping.is_set():
+            try:
+                self._ledger.mark_answered(group)
+            except LedgerUnavailable as error:
+                _log.warning("marks_wait", events=len(group), error=str(error))
+                self._stopping.wait(_BACKOFF.delay_seconds(retries=retries, random=self._random))
+                retries += 1
+            else:
+                return

@@ -1,0 +1,65 @@
+"""Decimals in major units and integers in minor units, by the exponents of ISO 4217. Pure."""
+
+import re
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+# More digits than any real amount, and no more than decimal's default context computes exactly.
+MAX_DIGITS: Final = 28
+_PLAIN_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,28}(\.[0-9]{1,28})?")
+
+_TWO_DIGITS: Final = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW
+CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF
+IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK
+MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP
+SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG
+YER ZAR ZMW ZWG
+"""
+_NO_DIGITS: Final = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_THREE_DIGITS: Final = "BHD IQD JOD KWD LYD OMR TND"
+_FOUR_DIGITS: Final = "CLF UYW"
+
+EXPONENTS: Final = MappingProxyType(
+    {
+        code: exponent
+        for exponent, codes in ((0, _NO_DIGITS), (2, _TWO_DIGITS), (3, _THREE_DIGITS), (4, _FOUR_DIGITS))
+        for code in codes.split()
+    }
+)
+"""Digits of the minor unit by currency code (ISO 4217, list one); funds and metals without one are left out."""
+
+
+def read_decimal(value: object) -> Decimal | None:
+    """Read an amount that arrived as a JSON number or a string; None where it is no usable decimal.
+
+    Floats are refused: whoever parsed the JSON must have kept the digits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    if isinstance(value, str) and not _PLAIN_DECIMAL.fullmatch(value):
+        return None
+    amount = Decimal(value)
+    if not amount.is_finite():
+        return None
+    _, digits, exponent = amount.as_tuple()
+    small = len(digits) <= MAX_DIGITS and isinstance(exponent, int) and -MAX_DIGITS <= exponent <= MAX_DIGITS
+    return amount if small else None
+
+
+def to_minor(amount: Decimal, exponent: int) -> int | None:
+    """Convert major units to whole minor units; None where the amount has more digits than the currency."""
+    minor = amount.scaleb(exponent)
+    return int(minor) if minor == minor.to_integral_value() else None
+
+
+def to_major(amount_minor: int, exponent: int) -> Decimal:
+    """Convert minor units to the shortest equal decimal in major units: 1050 with exponent 2 is 10.5."""
+    return shortest(Decimal(amount_minor).scaleb(-exponent))
+
+
+def shortest(amount: Decimal) -> Decimal:
+    """Return the equal decimal without trailing zeros and without an exponent above zero."""
+    normal = amount.normalize()
+    return normal.quantize(Decimal(1)) if normal.as_tuple().exponent > 0 else normal  # type: ignore[operator]

@@ -1,0 +1,80 @@
+"""The Celery task `cashback.settle`: unpack the message, call the handler, take the step that it returns."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import Task
+from celery.worker.request import Request
+from pydantic import ValidationError
+
+from producer.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data, summary_of
+from worker.errors import BadMessage
+from worker.handler import Handler
+from worker.settlement import GiveUp, RetryAt
+
+
+class SettleRequest(Request):  # type: ignore[misc] - Celery has no types
+    """A received `cashback.settle` as the worker sees it, whoever sent it.
+
+    Flower and the logs get a readable line of what it is about and never the token. What would end the
+    event in silence is not taken from a message: no expiry, no time limit, no revocation.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
+        super().__init__(*args, **kwargs)
+        self._argsrepr = "()"
+        self._kwargsrepr = describe(self._kwargs)
+        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr, expires=None)
+        self._expires = None
+        self.time_limits = (None, None)
+
+    def revoked(self) -> bool:
+        """Never: an event that was received ends in an answer or on record."""
+        return False
+
+
+def describe(kwargs: object) -> str:
+    """Say in one line what a message is about. Nothing is verified here: it is for people's eyes only."""
+    token = kwargs.get("token") if isinstance(kwargs, dict) else None
+    try:
+        payload = str(token).split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return summary_of(read_data(claims["data"]))
+    except (IndexError, KeyError, TypeError, ValueError, RecursionError, DataError):
+        return "(unreadable)"
+
+
+class SettleTask(Task):  # type: ignore[misc] - Celery has no types
+    """Settles one event and answers BETCORE; retries on a queue of its own, so fresh credits go first."""
+
+    name = TASK_NAME
+    acks_late = True
+    ignore_result = True
+    max_retries = None
+    typing = False
+    Request: Final = "worker.tasks:SettleRequest"
+
+    def __init__(self, handler: Callable[[], Handler]) -> None:
+        self._handler = handler
+
+    def run(self, *args: object, **kwargs: object) -> str:
+        """Take the event one attempt further; returns the state that it came to."""
+        message = _unpack(args, kwargs)
+        step = self._handler().handle(message, retries=self.request.retries)
+        if isinstance(step, RetryAt):
+            raise self.retry(exc=step.error, countdown=step.delay_seconds, queue=RETRY_QUEUE)
+        if isinstance(step, GiveUp):
+            raise step.error
+        return step.state
+
+
+def _unpack(args: tuple[object, ...], kwargs: dict[str, object]) -> SettleMessage:
+    if args:
+        raise BadMessage("cashback.settle takes keyword arguments only")
+    try:
+        return SettleMessage.model_validate(kwargs)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise BadMessage(f"not the arguments of cashback.settle: {faults}") from None
