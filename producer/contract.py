@@ -5,6 +5,7 @@ Imports pydantic and the standard library only, so that any service can take it.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import IntEnum
@@ -19,6 +20,10 @@ RETRY_QUEUE: Final = "cashback.retry"
 
 MAX_TOKEN_CHARS: Final = 16_384
 MAX_CASHBACK_ID: Final = 2**63 - 1
+
+_BRIEF_CHARS: Final = 32
+_BRIEF_BITS: Final = 100
+_MASK_SHOWS_CHARS: Final = 2
 
 
 class ErrorCode(IntEnum):
@@ -41,7 +46,8 @@ class SettleMessage(BaseModel):
     refuses a message whose `received_at_ms` lies outside the token's own validity.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # hide_input_in_errors: the input is the token, and errors are logged.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     version: Literal[1] = 1
     token: str = Field(min_length=1, max_length=MAX_TOKEN_CHARS)
@@ -101,11 +107,72 @@ def cashback_id_of(data: dict[str, Any]) -> int | None:
     A whole number written as a JSON string is taken too. Without a CashbackId no accept can be sent.
     """
     value = data.get("CashbackId")
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(MAX_CASHBACK_ID)):
+    if (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isdigit()
+        and len(value) <= len(str(MAX_CASHBACK_ID))
+    ):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 < value <= MAX_CASHBACK_ID else None
+
+
+def summary_of(data: Mapping[str, Any]) -> str:
+    """Describe an event in one short line of printable ASCII, for logs and for Flower.
+
+    Takes whatever the data holds, never raises, and masks the user. It never shows the token.
+    """
+    fields = (
+        ("CashbackId", _brief(data.get("CashbackId"))),
+        ("type", _brief(data.get("TransactionType"))),
+        ("amount", _brief(data.get("Amount"))),
+        ("user", _masked(data.get("PartnerUserId"))),
+    )
+    return " ".join(f"{name}={text}" for name, text in fields)
+
+
+def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with which a Celery application enqueues `message`.
+
+    `app.send_task(TASK_NAME, kwargs=message.model_dump(), **celery_options(message, data))`. Without
+    them Celery would make up a task id, so that a repeated event ran twice, and would show the token in
+    Flower. `data` is the token's data, as `read_data` gives it.
+    """
+    return {
+        "task_id": str(message.event_id),
+        "queue": QUEUE,
+        "serializer": "json",
+        "argsrepr": "()",
+        "kwargsrepr": summary_of(data),
+        "ignore_result": True,
+    }
+
+
+def _brief(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        return "?"
+    # Python refuses to write very long integers, and such a number says nothing to a reader.
+    if isinstance(value, int) and value.bit_length() > _BRIEF_BITS:
+        return "?"
+    text = value if isinstance(value, str) else str(value)
+    # Spaces and = go too: a value must not be able to look like another field.
+    clean = "".join(
+        character if "!" <= character <= "~" and character != "=" else "?"
+        for character in text[: _BRIEF_CHARS + 1]
+    )
+    return clean if len(clean) <= _BRIEF_CHARS else f"{clean[:_BRIEF_CHARS]}..."
+
+
+def _masked(value: object) -> str:
+    text = _brief(value)
+    if text in {"-", "?"}:
+        return text
+    shown = _MASK_SHOWS_CHARS
+    return f"{text[:shown]}***{text[-shown:]}" if len(text) > 2 * shown + 1 else "***"
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -41,10 +41,23 @@ DatabaseUrl = Annotated[str, _url_with_scheme("postgresql", "postgres")]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
-class SharedSettings(BaseSettings):
-    """What the receiver and the worker must agree on."""
+class DatabaseSettings(BaseSettings):
+    """What every process needs, the operator's command too."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    database_url: DatabaseUrl = Field(description="PostgreSQL 14 or later: receipts and ledger.")
+    log_level: str = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="Least level that is logged (JSON on stderr).",
+    )
+
+
+class SharedSettings(DatabaseSettings):
+    """What the receiver and the worker must agree on."""
 
     redis_url: RedisUrl = Field(
         description="Redis or Valkey: `redis://`, `rediss://` or `sentinel://` (several, separated by `;`). "
@@ -53,38 +66,50 @@ class SharedSettings(BaseSettings):
     redis_sentinel_master: str = Field(
         default="mymaster", min_length=1, description="Name of the primary, for `sentinel://` URLs."
     )
-    database_url: DatabaseUrl = Field(description="PostgreSQL 14 or later: receipts and ledger.")
     betcore_url: BaseUrl = Field(description="Base URL of BETCORE's API (`{base_url}` of its pages).")
     deadline_seconds: float = Field(
-        default=30.0, ge=1, le=600, description="From receipt of make to the last moment of accept, in seconds."
+        default=30.0,
+        ge=1,
+        le=600,
+        description="From receipt of make to the last moment of accept, in seconds.",
     )
     answer_reserve_seconds: float = Field(
         default=5.0,
         gt=0,
         le=300,
-        description="The credit cut-off lies this many seconds before the deadline: after it no credit starts.",
+        description="The credit cut-off lies this many seconds before the deadline: after it no credit "
+        "starts.",
     )
     token_leeway_seconds: float = Field(
-        default=5.0, ge=0, le=300, description="Clock skew allowed on the token's `nbf` and `exp`, in seconds."
+        default=5.0,
+        ge=0,
+        le=300,
+        description="Clock skew allowed on the token's `nbf` and `exp`, in seconds.",
     )
-    token_issuer: str | None = Field(default=None, description="Expected `iss` of make tokens; unset: not checked.")
+    token_issuer: str | None = Field(
+        default=None, description="Expected `iss` of make tokens; unset: not checked."
+    )
     token_client_id: str | None = Field(
-        default=None, description="Expected `client_id` of make tokens, such as `PartnerClient-1556`; unset: not checked."
+        default=None,
+        description="Expected `client_id` of make tokens, such as `PartnerClient-1556`; unset: not checked.",
     )
     verify_fallback: bool = Field(
         default=False, description="Ask BETCORE's Verify endpoint while its published keys cannot be had."
     )
     jwks_refresh_seconds: float = Field(
-        default=300.0, ge=1, le=86_400, description="How often the published keys are fetched again, in seconds."
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="How often the published keys are fetched again, in seconds.",
     )
     jwks_unknown_key_seconds: float = Field(
-        default=10.0, ge=0, le=3_600, description="At most one extra fetch per this many seconds for an unknown `kid`."
+        default=10.0,
+        ge=0,
+        le=3_600,
+        description="At most one extra fetch per this many seconds for an unknown `kid`.",
     )
     jwks_timeout_seconds: float = Field(
         default=3.0, gt=0, le=30, description="Longest wait for the keys or the Verify endpoint, in seconds."
-    )
-    log_level: str = Field(
-        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged (JSON on stderr)."
     )
 
     @property
@@ -106,14 +131,29 @@ class ReceiverSettings(SharedSettings):
     """Settings of the receiver."""
 
     copy_timeout_seconds: float = Field(
-        default=2.0, gt=0, le=30, description="Longest wait for one copy (receipt or message) of an event, in seconds."
+        default=2.0,
+        gt=0,
+        le=30,
+        description="Longest wait for one copy (receipt or message) of an event, in seconds.",
     )
     receiver_database_pool_size: int = Field(
         default=8, ge=1, le=200, description="Connections to PostgreSQL per receiver process."
     )
     max_in_flight: int = Field(
-        default=1_000, ge=1, le=100_000, description="Makes handled at once per receiver process; more get 503."
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Makes handled at once per receiver process; more get 503.",
     )
+
+    @model_validator(mode="after")
+    def _copies_end_before_the_deadline(self) -> Self:
+        if self.copy_timeout_seconds >= self.deadline_seconds:
+            raise ValueError(
+                f"{ENV_PREFIX}COPY_TIMEOUT_SECONDS must be less than {ENV_PREFIX}DEADLINE_SECONDS, "
+                "or an event could be answered after its deadline"
+            )
+        return self
 
 
 Loaded = TypeVar("Loaded", bound=BaseSettings)
@@ -124,7 +164,9 @@ def load(settings_class: type[Loaded]) -> Loaded:
     try:
         return settings_class()
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())) from None
+        raise SettingsError(
+            "; ".join(_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())
+        ) from None
 
 
 def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -1,0 +1,135 @@
+"""Composition root of the receiver: `uvicorn --factory producer.app:create_app`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from producer.answers import Answer
+from producer.health import Health
+from producer.logs import configure_logs
+from producer.metrics import ReceiverMetrics
+from producer.publisher import Publisher
+from producer.receipts import Receipts
+from producer.receiver import Receiver
+from producer.redis_client import redis_client
+from producer.settings import ReceiverSettings, SettingsError, load
+from producer.wiring import build_keys, build_verifier
+
+MAKE_PATH: Final = "/cashback-payments/make"
+
+_EXIT_BAD_SETTINGS: Final = 2
+# Copies end by themselves within their timeout; this is added for their clean-up.
+_CLOSE_SLACK_SECONDS: Final = 2.0
+
+
+def create_app() -> Starlette:
+    """Build the receiver from the environment; with wrong settings say so in one sentence and exit with 2."""
+    try:
+        settings = load(ReceiverSettings)
+        configure_logs(settings.log_level)
+        return build_app(settings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(_EXIT_BAD_SETTINGS) from None
+
+
+def build_app(settings: ReceiverSettings) -> Starlette:
+    """Wire the receiver; nothing connects until the application starts. Raises SettingsError."""
+    _hand_over_server_logs()
+    metrics = ReceiverMetrics(CollectorRegistry())
+    client = httpx.Client()
+    # What was signed before a rotation concerns only the worker: here retired keys go at once.
+    keys = build_keys(settings, client=client, retired_key_seconds=0.0, on_fetch=metrics.key_fetched)
+    metrics.watch_keys(lambda: keys.age_seconds)
+    receipts = Receipts(
+        settings.database_url,
+        pool_size=settings.receiver_database_pool_size,
+        max_waiting=settings.max_in_flight,
+        timeout_seconds=settings.copy_timeout_seconds,
+        cutoff_seconds=settings.credit_cutoff_seconds,
+        deadline_seconds=settings.deadline_seconds,
+    )
+    publisher = Publisher(
+        redis_client(settings, timeout_seconds=settings.copy_timeout_seconds),
+        timeout_seconds=settings.copy_timeout_seconds,
+    )
+    receiver = Receiver(
+        verifier=build_verifier(settings, keys=keys, client=client),
+        receipts=receipts,
+        publisher=publisher,
+        metrics=metrics,
+        copy_timeout_seconds=settings.copy_timeout_seconds,
+        # A fetch of the keys, and then the Verify endpoint.
+        lookup_timeout_seconds=2 * settings.jwks_timeout_seconds + 1,
+        max_in_flight=settings.max_in_flight,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(client.close)
+            stack.push_async_callback(asyncio.to_thread, keys.close)
+            stack.push_async_callback(publisher.close)
+            stack.push_async_callback(receipts.close)
+            stack.push_async_callback(
+                receiver.close, timeout_seconds=settings.copy_timeout_seconds + _CLOSE_SLACK_SECONDS
+            )
+            keys.start()
+            await receipts.open()
+            yield
+
+    health = Health(
+        keys=keys, verify_fallback=settings.verify_fallback, receipts=receipts, publisher=publisher
+    )
+    return _application(receiver, health, metrics, lifespan)
+
+
+def _application(
+    receiver: Receiver,
+    health: Health,
+    metrics: ReceiverMetrics,
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
+) -> Starlette:
+    async def show_metrics(_request: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app = Starlette(
+        routes=[
+            Route(MAKE_PATH, receiver.make, methods=["POST"]),
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+            Route("/metrics", show_metrics),
+        ],
+        exception_handlers={HTTPException: _in_envelope},
+        lifespan=lifespan,
+    )
+    # A redirect would turn a make with a slash too many into a second call; it is answered 404 instead.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _in_envelope(_request: Request, error: Exception) -> Response:
+    status, headers = HTTPStatus.NOT_FOUND, {}
+    if isinstance(error, HTTPException):
+        status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    return Answer(status, status, status.phrase, "rejected", "no_route", headers).response()
+
+
+def _hand_over_server_logs() -> None:
+    """Let uvicorn's own lines go the way of all others; it has set up its handlers before it calls us."""
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
