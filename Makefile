@@ -1,0 +1,79 @@
+# Everything a developer or a first-time user runs. `make` alone lists it.
+#
+# Nothing has to be installed or activated first but make and Python 3.11 or later: each target builds .venv when
+# it is missing or older than the lock file.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first of them that is recent enough; `make PYTHON=/path/to/python test` overrides.
+RECENT := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	if "$$python" -c '$(RECENT)' 2>/dev/null; then echo "$$python"; break; fi; done)
+UV ?= uv
+
+BIN := .venv/bin
+# What is of use to the system's Python only hides faults here.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+# Two stamps: a new lock file makes a new environment, an edit of pyproject.toml only installs the project again.
+.venv/packages: requirements-dev.lock
+	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { \
+		echo "Python 3.11 or later is needed, and 'python3' is not: install it, or name it with PYTHON=..." >&2; \
+		exit 1; }
+	@echo "Setting up .venv (once; takes about a minute)"
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(PIP) install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+.venv/project: pyproject.toml .venv/packages
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/project ## Run everything on this machine, send 300 makes, check the books, write var/demo/report.json
+	@$(BIN)/python -m deploy.local demo
+
+.PHONY: up
+up: .venv/project ## Run everything on this machine until Ctrl-C, with a simulated BETCORE
+	@$(BIN)/python -m deploy.local up
+
+.PHONY: test
+test: .venv/project ## Unit, property, integration and end-to-end tests, on real servers
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-browser
+test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=... names it)
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
+.PHONY: lint lint-style lint-format lint-types lint-imports
+lint: lint-style lint-format lint-types lint-imports ## Style, format, types, and who may import whom
+lint-style: .venv/project
+	$(BIN)/ruff check .
+lint-format: .venv/project
+	$(BIN)/ruff format --check .
+lint-types: .venv/project
+	$(BIN)/mypy
+lint-imports: .venv/project
+	$(BIN)/lint-imports
+
+# uv resolves for all platforms and Python versions at once; --upgrade takes newer releases. The other two files are
+# held to the first, so what is tested is what is shipped.
+UV_COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header $(LOCK_ARGS)
+.PHONY: lock
+lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv on the PATH, or UV=/path/to/uv" >&2; exit 1; }
+	$(UV_COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
+	$(UV_COMPILE) --group build --constraint requirements-dev.lock --output-file deploy/build.lock
+
+.PHONY: clean
+clean: ## Remove .venv, caches, and var/ with the local ledger in it
+	rm -rf .venv var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What runs the service: images, configuration, and everything on one machine."""

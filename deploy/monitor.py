@@ -1,0 +1,93 @@
+"""Composition root of Flower: `celery --app deploy.monitor flower` asks this module for `app`.
+
+Flower gets a Celery app of its own rather than the worker's. Whoever breaks into the dashboard then finds the
+broker and no more: no ledger, no BETCORE credentials, no task to apply.
+"""
+
+import string
+import sys
+from functools import cache
+from typing import Final
+
+from celery import Celery
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from producer.settings import ENV_PREFIX, RedisUrl, SettingsError, load
+
+MIN_PASSWORD_CHARS: Final = 8
+_CONNECT_TIMEOUT_SECONDS: Final = 3.0
+# Flower compares logins as text, which fails on anything but ASCII: nobody could log in.
+_LOGIN_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + string.punctuation)
+
+
+class MonitorSettings(BaseSettings):
+    """Settings of Flower."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    redis_url: RedisUrl = Field(description="As for the receiver and the worker.")
+    redis_sentinel_master: str = Field(
+        default="mymaster", min_length=1, description="As for the receiver and the worker."
+    )
+    flower_basic_auth: SecretStr = Field(
+        description="Logins of Flower as `user:password`, several separated by commas; "
+        f"a password has at least {MIN_PASSWORD_CHARS} characters. Flower does not start without one."
+    )
+
+    @property
+    def logins(self) -> list[str]:
+        """The logins, each as `user:password`."""
+        return [login.strip() for login in self.flower_basic_auth.get_secret_value().split(",")]
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _each_login_is_strong(cls, value: SecretStr) -> SecretStr:
+        # The messages never repeat the value: they end up in logs.
+        for login in value.get_secret_value().split(","):
+            user, colon, password = login.strip().partition(":")
+            if not user or not colon:
+                raise ValueError("must be user:password, several separated by commas")
+            if len(password) < MIN_PASSWORD_CHARS:
+                raise ValueError(f"each password must have at least {MIN_PASSWORD_CHARS} characters")
+            if not _LOGIN_CHARACTERS.issuperset(user + password):
+                raise ValueError("users and passwords must consist of ASCII characters without spaces")
+        return value
+
+
+def settings_or_exit() -> MonitorSettings:
+    """Read Flower's settings; without them end the process with status 2 and one sentence on stderr."""
+    try:
+        return load(MonitorSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"cashback flower: {error}\n")
+        raise SystemExit(2) from None
+
+
+def create_app(settings: MonitorSettings) -> Celery:
+    """Build the Celery app that Flower listens and asks through; connects nothing."""
+    app = Celery("cashback-monitor", set_as_current=False)
+    app.conf.update(
+        broker_url=settings.redis_url,
+        broker_transport_options={
+            "master_name": settings.redis_sentinel_master,
+            "socket_connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+            "socket_keepalive": True,
+        },
+        accept_content=["json"],
+        enable_utc=True,
+    )
+    return app
+
+
+@cache
+def _composed() -> Celery:
+    return create_app(settings_or_exit())
+
+
+def __getattr__(name: str) -> Celery:
+    if name == "app":
+        return _composed()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

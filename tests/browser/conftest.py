@@ -1,0 +1,112 @@
+"""A whole stack and a real Chromium in front of its Flower."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from deploy.local.stack import Stack, StackOptions
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "var/screenshots"
+ACCOUNTS = "user_id,currency,status,balance\n188509,EUR,active,0\n"
+# Short, so that what is never acknowledged fails while we watch; long enough to be seen retrying before.
+TIMES = {"CASHBACK_DEADLINE_SECONDS": "10", "CASHBACK_ANSWER_RESERVE_SECONDS": "2"}
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def stack(server_directory: Path) -> Iterator[Stack]:
+    """Run everything on this machine with two workers, whatever the caller's own settings are."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CASHBACK_")}
+    options = StackOptions(
+        directory=server_directory / "browser",
+        workers=2,
+        flower=True,
+        accounts_csv=ACCOUNTS,
+        environ=environ | TIMES,
+    )
+    with Stack(options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def simulator(stack: Stack) -> Iterator[httpx.Client]:
+    """Lend a client of the simulated BETCORE."""
+    with httpx.Client(base_url=stack.simulator_url, timeout=20.0) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Find Chromium, or fail: Flower is to be seen in a real browser."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.fail(
+            "No Chromium is on the PATH: install it (Debian: apt-get install chromium) or set CHROMIUM"
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """Run Chromium without a window, on a profile that is thrown away."""
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS) as browser,
+    ):
+        yield browser
+
+
+@pytest.fixture
+def stranger(browser: Browser) -> Iterator[Page]:
+    """Open a page of someone who has no login."""
+    with browser.new_context() as context:
+        yield context.new_page()
+
+
+@pytest.fixture
+def intruder(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """Open a page of someone who knows the user and guesses the password."""
+    user, _, password = stack.flower_login.partition(":")
+    with _context(browser, stack, user, password.swapcase() + "!") as context:
+        yield context.new_page()
+
+
+@pytest.fixture
+def operator(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """Open a page of someone who has the login, and fail if any script of it fails."""
+    user, _, password = stack.flower_login.partition(":")
+    with _context(browser, stack, user, password) as context:
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        yield page
+        assert faults == []
+
+
+def _context(browser: Browser, stack: Stack, user: str, password: str) -> BrowserContext:
+    return browser.new_context(
+        base_url=stack.flower_url,
+        http_credentials={"username": user, "password": password},
+        viewport={"width": 1920, "height": 1000},
+    )
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Make the directory of the screenshots, which git ignores."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    return SCREENSHOTS
