@@ -1,0 +1,60 @@
+"""What the processes of the stack find in their environment, and what the Procfile says to run."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from honcho.environ import parse_procfile
+
+from deploy.local.errors import LocalError
+from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REDIS_URL: Final = "CASHBACK_REDIS_URL"
+DATABASE_URL: Final = "CASHBACK_DATABASE_URL"
+CLIENT_ID: Final = "CASHBACK_CLIENT_ID"
+CLIENT_SECRET: Final = "CASHBACK_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
+FLOWER_LOGIN: Final = "CASHBACK_FLOWER_BASIC_AUTH"
+_BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
+_BEARER: Final = "CASHBACK_BEARER_TOKEN"
+_SECRET_BYTES: Final = 15
+_PROCESSES: Final = frozenset({"release", "web", "worker", "flower"})
+
+
+class ProcfileIncomplete(LocalError):
+    """The Procfile lacks a process that the stack runs."""
+
+    reason = "procfile_incomplete"
+
+
+def read_procfile(root: Path) -> dict[str, str]:
+    """Return the commands of the Procfile under `root` by name; raises ProcfileIncomplete."""
+    commands = dict(parse_procfile((root / "Procfile").read_text("utf-8")).processes)
+    if missing := _PROCESSES - commands.keys():
+        raise ProcfileIncomplete(f"the Procfile lacks {', '.join(sorted(missing))}")
+    return commands
+
+
+def stack_environment(
+    environ: Mapping[str, str], *, redis_url: str, database_url: str, betcore_url: str
+) -> dict[str, str]:
+    """Return the environment of the stack's processes: the caller's, with the stack's addresses.
+
+    Credentials and Flower's login are made up where the caller has none. The commands of this Python's own
+    environment come first on the PATH.
+    """
+    own = {
+        REDIS_URL: redis_url,
+        DATABASE_URL: database_url,
+        _BETCORE_URL: betcore_url,
+        CLIENT_ID: environ.get(CLIENT_ID) or DEFAULT_CLIENT_ID,
+        CLIENT_SECRET: environ.get(CLIENT_SECRET) or secrets.token_urlsafe(_SECRET_BYTES),
+        FLOWER_LOGIN: environ.get(FLOWER_LOGIN) or f"cashback:{secrets.token_urlsafe(_SECRET_BYTES)}",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    # A static bearer of the real BETCORE has no business with the simulated one.
+    return {name: value for name, value in environ.items() if name != _BEARER} | own

@@ -1,0 +1,250 @@
+"""The whole service on one machine: servers, a simulated BETCORE, and the processes of the Procfile."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from deploy.local import environment
+from deploy.local.environment import ROOT, read_procfile, stack_environment
+from deploy.local.errors import DirectoryInUse, ProcessFailed
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
+from deploy.local.readiness import answers_well, worker_answers
+from deploy.local.valkey import ValkeyServer
+
+READY_SECONDS: Final = 30.0
+RELEASE_SECONDS: Final = 60.0
+COMMAND_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """What to run. `directory` holds data and logs; `environ` is the caller's environment.
+
+    Where `environ` names a Redis or a PostgreSQL, no server is started for it. `accounts_csv` is the text
+    of a file for `cashback accounts import`. `simulator_arguments` are added to the simulator's command.
+    """
+
+    directory: Path = Path("var")
+    workers: int = 1
+    flower: bool = True
+    accounts_csv: str | None = None
+    simulator_arguments: tuple[str, ...] = ()
+    root: Path = ROOT
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+class Stack:
+    """Runs all of it inside a `with` block, and leaves nothing behind.
+
+    Entering raises a LocalError that names the process and shows the end of its log; whatever had been
+    started is stopped again then.
+    """
+
+    def __init__(self, options: StackOptions) -> None:
+        self.options = options
+        self.directory = options.directory.resolve()
+        self.processes: dict[str, ManagedProcess] = {}
+        self.valkey: ValkeyServer | None = None
+        self.postgres: PostgresServer | None = None
+        self._commands = read_procfile(options.root)
+        self._receiver_port = free_port()
+        self._simulator_port = free_port()
+        self._flower_port = free_port()
+        environ = options.environ
+        if not environ.get(environment.REDIS_URL):
+            self.valkey = ValkeyServer(self.directory / "valkey", log_path=self.log_path("valkey"))
+        if not environ.get(environment.DATABASE_URL):
+            self.postgres = PostgresServer(self.directory / "postgres", log_path=self.log_path("postgres"))
+        self.redis_url = self.valkey.url if self.valkey else environ[environment.REDIS_URL]
+        self.database_url = self.postgres.url if self.postgres else environ[environment.DATABASE_URL]
+        self.environ = stack_environment(
+            environ, redis_url=self.redis_url, database_url=self.database_url, betcore_url=self.simulator_url
+        )
+        self._cleanup = ExitStack()
+
+    @property
+    def receiver_url(self) -> str:
+        """Where BETCORE sends makes: this, and `/cashback-payments/make`."""
+        return f"http://{LOCALHOST}:{self._receiver_port}"
+
+    @property
+    def simulator_url(self) -> str:
+        """The simulated BETCORE."""
+        return f"http://{LOCALHOST}:{self._simulator_port}"
+
+    @property
+    def flower_url(self) -> str:
+        """Flower; it asks for `flower_login`."""
+        return f"http://{LOCALHOST}:{self._flower_port}"
+
+    @property
+    def flower_login(self) -> str:
+        """Flower's login as `user:password`."""
+        return self.environ[environment.FLOWER_LOGIN]
+
+    @property
+    def log_directory(self) -> Path:
+        """Where each process has its log file."""
+        return self.directory / "log"
+
+    def log_path(self, name: str) -> Path:
+        """Return the log file of a process."""
+        return self.log_directory / f"{name}.log"
+
+    def dead_processes(self) -> list[ManagedProcess]:
+        """Return the processes that should run and do not."""
+        return [process for process in self.processes.values() if not process.is_running]
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def add_worker(self) -> ManagedProcess:
+        """Start one more worker and return it when it consumes."""
+        worker = self._launch_worker()
+        self._wait_for_worker(worker)
+        return worker
+
+    def command(
+        self, *argv: str, timeout_seconds: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, such as `cashback show 480`, in the stack's environment and return how it ended."""
+        return subprocess.run(  # noqa: S603 -- the caller's own command
+            ["/usr/bin/env", *argv],
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+            env=self.environ,
+            cwd=self.options.root,
+        )
+
+    def _start(self) -> None:
+        self._lock_directory()
+        for server in (self.valkey, self.postgres):
+            if server is not None:
+                self._cleanup.callback(server.stop)
+        self._cleanup.callback(self._stop_all)
+        self._start_servers()
+        self._run_to_the_end("release", self._shell("release"))
+        if self.options.accounts_csv is not None:
+            self._import_accounts(self.options.accounts_csv)
+        # All are started before any is waited for: most of their start is work of one core each.
+        web = self._launch("web", self._shell("web"), port=self._receiver_port)
+        workers = [self._launch_worker() for _ in range(self.options.workers)]
+        flower = (
+            self._launch("flower", self._shell("flower"), port=self._flower_port)
+            if self.options.flower
+            else None
+        )
+        self._wait(web, lambda: answers_well(self._receiver_port, "/readyz"), "the receiver is ready")
+        for worker in workers:
+            self._wait_for_worker(worker)
+        if flower is not None:
+            self._wait(flower, lambda: answers_well(self._flower_port, "/healthcheck"), "Flower answers")
+
+    def _start_servers(self) -> None:
+        if self.valkey is not None:
+            self.processes["valkey"] = self.valkey.process
+            self.valkey.launch()
+        # From this package's own root: it is no part of what the Procfile describes.
+        simulator = self._launch("simulator", self._simulator_command(), cwd=ROOT)
+        if self.postgres is not None:
+            self.postgres.launch()
+            self.processes["postgres"] = self.postgres.process
+            self.postgres.wait_ready()
+        if self.valkey is not None:
+            self.valkey.wait_ready()
+        self._wait(simulator, lambda: answers_well(self._simulator_port, "/healthz"), "the simulator answers")
+
+    def _simulator_command(self) -> list[str]:
+        where = ("--port", str(self._simulator_port), "--partner-url", self.receiver_url)
+        return [sys.executable, "-m", "deploy.local.simulator", *where, *self.options.simulator_arguments]
+
+    def _import_accounts(self, text: str) -> None:
+        path = self.directory / "accounts.csv"
+        path.write_text(text, "utf-8")
+        self._run_to_the_end("accounts", ["cashback", "accounts", "import", str(path)])
+
+    def _run_to_the_end(self, name: str, argv: list[str]) -> None:
+        process = self._new_process(name, argv)
+        self._cleanup.callback(process.kill)
+        process.start()
+        if process.wait(timeout_seconds=RELEASE_SECONDS) != 0:
+            raise ProcessFailed(f"{name} ended with status {process.returncode}:\n{process.log_tail()}")
+
+    def _launch_worker(self) -> ManagedProcess:
+        number = 1 + sum(name.startswith("worker.") for name in self.processes)
+        return self._launch(f"worker.{number}", self._shell("worker"))
+
+    def _launch(
+        self, name: str, argv: list[str], *, port: int | None = None, cwd: Path | None = None
+    ) -> ManagedProcess:
+        process = self._new_process(name, argv, port=port, cwd=cwd)
+        self.processes[name] = process
+        process.start()
+        return process
+
+    def _new_process(
+        self, name: str, argv: list[str], *, port: int | None = None, cwd: Path | None = None
+    ) -> ManagedProcess:
+        return ManagedProcess(
+            name=name,
+            argv=argv,
+            log_path=self.log_path(name),
+            env=self.environ if port is None else {**self.environ, "PORT": str(port)},
+            cwd=cwd or self.options.root,
+        )
+
+    def _shell(self, name: str) -> list[str]:
+        return ["/bin/sh", "-c", self._commands[name]]
+
+    def _wait_for_worker(self, worker: ManagedProcess) -> None:
+        self._wait(
+            worker, lambda: worker_answers(self.redis_url, worker.pid), f"{worker.name} answers a ping"
+        )
+
+    @staticmethod
+    def _wait(process: ManagedProcess, check: Callable[[], bool], what: str) -> None:
+        wait_until(check, what=what, timeout_seconds=READY_SECONDS, process=process)
+
+    def _lock_directory(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = self._cleanup.enter_context((self.directory / "stack.lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DirectoryInUse(f"another stack runs in {self.directory}") from None
+
+    def _stop_all(self) -> None:
+        servers = {"valkey", "postgres", "simulator"}
+        # What serves others goes last: the simulator takes the answers of workers that are finishing.
+        _stop(process for name, process in self.processes.items() if name not in servers)
+        _stop(process for name, process in self.processes.items() if name in servers)
+
+
+def _stop(processes: Iterable[ManagedProcess]) -> None:
+    stopping = list(processes)
+    with ThreadPoolExecutor(max_workers=max(1, len(stopping))) as pool:
+        for _ in pool.map(lambda process: process.stop(timeout_seconds=STOP_SECONDS), stopping):
+            continue

@@ -1,0 +1,87 @@
+"""`python -m deploy.local up`: the stack, until it is told to stop."""
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+from deploy.local.errors import LocalError
+from deploy.local.stack import Stack, StackOptions
+
+_WATCH_SECONDS: Final = 0.5
+# Accounts to try makes with; the import leaves those that exist as they are.
+SAMPLE_ACCOUNTS: Final = "user_id,currency,status,balance\n188509,EUR,active,0\n188510,EUR,blocked,0\n"
+
+
+class Stopped(BaseException):
+    """Somebody asked the program to stop. No error, so that nothing takes it for one."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise Stopped inside the block on Ctrl-C and SIGTERM, once: the way out is not to be disturbed."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@click.command()
+@click.option(
+    "--directory", type=click.Path(path_type=Path, file_okay=False), default=Path("var"), show_default=True
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--flower/--no-flower", default=True, show_default=True)
+def up(*, directory: Path, workers: int, flower: bool) -> None:
+    """Run everything until Ctrl-C, with a simulated BETCORE."""
+    options = StackOptions(directory=directory, workers=workers, flower=flower, accounts_csv=SAMPLE_ACCOUNTS)
+    try:
+        with stopped_by_signals(), Stack(options) as stack:
+            click.echo(_welcome(stack))
+            _watch(stack)
+    except Stopped:
+        click.echo("Stopped.")
+    except LocalError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+def _watch(stack: Stack) -> None:
+    pause = threading.Event()
+    while not pause.wait(_WATCH_SECONDS):
+        for process in stack.dead_processes():
+            raise LocalError(f"{process.name} ended with status {process.returncode}:\n{process.log_tail()}")
+
+
+def _welcome(stack: Stack) -> str:
+    order = json.dumps({"cashback_id": 480, "user_id": "188509", "transaction_type": 1, "amount": "10.00"})
+    lines = [
+        f"Receiver    {stack.receiver_url}/cashback-payments/make",
+        f"Simulator   {stack.simulator_url}/sim/log",
+        f"Redis       {stack.redis_url}",
+        f"PostgreSQL  {stack.database_url}",
+        f"Logs        {stack.log_directory}",
+        "",
+        "Send one make:",
+        f"  curl -s {stack.simulator_url}/sim/makes -H 'Content-Type: application/json' -d '{order}'",
+        "",
+        "Ctrl-C stops everything.",
+    ]
+    if stack.options.flower:
+        lines.insert(1, f"Flower      {stack.flower_url}  (login {stack.flower_login})")
+    return "\n".join(lines)

@@ -1,0 +1,77 @@
+"""Fixtures of all tests: real servers, started when the first test asks for one, stopped at the end."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from deploy.local.postgres import PostgresServer
+from deploy.local.valkey import ValkeyServer
+from worker.migrations import migrate
+
+_TEMPLATE = "cashback_template"
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    # Not under pytest's own base directory: each new run of pytest closes that to all other users, and as
+    # root PostgreSQL runs as another one.
+    with tempfile.TemporaryDirectory(prefix="cashback-tests-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(server_directory: Path) -> Iterator[ValkeyServer]:
+    """One real Valkey for the whole run."""
+    server = ValkeyServer(server_directory / "valkey")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(server_directory: Path) -> Iterator[PostgresServer]:
+    """One real PostgreSQL for the whole run."""
+    server = PostgresServer(server_directory / "postgres")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey_server: ValkeyServer) -> str:
+    """Give the URL of an empty Valkey."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """Give the name of a database that has the program's schema and no data."""
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
+    migrate(postgres_server.url_of(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """Give the URL of a database of the test's own, with the program's schema and no data."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(migrated_template)
+            )
+        )
+    yield postgres_server.url_of(name)
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

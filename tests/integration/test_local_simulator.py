@@ -1,0 +1,447 @@
+"""The simulated BETCORE, seen by a real HTTP client."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from deploy.local.processes import free_port, wait_until
+from deploy.local.simulator.app import new_simulator
+from deploy.local.simulator.server import new_server
+from deploy.local.simulator.settings import SimulatorSettings
+
+API = "/mis-api/api/v2"
+CREDENTIALS = {"PartnerClientId": "PartnerClient-1556", "Secret": "s3cret"}
+
+
+class Clock:
+    """A wall clock that can be moved forward."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_seconds
+
+
+class Partner:
+    """The other end of makes: takes them over HTTP and keeps what arrived."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, bytes]] = []
+
+    async def make(self, request: Request) -> JSONResponse:
+        self.requests.append((request.headers["content-type"], await request.body()))
+        return JSONResponse({"ErrorCode": 200, "Message": "Success"})
+
+
+@contextmanager
+def serving(server: uvicorn.Server) -> Iterator[str]:
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started, what="the server listens", timeout_seconds=10)
+        yield f"http://127.0.0.1:{server.config.port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def partner() -> Iterator[tuple[Partner, str]]:
+    partner = Partner()
+    app = Starlette(routes=[Route("/cashback-payments/make", partner.make, methods=["POST"])])
+    with serving(uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="warning"))) as url:
+        yield partner, url
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+Start = Callable[..., "httpx.Client"]
+
+
+@pytest.fixture
+def betcore(partner: tuple[Partner, str], clock: Clock) -> Iterator[httpx.Client]:
+    settings = SimulatorSettings(partner_url=partner[1], secret=CREDENTIALS["Secret"], log_limit=20)
+    server = new_server(new_simulator(settings, clock=clock), host="127.0.0.1", port=free_port())
+    with serving(server) as url, httpx.Client(base_url=url, timeout=5) as client:
+        yield client
+
+
+def bearer_of(betcore: httpx.Client) -> dict[str, str]:
+    reply = betcore.post(f"{API}/auth/token", json=CREDENTIALS).json()
+    return {"Authorization": f"Bearer {reply['Value']['AccessToken']}"}
+
+
+def send_make(betcore: httpx.Client, **order: object) -> dict[str, Any]:
+    response = betcore.post("/sim/makes", json={"cashback_id": 480, "user_id": "7", "amount": "10", **order})
+    assert response.status_code == 200, response.text
+    result: dict[str, Any] = response.json()
+    return result
+
+
+def accept_body(**value: object) -> dict[str, Any]:
+    members = {
+        "CashbackId": 480,
+        "PartnerUserId": "7",
+        "PartnerTransactionId": "480-1",
+        "TransactionType": 1,
+        "Amount": 10,
+        "TaxAmount": 0,
+    }
+    return {"ErrorCode": 200, "Message": "Success", "Value": {**members, **value}}
+
+
+def accept(betcore: httpx.Client, body: dict[str, Any] | None = None) -> httpx.Response:
+    return betcore.post(
+        f"{API}/cashback-payments/accept", json=body or accept_body(), headers=bearer_of(betcore)
+    )
+
+
+def last_accept(betcore: httpx.Client) -> dict[str, Any]:
+    entry: dict[str, Any] = betcore.get("/sim/log").json()["accepts"][-1]
+    return entry
+
+
+def test_an_accept_in_time_is_acknowledged_and_logged_with_its_exact_numbers(betcore: httpx.Client) -> None:
+    send_make(betcore)
+    headers = bearer_of(betcore) | {"Content-Type": "application/json"}
+    raw = json.dumps(accept_body()).replace('"Amount": 10', '"Amount": 10.10').encode()
+
+    response = betcore.post(f"{API}/cashback-payments/accept", content=raw, headers=headers)
+
+    assert (response.status_code, response.json()) == (200, {"ErrorCode": 200, "Message": "Success"})
+    entry = last_accept(betcore)
+    assert entry["raw_body"] == raw.decode()
+    assert entry["amount"] == "10.10"
+    assert (entry["in_time"], entry["acknowledged"], entry["delivered"]) == (True, True, True)
+    assert entry["received_at_ms"] <= entry["answered_at_ms"]
+
+
+def test_an_accept_without_a_good_bearer_is_401_and_uses_up_no_action(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["102823"])
+
+    refused = betcore.post(
+        f"{API}/cashback-payments/accept", json=accept_body(), headers={"Authorization": "Bearer wrong"}
+    )
+
+    assert refused.status_code == 401
+    assert refused.json()["ErrorCode"] == 401
+    assert accept(betcore).json()["ErrorCode"] == 102823
+    assert accept(betcore).json()["ErrorCode"] == 200
+
+
+def test_an_access_token_ends_with_its_lifetime(betcore: httpx.Client, clock: Clock) -> None:
+    send_make(betcore)
+    headers = bearer_of(betcore)
+
+    clock.ahead_seconds = 3_601
+
+    response = betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers)
+    assert response.status_code == 401
+
+
+def test_wrong_credentials_get_no_access_token(betcore: httpx.Client) -> None:
+    response = betcore.post(f"{API}/auth/token", json={**CREDENTIALS, "Secret": "guess"})
+
+    assert response.status_code == 401
+    assert "Value" not in response.json()
+    assert betcore.get("/sim/log").json()["tokens_denied"] == 1
+
+
+def test_the_action_401_revokes_all_access_tokens(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["401"])
+    older = bearer_of(betcore)
+
+    assert accept(betcore).status_code == 401
+
+    again = betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=older)
+    assert again.status_code == 401
+    assert accept(betcore).json()["ErrorCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        accept_body(CashbackId="480"),
+        accept_body(CashbackId=True),
+        accept_body(Amount="10"),
+        accept_body(TransactionType=1.5),
+        accept_body(PartnerUserId=7),
+        accept_body(PartnerTransactionId=""),
+        accept_body(Surprise=1),
+        {"errorCode": 200, "message": "Success", "value": {}},
+        {"ErrorCode": 200, "Message": "Success", "Value": {"CashbackId": 480}},
+        {"ErrorCode": 201, "Message": "?", "Value": {"CashbackId": 480}},
+        {"ErrorCode": 102145, "Message": "User not found", "Value": {}},
+    ],
+)
+def test_a_malformed_accept_is_answered_103752_and_logged_with_its_problem(
+    betcore: httpx.Client, wrong: dict[str, Any]
+) -> None:
+    send_make(betcore)
+
+    response = accept(betcore, wrong)
+
+    assert response.json()["ErrorCode"] == 103752
+    entry = last_accept(betcore)
+    assert entry["problem"]
+    assert entry["acknowledged"] is False
+
+
+def test_an_error_code_needs_no_more_than_the_cashback_id(betcore: httpx.Client) -> None:
+    send_make(betcore)
+
+    response = accept(
+        betcore, {"ErrorCode": 103753, "Message": "Request data error", "Value": {"CashbackId": 480}}
+    )
+
+    assert response.json()["ErrorCode"] == 200
+
+
+def test_an_accept_that_no_make_asked_for_is_answered_103752(betcore: httpx.Client) -> None:
+    send_make(betcore)
+
+    assert accept(betcore, accept_body(CashbackId=481)).json()["ErrorCode"] == 103752
+    assert accept(betcore, accept_body(TransactionType=-1)).json()["ErrorCode"] == 103752
+    assert last_accept(betcore)["in_time"] is None
+
+
+def test_an_accept_after_30_seconds_is_late(betcore: httpx.Client, clock: Clock) -> None:
+    send_make(betcore)
+
+    clock.ahead_seconds = 29
+    in_time = accept(betcore)
+    clock.ahead_seconds = 31
+    late = accept(betcore)
+
+    assert in_time.json()["ErrorCode"] == 200
+    assert late.json()["ErrorCode"] == 103752
+    entry = last_accept(betcore)
+    assert (entry["late"], entry["in_time"], entry["acknowledged"]) == (True, False, False)
+
+
+def test_the_same_token_sent_again_gives_no_more_time_but_a_new_token_does(
+    betcore: httpx.Client, clock: Clock
+) -> None:
+    first = send_make(betcore)
+
+    clock.ahead_seconds = 31
+    send_make(betcore, same_token_as=first["make_id"])
+    after_same_token = accept(betcore)
+    send_make(betcore)
+    after_new_token = accept(betcore)
+
+    assert after_same_token.json()["ErrorCode"] == 103752
+    assert after_new_token.json()["ErrorCode"] == 200
+
+
+def test_scripts_are_used_up_one_action_per_attempt_and_then_all_is_well(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["500", "503", "102823", "103752"])
+
+    answers = [accept(betcore) for _ in range(5)]
+
+    assert [answer.status_code for answer in answers] == [500, 503, 200, 200, 200]
+    assert [answer.json()["ErrorCode"] for answer in answers[2:]] == [102823, 103752, 200]
+
+
+def test_an_action_with_a_star_repeats(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["503*"])
+
+    assert [accept(betcore).status_code for _ in range(3)] == [503, 503, 503]
+
+
+def test_scripts_belong_to_one_transaction_type(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["503*"])
+    send_make(betcore, transaction_type=-1)
+
+    assert accept(betcore, accept_body(TransactionType=-1)).json()["ErrorCode"] == 200
+
+
+@pytest.mark.parametrize(("action", "acknowledged"), [("drop", False), ("lost", True)])
+def test_a_dropped_connection_ends_without_a_reply(
+    betcore: httpx.Client, action: str, *, acknowledged: bool
+) -> None:
+    send_make(betcore, script=[action])
+
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        accept(betcore)
+
+    entry = last_accept(betcore)
+    assert (entry["acknowledged"], entry["delivered"]) == (acknowledged, False)
+    assert accept(betcore).json()["ErrorCode"] == 200
+
+
+def test_half_a_reply_ends_in_the_middle_of_the_body(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["half"])
+
+    with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
+        accept(betcore)
+
+    assert last_accept(betcore)["delivered"] is False
+
+
+def test_a_slow_answer_outlasts_a_client_that_gives_up(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["slow:600"])
+    headers = bearer_of(betcore)
+
+    with pytest.raises(httpx.ReadTimeout):
+        betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers, timeout=0.2)
+
+    assert last_accept(betcore)["acknowledged"] is False
+
+
+def test_a_redirect_and_an_html_page_are_what_they_are_called(betcore: httpx.Client) -> None:
+    send_make(betcore, script=["redirect", "html"])
+
+    redirect, page = accept(betcore), accept(betcore)
+
+    assert redirect.status_code == 307
+    assert betcore.post(redirect.headers["location"]).status_code == 200
+    assert betcore.get("/sim/log").json()["redirects_followed"] == 1
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+def test_the_default_behaviour_of_each_endpoint_can_be_set(betcore: httpx.Client) -> None:
+    send_make(betcore)
+    headers = bearer_of(betcore)
+
+    betcore.post(
+        "/sim/behaviour", json={"accept": "102823", "jwks": "503", "token": "500"}
+    ).raise_for_status()
+
+    answer = betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers)
+    assert answer.json()["ErrorCode"] == 102823
+    assert betcore.get(f"{API}/auth/jwks").status_code == 503
+    assert betcore.post(f"{API}/auth/token", json=CREDENTIALS).status_code == 500
+
+
+def test_orders_that_make_no_sense_are_refused_with_a_reason(betcore: httpx.Client) -> None:
+    unknown_action = betcore.post("/sim/makes", json={"cashback_id": 1, "script": ["explode"]})
+    unknown_make = betcore.post("/sim/makes", json={"same_token_as": 99})
+    unknown_field = betcore.post("/sim/makes", json={"cashback": 1})
+
+    assert (unknown_action.status_code, unknown_action.json()["reason"]) == (422, "unknown_action")
+    assert (unknown_make.status_code, unknown_make.json()["reason"]) == (422, "unknown_make")
+    assert unknown_field.status_code == 422
+
+
+def test_a_full_log_says_so(betcore: httpx.Client) -> None:
+    for _ in range(20):
+        send_make(betcore)
+
+    response = betcore.post("/sim/makes", json={"cashback_id": 480})
+
+    assert (response.status_code, response.json()["reason"]) == (507, "log_full")
+    for _ in range(20):
+        assert accept(betcore).status_code == 200
+    assert accept(betcore).status_code == 503
+    assert betcore.get("/sim/log").json()["accepts_unlogged"] == 1
+
+
+def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
+    betcore: httpx.Client, partner: tuple[Partner, str]
+) -> None:
+    keys = jwt.PyJWKSet.from_dict(betcore.get(f"{API}/auth/jwks").json())
+
+    first = send_make(betcore, amount="12.340", tax_amount="0.10")
+    send_make(betcore, same_token_as=first["make_id"], body_shape="raw")
+    send_make(betcore, same_token_as=first["make_id"], body_shape="object")
+
+    (json_type, bare), (text_type, raw), (_, wrapped) = partner[0].requests[-3:]
+    token = json.loads(bare)
+    assert (json_type, text_type) == ("application/json", "text/plain")
+    assert raw.decode() == token
+    assert json.loads(wrapped) == {"token": token}
+    header = jwt.get_unverified_header(token)
+    assert (header["alg"], header["typ"], len(header["kid"])) == ("RS256", "JWT", 40)
+    claims = jwt.decode(token, keys[header["kid"]].key, algorithms=["RS256"])
+    assert set(claims) == {"nbf", "exp", "iss", "client_id", "data"}
+    assert claims["exp"] == claims["nbf"] + 10
+    assert claims["data"] == (
+        '{"CashbackId": 480, "PartnerUserId": "7", "TransactionType": 1,'
+        ' "Amount": "12.340", "TaxAmount": "0.10"}'
+    )
+    assert first["reply"] == {"ErrorCode": 200, "Message": "Success"}
+
+
+def test_a_partner_that_is_away_is_a_result_and_not_an_error(clock: Clock) -> None:
+    settings = SimulatorSettings(partner_url=f"http://127.0.0.1:{free_port()}")
+    server = new_server(new_simulator(settings, clock=clock), host="127.0.0.1", port=free_port())
+    with serving(server) as url, httpx.Client(base_url=url) as betcore:
+        result = send_make(betcore)
+
+    assert result["http_status"] is None
+    assert result["error"].startswith("ConnectError")
+
+
+def test_a_rotated_key_signs_at_once_and_the_old_one_stays_published_as_long_as_asked(
+    betcore: httpx.Client, clock: Clock
+) -> None:
+    def published() -> list[str]:
+        return [key["kid"] for key in betcore.get(f"{API}/auth/jwks").json()["keys"]]
+
+    (old,) = published()
+    new = betcore.post("/sim/rotate-keys", json={"old_key_seconds": 60}).json()["kid"]
+    both = published()
+    clock.ahead_seconds = 61
+
+    assert both == [old, new]
+    assert published() == [new]
+
+
+def test_verify_vouches_for_its_own_living_tokens_alone(
+    betcore: httpx.Client, partner: tuple[Partner, str], clock: Clock
+) -> None:
+    def verified(tamper: str) -> httpx.Response:
+        send_make(betcore, tamper=tamper)
+        return betcore.post(f"{API}/auth/verify", content=partner[0].requests[-1][1])
+
+    good = verified("none")
+    bad = [
+        verified(tamper)
+        for tamper in ("signature", "payload", "expired", "unknown_kid", "wrong_key", "garbage")
+    ]
+    confused = [verified(tamper) for tamper in ("alg_none", "hs256")]
+
+    assert good.json()["ErrorCode"] == 200
+    assert json.loads(good.json()["Value"]["data"])["CashbackId"] == 480
+    assert {response.status_code for response in [*bad, *confused]} == {401}
+    clock.ahead_seconds = 11
+    assert betcore.post(f"{API}/auth/verify", content=partner[0].requests[-9][1]).status_code == 401
+
+
+def test_many_makes_and_accepts_at_once_are_all_logged(betcore: httpx.Client) -> None:
+    headers = bearer_of(betcore)
+
+    async def both() -> None:
+        async with httpx.AsyncClient(base_url=betcore.base_url) as client:
+            order = {"cashback_id": 480, "user_id": "7", "amount": "10"}
+            await asyncio.gather(*(client.post("/sim/makes", json=order) for _ in range(20)))
+            accepts = (
+                client.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers)
+                for _ in range(20)
+            )
+            await asyncio.gather(*accepts)
+
+    asyncio.run(both())
+
+    log = betcore.get("/sim/log").json()
+    assert [make["make_id"] for make in log["makes"]] == list(range(1, 21))
+    assert sum(entry["acknowledged"] for entry in log["accepts"]) == 20
+    assert betcore.get("/sim/log", params={"accepts_after": 15}).json()["accepts"] == log["accepts"][15:]
