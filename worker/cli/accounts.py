@@ -1,0 +1,127 @@
+"""`cashback accounts import` and `cashback accounts show`."""
+
+from dataclasses import asdict
+from typing import BinaryIO, Final
+
+import click
+
+from worker.accounts import import_accounts
+from worker.cli.database import QUERY_SECONDS, open_database
+from worker.cli.output import as_json_option, major, print_document, print_table
+from worker.reports import Account, AccountEntry, read_account
+
+_IMPORT_SECONDS: Final = 1_800.0
+_MAX_ENTRIES: Final = 1_000
+
+
+@click.group()
+def accounts() -> None:
+    """Import and show the accounts of users."""
+
+
+@accounts.command("import")
+@click.argument("file", type=click.File("rb"))
+@as_json_option
+def import_(*, file: BinaryIO, as_json: bool) -> None:
+    """Open and update accounts from FILE, a CSV file in UTF-8; `-` reads standard input.
+
+    The header is user_id,currency,status,balance; status is active or blocked, balance is in major units
+    and not negative. A new account is opened with its balance; an existing one gets the status, and its
+    balance is left to the ledger. All of the file is imported or, where anything is wrong with it,
+    nothing. Importing the same file again changes nothing.
+
+    JSON: {"opened", "updated", "unchanged"}, each a number of accounts.
+    """
+    with open_database(timeout_seconds=_IMPORT_SECONDS) as connection:
+        try:
+            counts = import_accounts(connection, file)
+        except OSError as error:
+            raise click.ClickException(f"{file.name} cannot be read: {error.strerror or error}") from error
+    if as_json:
+        print_document(asdict(counts))
+    else:
+        click.echo(f"opened {counts.opened}, updated {counts.updated}, unchanged {counts.unchanged}")
+
+
+@accounts.command("show")
+@click.argument("user_id")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _MAX_ENTRIES),
+    default=20,
+    show_default=True,
+    help="How many entries, newest first.",
+)
+@as_json_option
+def show(*, user_id: str, limit: int, as_json: bool) -> None:
+    """Show the account of USER_ID and its latest entries.
+
+    JSON: {"user_id", "account_id", "currency", "status", "balance", "balance_minor", "created_at",
+    "entries": [{"entry_id", "transaction_id", "kind", "cashback_id", "transaction_type", "amount",
+    "amount_minor", "created_at"}]}; kind is payout, cancel or opening, an opening has no cashback_id.
+    """
+    with open_database(timeout_seconds=QUERY_SECONDS) as connection:
+        account, entries = read_account(connection, user_id, limit=limit)
+    if as_json:
+        print_document(_document(account, entries))
+    else:
+        _print_tables(account, entries)
+
+
+def _document(account: Account, entries: tuple[AccountEntry, ...]) -> dict[str, object]:
+    return {
+        "user_id": account.user_id,
+        "account_id": account.account_id,
+        "currency": account.currency,
+        "status": account.status,
+        "balance": major(account.balance_minor, account.exponent),
+        "balance_minor": account.balance_minor,
+        "created_at": account.created_at,
+        "entries": [
+            {
+                "entry_id": entry.entry_id,
+                "transaction_id": entry.transaction_id,
+                "kind": entry.kind,
+                "cashback_id": entry.cashback_id,
+                "transaction_type": entry.transaction_type,
+                "amount": major(entry.amount_minor, account.exponent),
+                "amount_minor": entry.amount_minor,
+                "created_at": entry.created_at,
+            }
+            for entry in entries
+        ],
+    }
+
+
+def _print_tables(account: Account, entries: tuple[AccountEntry, ...]) -> None:
+    print_table(
+        f"Account of {account.user_id}",
+        ("account", "currency", "status", "balance", "minor units", "opened"),
+        [
+            (
+                account.account_id,
+                account.currency,
+                account.status,
+                major(account.balance_minor, account.exponent),
+                account.balance_minor,
+                account.created_at,
+            )
+        ],
+    )
+    print_table(
+        "Entries, newest first",
+        ("entry", "transaction", "kind", "CashbackId", "type", "amount", "minor units", "at"),
+        [
+            (
+                entry.entry_id,
+                entry.transaction_id,
+                entry.kind,
+                entry.cashback_id,
+                entry.transaction_type,
+                major(entry.amount_minor, account.exponent),
+                entry.amount_minor,
+                entry.created_at,
+            )
+            for entry in entries
+        ],
+    )

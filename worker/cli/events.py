@@ -1,0 +1,102 @@
+"""`cashback show` and `cashback list`: events as they stand."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import click
+
+from producer.contract import MAX_CASHBACK_ID
+from worker import reports
+from worker.cli.database import QUERY_SECONDS, open_database
+from worker.cli.event_output import (
+    cashback_document,
+    page_document,
+    print_cashback,
+    print_page,
+)
+from worker.cli.output import as_json_option, print_document
+from worker.cli.since import parse_since
+from worker.settlement import State
+
+_MAX_EVENTS = 1_000
+
+
+@click.command()
+@click.argument("cashback_id", type=click.IntRange(1, MAX_CASHBACK_ID))
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _MAX_EVENTS),
+    default=100,
+    show_default=True,
+    help="How many events, newest first.",
+)
+@as_json_option
+def show(*, cashback_id: int, limit: int, as_json: bool) -> None:
+    """Show all events of CASHBACK_ID and what they did to the books.
+
+    JSON: {"cashback_id", "events": [as `cashback list` has them], "more_events",
+    "transactions": [{"transaction_id", "partner_transaction_id", "kind", "transaction_type", "event_id",
+    "user_id", "currency", "amount", "amount_minor", "tax", "tax_minor", "reverses", "created_at",
+    "entries": [{"entry_id", "account_id", "account_kind", "user_id", "amount", "amount_minor"}]}]};
+    more_events is true where --limit cut the events off.
+    """
+    with open_database(timeout_seconds=QUERY_SECONDS) as connection:
+        cashback = reports.read_cashback(connection, cashback_id, limit=limit)
+    if as_json:
+        print_document(cashback_document(cashback))
+    else:
+        print_cashback(cashback)
+
+
+def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return parse_since(value, now=datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("list")
+@click.option(
+    "--state", type=click.Choice([state.value for state in State]), help="Only events in this state."
+)
+@click.option(
+    "--unconfirmed", is_flag=True, help="Only where money moved and BETCORE did not acknowledge it."
+)
+@click.option(
+    "--since",
+    callback=_since,
+    help="Only what was received since then: a time such as 2026-01-31T18:00Z (UTC where it names no zone), "
+    "or 90s, 30m, 24h, 7d ago.",
+)
+@click.option(
+    "--limit", type=click.IntRange(1, _MAX_EVENTS), default=50, show_default=True, help="How many events."
+)
+@click.option("--after", type=click.UUID, help="The next page: what comes after this event.")
+@as_json_option
+def list_events(  # noqa: PLR0913 - one argument per option
+    *,
+    state: str | None,
+    unconfirmed: bool,
+    since: datetime | None,
+    limit: int,
+    after: UUID | None,
+    as_json: bool,
+) -> None:
+    """List events by state, newest first; --state or --unconfirmed must be given.
+
+    JSON: {"events": [{"event_id", "cashback_id", "state", "code", "transaction_id", "attempts",
+    "unconfirmed", "last_error", "received_at", "credit_cutoff_at", "deadline_at", "next_attempt_at",
+    "settled_at", "closed_at"}], "next_after"}; code is the ErrorCode of our accept, next_attempt_at is null
+    once the event is closed, next_after is the --after of the next page, null on the last one.
+    """
+    if state is None and not unconfirmed:
+        raise click.UsageError("say which events: --state or --unconfirmed")
+    wanted = reports.EventFilter(state=state, unconfirmed=unconfirmed, since=since, after=after)
+    with open_database(timeout_seconds=QUERY_SECONDS) as connection:
+        page = reports.list_events(connection, wanted, limit=limit)
+    if as_json:
+        print_document(page_document(page))
+    else:
+        print_page(page)

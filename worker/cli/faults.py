@@ -1,0 +1,47 @@
+"""What an operator is told when a command fails: one sentence, and an exit code."""
+
+import click
+import psycopg
+from psycopg import errors
+
+from producer.settings import SettingsError
+from worker.database import AnswerTimeout
+from worker.errors import WorkerError
+
+_SCHEMA_MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
+
+
+class Failed(click.ClickException):
+    """Something was not found, was refused, or is away."""
+
+    exit_code = 1
+
+
+class WrongUse(click.ClickException):
+    """A setting is missing or wrong."""
+
+    exit_code = 2
+
+
+def fault_of(error: Exception) -> click.ClickException | None:
+    """Return what to tell the operator about `error`, or None where it is nothing that we foresaw."""
+    if isinstance(error, SettingsError):
+        return WrongUse(str(error))
+    if isinstance(error, WorkerError):
+        return Failed(str(error))
+    if isinstance(error, psycopg.Error):
+        return Failed(_database_fault(error))
+    return None
+
+
+def _database_fault(error: psycopg.Error) -> str:
+    if isinstance(error, _SCHEMA_MISSING):
+        return "the database does not have the schema of this program: run `cashback migrate`"
+    if isinstance(error, AnswerTimeout | errors.QueryCanceled):
+        return "PostgreSQL did not answer in time: try again when it has less to do"
+    if isinstance(error, errors.LockNotAvailable):
+        return "another run of `cashback` holds the database for long: try again when it has ended"
+    first_line = (error.diag.message_primary or str(error)).strip().partition("\n")[0]
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return f"PostgreSQL cannot be reached, check CASHBACK_DATABASE_URL and that it runs: {first_line}"
+    return f"PostgreSQL refused: {first_line}"

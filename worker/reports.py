@@ -1,0 +1,236 @@
+"""What an operator looks at: accounts, events and transactions, read in one consistent snapshot each."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from worker.errors import WorkerError
+
+_EVENT_COLUMNS: Final = sql.SQL(
+    "event_id, cashback_id, state, code, transaction_id, attempts, unconfirmed, last_error, "
+    "received_at, credit_cutoff_at, deadline_at, next_attempt_at, settled_at, closed_at"
+)
+
+
+class NotFound(WorkerError):
+    """What was asked for is not on record."""
+
+    reason = "not_found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEntry:
+    """One entry of an account; `amount_minor` is positive where it adds to the account."""
+
+    entry_id: int
+    transaction_id: int
+    kind: str
+    cashback_id: int | None
+    transaction_type: int | None
+    amount_minor: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user's account; the balance in minor units, of which `exponent` digits make one major unit."""
+
+    account_id: int
+    user_id: str
+    currency: str
+    exponent: int
+    status: str
+    balance_minor: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A receipt as it stands, without its token; all times in UTC."""
+
+    event_id: UUID
+    cashback_id: int
+    state: str
+    code: int | None
+    transaction_id: int | None
+    attempts: int
+    unconfirmed: bool
+    last_error: str | None
+    received_at: datetime
+    credit_cutoff_at: datetime
+    deadline_at: datetime
+    next_attempt_at: datetime
+    settled_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """Events, newest first; `next_after` is where the next page begins, None after the last one."""
+
+    events: tuple[Event, ...]
+    next_after: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """A transaction of a cashback; amounts in minor units of `exponent` digits."""
+
+    transaction_id: int
+    kind: str
+    cashback_id: int
+    transaction_type: int
+    event_id: UUID
+    user_id: str
+    currency: str
+    exponent: int
+    amount_minor: int
+    tax_minor: int
+    reverses: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedEntry:
+    """One entry of a transaction; `user_id` is None where the account is one of the house."""
+
+    entry_id: int
+    transaction_id: int
+    account_id: int
+    account_kind: str
+    user_id: str | None
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cashback:
+    """All that is on record about one CashbackId: its events, and what it did to the books."""
+
+    cashback_id: int
+    page: EventPage
+    transactions: tuple[Transaction, ...]
+    entries: tuple[PostedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events to list: by state, only unconfirmed ones, received at `since` (UTC) or later."""
+
+    state: str | None = None
+    unconfirmed: bool = False
+    since: datetime | None = None
+    after: UUID | None = None
+
+
+def read_account(
+    connection: psycopg.Connection[Any], user_id: str, *, limit: int
+) -> tuple[Account, tuple[AccountEntry, ...]]:
+    """Return a user's account and its latest entries, at most `limit`, newest first. Raises NotFound."""
+    with _snapshot(connection), connection.cursor(row_factory=class_row(Account)) as accounts:
+        account = accounts.execute(
+            "SELECT account_id, user_id, accounts.currency, exponent, status, balance_minor, created_at "
+            "FROM accounts JOIN currencies USING (currency) WHERE user_id = %s",
+            (user_id,),
+        ).fetchone()
+        if account is None:
+            raise NotFound(f"no account of user {user_id!a} is on record")
+        with connection.cursor(row_factory=class_row(AccountEntry)) as entries:
+            entries.execute(
+                "SELECT entry_id, transaction_id, kind, cashback_id, transaction_type, "
+                "entries.amount_minor, created_at "
+                "FROM entries JOIN transactions USING (transaction_id) "
+                "WHERE entries.account_id = %s ORDER BY entry_id DESC LIMIT %s",
+                (account.account_id, limit),
+            )
+            return account, tuple(entries)
+
+
+def read_cashback(connection: psycopg.Connection[Any], cashback_id: int, *, limit: int) -> Cashback:
+    """Return the events of a CashbackId, at most `limit`, newest first, and its transactions.
+
+    Raises NotFound where there is neither. A CashbackId has one payout and one reversal at most, so only
+    its events can be many: each re-submission of BETCORE's is one.
+    """
+    with _snapshot(connection):
+        page = _read_page(connection, [sql.SQL("cashback_id = {}").format(cashback_id)], limit=limit)
+        with connection.cursor(row_factory=class_row(Transaction)) as cursor:
+            cursor.execute(
+                "SELECT transaction_id, transactions.kind, cashback_id, transaction_type, event_id, user_id, "
+                "currency, exponent, amount_minor, tax_minor, reverses, transactions.created_at "
+                "FROM transactions JOIN accounts USING (account_id) JOIN currencies USING (currency) "
+                "WHERE cashback_id = %s ORDER BY transaction_id",
+                (cashback_id,),
+            )
+            transactions = tuple(cursor)
+        if not page.events and not transactions:
+            raise NotFound(f"nothing with CashbackId {cashback_id} is on record")
+        with connection.cursor(row_factory=class_row(PostedEntry)) as cursor:
+            cursor.execute(
+                "SELECT entry_id, transaction_id, account_id, kind AS account_kind, user_id, amount_minor "
+                "FROM entries JOIN accounts USING (account_id) "
+                "WHERE transaction_id = ANY (%s) ORDER BY entry_id",
+                ([transaction.transaction_id for transaction in transactions],),
+            )
+            entries = tuple(cursor)
+    return Cashback(cashback_id=cashback_id, page=page, transactions=transactions, entries=entries)
+
+
+def list_events(connection: psycopg.Connection[Any], wanted: EventFilter, *, limit: int) -> EventPage:
+    """Return a page of at most `limit` events, newest first. Raises NotFound for an unknown `after`.
+
+    Pages are cut by key, not by count: what arrives meanwhile shifts nothing, and page 1000 costs as much
+    as page 1.
+    """
+    with _snapshot(connection):
+        conditions: list[sql.Composable] = []
+        if wanted.state is not None:
+            conditions.append(sql.SQL("state = {}").format(wanted.state))
+        if wanted.unconfirmed:
+            conditions.append(sql.SQL("unconfirmed"))
+        if wanted.since is not None:
+            conditions.append(sql.SQL("received_at >= {}").format(wanted.since))
+        if wanted.after is not None:
+            received_at = _received_at(connection, wanted.after)
+            conditions.append(sql.SQL("(received_at, event_id) < ({}, {})").format(received_at, wanted.after))
+        return _read_page(connection, conditions, limit=limit)
+
+
+@contextmanager
+def _snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    with connection.transaction():
+        yield
+
+
+def _read_page(
+    connection: psycopg.Connection[Any], conditions: Sequence[sql.Composable], *, limit: int
+) -> EventPage:
+    query = sql.SQL(
+        "SELECT {columns} FROM receipts WHERE {conditions} "
+        "ORDER BY received_at DESC, event_id DESC LIMIT {limit}"
+    ).format(
+        columns=_EVENT_COLUMNS,
+        conditions=sql.SQL(" AND ").join(conditions or [sql.SQL("true")]),
+        # One more than asked for tells whether there is a next page.
+        limit=limit + 1,
+    )
+    with connection.cursor(row_factory=class_row(Event)) as cursor:
+        found = cursor.execute(query).fetchall()
+    events = tuple(found[:limit])
+    return EventPage(events=events, next_after=events[-1].event_id if len(found) > limit else None)
+
+
+def _received_at(connection: psycopg.Connection[Any], event_id: UUID) -> datetime:
+    row = connection.execute("SELECT received_at FROM receipts WHERE event_id = %s", (event_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"no event {event_id} is on record")
+    received_at: datetime = row[0]
+    return received_at
