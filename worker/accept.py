@@ -1,12 +1,12 @@
 """The accept call: its body, and what BETCORE's answers to it mean (BETCORE, cashback accept)."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from http import HTTPStatus
+from threading import BoundedSemaphore
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -17,10 +17,13 @@ from worker import money
 from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
 from worker.settlement import Instruction, PostedTransaction, Settlement
-from worker.transport import ends_by
+from worker.transport import ends_by, read_at_most
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536
+
+# Long enough for a slot that a prompt BETCORE is about to free, short enough to keep threads for credits.
+_SLOT_SECONDS: Final = 0.1
 
 MESSAGES: Final = MappingProxyType(
     {
@@ -72,27 +75,33 @@ class AcceptClient:
         *,
         base_url: str,
         bearers: BearerSource,
-        timeout_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
+        slots: int,
     ) -> None:
         self._client = client
         self._url = base_url + ACCEPT_PATH
         self._bearers = bearers
-        self._timeout_seconds = timeout_seconds
-        self._monotonic = monotonic
+        self._slots = BoundedSemaphore(slots)
 
     def send(self, body: bytes, deadline: Deadline) -> Answer:
         """Make one attempt, which ends before `deadline`; never raises for what the network does.
 
-        A 401 renews the access token and sends once more at once.
+        A 401 renews the access token and sends once more at once. With all slots taken by a BETCORE that
+        is slow to answer, nothing is sent: the caller's thread is needed for fresh credits.
         """
-        ends = Deadline(min(deadline.at_seconds, self._monotonic() + self._timeout_seconds))
+        if not self._slots.acquire(timeout=_SLOT_SECONDS):
+            return Answer(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
         try:
-            with ends_by(ends):
-                bearer = self._bearers.bearer(ends)
-                status, content = self._post(body, bearer)
-                if status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
-                    status, content = self._post(body, self._bearers.bearer(ends))
+            with ends_by(deadline):
+                return self._attempt(body, deadline)
+        finally:
+            self._slots.release()
+
+    def _attempt(self, body: bytes, deadline: Deadline) -> Answer:
+        try:
+            bearer = self._bearers.bearer(deadline)
+            status, content = self._post(body, bearer)
+            if status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
+                status, content = self._post(body, self._bearers.bearer(deadline))
         except BearerUnavailable as error:
             return Answer(Verdict.PASSING, f"{error.reason}: {error}")
         except httpx.HTTPError as error:
@@ -102,18 +111,14 @@ class AcceptClient:
     def _post(self, body: bytes, bearer: str) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
         with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-            content = b""
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > MAX_REPLY_BYTES:
-                    break
-            return response.status_code, content
+            # A reply without end is no envelope of BETCORE's, and neither is an empty one.
+            return response.status_code, read_at_most(response, MAX_REPLY_BYTES) or b""
 
 
 def read_answer(status: int, content: bytes) -> Answer:
     """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
     try:
-        envelope = json.loads(content) if len(content) <= MAX_REPLY_BYTES else None
+        envelope = json.loads(content)
     except (ValueError, RecursionError):
         envelope = None
     code = envelope.get("ErrorCode") if isinstance(envelope, dict) else None

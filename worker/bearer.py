@@ -16,8 +16,9 @@ import structlog
 
 from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
+from worker.transport import ends_by, read_at_most
 
-TOKEN_PATH: Final = "/mis-api/api/v2/auth/token"
+TOKEN_PATH: Final = "/mis-api/api/v2/auth/token"  # noqa: S105 - the path of the endpoint
 MAX_REPLY_BYTES: Final = 65_536
 
 _TOKEN_NAMES: Final = ("AccessToken", "access_token", "Token", "token")
@@ -27,6 +28,9 @@ _LONGEST_LIFETIME_SECONDS: Final = 86_400.0
 # Renewed when this share of its life is left, and at least this long before its end.
 _RENEWAL_SHARE: Final = 0.2
 _WAIT_FOR_OTHER_SECONDS: Final = 0.05
+# Of the time that an attempt has: a Token endpoint that hangs must not cost the accept itself.
+_EARLY_RENEWAL_SHARE: Final = 0.5
+_PAUSE_AFTER_FAILURE_SECONDS: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +99,12 @@ class TokenEndpoint:
     """BETCORE's Token endpoint: credentials in, access token out."""
 
     def __init__(
-        self, client: httpx.Client, *, base_url: str, credentials: Mapping[str, str], clock: Callable[[], float] = time.time
+        self,
+        client: httpx.Client,
+        *,
+        base_url: str,
+        credentials: Mapping[str, str],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._url = base_url + TOKEN_PATH
@@ -106,12 +115,13 @@ class TokenEndpoint:
         """Ask for a new token; raises BearerUnavailable."""
         asked_at = self._clock()
         try:
-            response = self._client.post(self._url, json=self._credentials)
+            with self._client.stream("POST", self._url, json=self._credentials) as response:
+                content = read_at_most(response, MAX_REPLY_BYTES)
         except httpx.HTTPError as error:
             raise BearerUnavailable(f"Token endpoint: {type(error).__name__}: {error}") from error
-        if not response.is_success or len(response.content) > MAX_REPLY_BYTES:
+        if not response.is_success or content is None:
             raise BearerUnavailable(f"Token endpoint answered HTTP {response.status_code}")
-        return read_token_reply(response.content, asked_at=asked_at)
+        return read_token_reply(content, asked_at=asked_at)
 
 
 def read_token_reply(content: bytes, *, asked_at: float) -> AccessToken:
@@ -124,16 +134,22 @@ def read_token_reply(content: bytes, *, asked_at: float) -> AccessToken:
     nested = members.get("Value")
     members.update(nested if isinstance(nested, dict) else {})
     text = next((members[name] for name in _TOKEN_NAMES if isinstance(members.get(name), str)), None)
-    if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
+    if not isinstance(text, str) or not fits_a_header(text):
         raise BearerUnavailable("the Token endpoint's reply holds no token")
     lifetime = next((members[name] for name in _LIFETIME_NAMES if name in members), None)
     return AccessToken(text, asked_at, asked_at + _lifetime_seconds(lifetime))
 
 
+def fits_a_header(text: str) -> bool:
+    """Say whether a token can stand in an Authorization header: visible ASCII alone (RFC 6750, 2.1)."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 def _lifetime_seconds(value: object) -> float:
+    known = isinstance(value, int | float | str) and not isinstance(value, bool)
     try:
-        seconds = float(value) if isinstance(value, int | float | str) else _DEFAULT_LIFETIME_SECONDS
-    except ValueError:
+        seconds = float(value) if known else _DEFAULT_LIFETIME_SECONDS  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
         seconds = _DEFAULT_LIFETIME_SECONDS
     return min(seconds, _LONGEST_LIFETIME_SECONDS) if seconds > 0 else _DEFAULT_LIFETIME_SECONDS
 
@@ -156,27 +172,22 @@ class CachedBearer:
         self._monotonic = monotonic
         self._sleep = sleep
         self._token: AccessToken | None = None
+        self._rejected: str | None = None
+        self._renew_after = 0.0
         self._renewing = Lock()
 
     def bearer(self, deadline: Deadline) -> str:
         """Return a good token. Near its end one thread renews it while the others go on using it."""
         now = self._clock()
         token = self._token
-        if token is not None and not token.wants_renewal(now):
+        if token is None or not token.is_good(now):
+            return self._awaited(deadline).text
+        if not token.wants_renewal(now) or now < self._renew_after:
             return token.text
-        usable = token is not None and token.is_good(now)
-        left_seconds = 0.0 if usable else deadline.remaining_seconds(self._monotonic())
-        if not self._renewing.acquire(blocking=not usable, timeout=left_seconds if not usable else -1):
-            if token is not None and usable:
-                return token.text
-            raise BearerUnavailable("another thread is still asking for the token")
+        if not self._renewing.acquire(blocking=False):
+            return token.text
         try:
-            return self._renewed(token, deadline).text
-        except BearerUnavailable:
-            if token is None or not token.is_good(self._clock()):
-                raise
-            _log.warning("bearer_renewal_failed", exc_info=True)
-            return token.text
+            return self._renewed_early(token, deadline).text
         finally:
             self._renewing.release()
 
@@ -185,38 +196,86 @@ class CachedBearer:
         with self._renewing:
             if self._token is not None and self._token.text == bearer:
                 self._token = None
+                self._rejected = bearer
         try:
             self._shared.forget(bearer)
         except OSError:
             _log.warning("bearer_not_shared", exc_info=True)
         return True
 
-    def _renewed(self, old: AccessToken | None, deadline: Deadline) -> AccessToken:
-        if self._token is not None and self._token is not old:
-            return self._token  # another thread renewed it while this one waited for the lock
+    def _awaited(self, deadline: Deadline) -> AccessToken:
+        """Get a token where there is none to go on with: one thread asks, the others wait for it."""
+        if not self._renewing.acquire(timeout=deadline.remaining_seconds(self._monotonic())):
+            raise BearerUnavailable("another thread is still asking for the token")
         try:
-            token = self._shared_or_fetched(old, deadline)
+            token = self._token
+            while token is None or not token.is_good(self._clock()):
+                token = self._shared_or_fetched()
+                if token is None:
+                    self._wait_for_other_process(deadline)
+            self._token = token
+            return token
+        finally:
+            self._renewing.release()
+
+    def _renewed_early(self, old: AccessToken, deadline: Deadline) -> AccessToken:
+        """Try for a new token while the old one works; whatever happens, the attempt in hand goes on."""
+        now = self._monotonic()
+        share = Deadline(now + deadline.remaining_seconds(now) * _EARLY_RENEWAL_SHARE)
+        try:
+            with ends_by(share):
+                new = self._shared_or_fetched()
+        except BearerUnavailable:
+            _log.warning("bearer_renewal_failed", exc_info=True)
+            self._renew_after = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
+            return old
+        if new is None:  # another process is at it
+            self._renew_after = self._clock() + _WAIT_FOR_OTHER_SECONDS
+            return old
+        self._token = new
+        return new
+
+    def _shared_or_fetched(self) -> AccessToken | None:
+        """Take the shared token, or fetch one as the only one who does; None while another process does."""
+        try:
+            token = self._shared_token()
+            if token is not None:
+                return token
+            if not self._shared.try_lock():
+                return None
         except OSError:
             _log.warning("bearer_not_shared", exc_info=True)
-            token = self._endpoint.fetch()
-        self._token = token
-        return token
-
-    def _shared_or_fetched(self, old: AccessToken | None, deadline: Deadline) -> AccessToken:
-        while True:
-            token = self._shared.read()
-            if token is not None and token != old and not token.wants_renewal(self._clock()):
-                return token
-            if self._shared.try_lock():
-                return self._fetched_under_lock()
-            if deadline.remaining_seconds(self._monotonic()) <= _WAIT_FOR_OTHER_SECONDS:
-                raise BearerUnavailable("another process is still asking for the token")
-            self._sleep(_WAIT_FOR_OTHER_SECONDS)
-
-    def _fetched_under_lock(self) -> AccessToken:
+            return self._endpoint.fetch()
         try:
-            token = self._endpoint.fetch()
-            self._shared.write(token, now=self._clock())
+            # Once more: between the look and the lock another process may have shared a new one.
+            return self._shared_token() or self._fetched_and_shared()
+        except OSError:
+            _log.warning("bearer_not_shared", exc_info=True)
+            return self._endpoint.fetch()
         finally:
-            self._shared.unlock()
+            self._unlock()
+
+    def _shared_token(self) -> AccessToken | None:
+        token = self._shared.read()
+        if token is None or token.text == self._rejected or token.wants_renewal(self._clock()):
+            return None
         return token
+
+    def _fetched_and_shared(self) -> AccessToken:
+        token = self._endpoint.fetch()
+        try:
+            self._shared.write(token, now=self._clock())
+        except OSError:
+            _log.warning("bearer_not_shared", exc_info=True)
+        return token
+
+    def _unlock(self) -> None:
+        try:
+            self._shared.unlock()
+        except OSError:  # the lock ends by itself
+            _log.warning("bearer_lock_left", exc_info=True)
+
+    def _wait_for_other_process(self, deadline: Deadline) -> None:
+        if deadline.remaining_seconds(self._monotonic()) <= _WAIT_FOR_OTHER_SECONDS:
+            raise BearerUnavailable("another process is still asking for the token")
+        self._sleep(_WAIT_FOR_OTHER_SECONDS)

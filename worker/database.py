@@ -1,16 +1,17 @@
 """Connections to PostgreSQL that never wait longer than they were told to."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import local
-from typing import Any, Final, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 from psycopg_pool import ConnectionPool
 
 from worker.deadline import Deadline
+from worker.errors import CutoffPassed, LedgerUnavailable
 
 Result = TypeVar("Result")
 
@@ -18,6 +19,8 @@ Result = TypeVar("Result")
 _RECONNECT_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 3
 _MAX_IDLE_SECONDS: Final = 300.0
+# Raised by settle_event, see worker/schema/0003_settlement.sql.
+_CUTOFF_PASSED: Final = "CB001"
 
 _answer_by = local()
 
@@ -40,7 +43,9 @@ class DeadlineConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout)
         left_seconds = deadline.remaining_seconds(time.monotonic())
         try:
-            return super().wait(gen, interval, left_seconds if timeout is None else min(timeout, left_seconds))
+            return super().wait(
+                gen, interval, left_seconds if timeout is None else min(timeout, left_seconds)
+            )
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
             self.close()
             raise AnswerTimeout("PostgreSQL did not answer in time") from error
@@ -56,7 +61,39 @@ def answers_by(deadline: Deadline) -> Iterator[None]:
         _answer_by.deadline = None
 
 
-def open_pool(database_url: str, *, size: int, statement_timeout_seconds: float) -> ConnectionPool[DeadlineConnection]:
+class Database:
+    """Single statements, each in a transaction of its own and bounded in time; safe for many threads."""
+
+    def __init__(self, pool: ConnectionPool[DeadlineConnection], *, timeout_seconds: float) -> None:
+        self._pool = pool
+        self._timeout_seconds = timeout_seconds
+
+    def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows.
+
+        Raises CutoffPassed where the database says so, and LedgerUnavailable for everything else: whether
+        the statement took effect is then unknown.
+        """
+        deadline = Deadline(time.monotonic() + self._timeout_seconds)
+        try:
+            with answers_by(deadline), self._pool.connection(timeout=self._timeout_seconds) as connection:
+                return connection.execute(query, parameters).fetchall()
+        except psycopg.Error as error:
+            if error.sqlstate == _CUTOFF_PASSED:
+                raise CutoffPassed from error
+            raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
+
+    def one_row(self, query: LiteralString, parameters: Sequence[object]) -> tuple[Any, ...]:
+        """Run one statement that returns one row, and return it; raises as `rows` does."""
+        rows = self.rows(query, parameters)
+        if len(rows) != 1:
+            raise LedgerUnavailable(f"PostgreSQL returned {len(rows)} rows instead of one")
+        return rows[0]
+
+
+def open_pool(
+    database_url: str, *, size: int, statement_timeout_seconds: float
+) -> ConnectionPool[DeadlineConnection]:
     """Open a pool of up to `size` autocommit connections; it connects in the background and when asked."""
     pool = ConnectionPool(
         database_url,

@@ -9,6 +9,7 @@ LEAST_ATTEMPT_SECONDS: Final = 0.25
 
 # Beyond this exponent every backoff is at its cap; 2**retries itself would grow without limit.
 _MAX_DOUBLINGS: Final = 32
+_MAX_ATTEMPT_DOUBLINGS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,23 @@ class Backoff:
         if longest <= 0:
             return None
         return min(self.delay_seconds(retries=retries, random=random), longest)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTime:
+    """How long one attempt may take: `first_seconds`, doubled with each of the first retries.
+
+    Short at first, so that the event of a worker that died is soon known to be overdue; longer later, so
+    that a BETCORE that is merely slow gets to answer.
+    """
+
+    first_seconds: float
+
+    def seconds(self, retries: int) -> float:
+        """Return the longest time of the attempt that follows `retries` retries."""
+        return self.first_seconds * 2.0 ** min(retries, _MAX_ATTEMPT_DOUBLINGS)
+
+    @property
+    def longest_seconds(self) -> float:
+        """Return the longest time that any attempt gets."""
+        return self.seconds(_MAX_ATTEMPT_DOUBLINGS)

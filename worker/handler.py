@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract import DataError, SettleMessage, cashback_id_of, read_data
-from producer.verifier import KeysUnavailable, UnknownKey, Verifier
+from producer.verifier import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError, Verifier
 from worker.accept import AcceptClient, Answer, Verdict, accept_body
-from worker.deadline import Backoff, Deadline
+from worker.deadline import AttemptTime, Backoff, Deadline
 from worker.errors import (
     AcceptFailed,
     BadMessage,
@@ -21,10 +21,22 @@ from worker.errors import (
 from worker.ledger import Event, Ledger
 from worker.marker import AnswerMarker
 from worker.metrics import Metrics
-from worker.settlement import Done, GiveUp, Instruction, RetryAt, Settlement, State, Step, read_instruction, unread_instruction
+from worker.settlement import (
+    Done,
+    GiveUp,
+    Instruction,
+    RetryAt,
+    Settlement,
+    State,
+    Step,
+    read_instruction,
+    unread_instruction,
+)
 
 # After the deadline only the record is still to be made, and it waits for as long as the database is away.
 _RECORD_BACKOFF: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
+# A retry that is due at once would overtake the very event that announces it to Flower.
+_LEAST_DELAY_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +45,7 @@ class Timing:
 
     cutoff_seconds: float
     deadline_seconds: float
+    attempt: AttemptTime
     backoff: Backoff
 
 
@@ -60,11 +73,11 @@ class Handler:
         asked_at = self.monotonic()
         try:
             event, instruction = self._read(message)
-            settlement = self._settle(event, instruction)
+            settlement = self._settle(event, instruction, retries=retries)
             return self._next_step(message, instruction, settlement, asked_at=asked_at, retries=retries)
-        except (KeysUnavailable, UnknownKey) as error:
+        except (KeysUnavailable, UnknownKey, NotVouchedFor) as error:
             return self._unverifiable(message, error, asked_at=asked_at, retries=retries)
-        except LedgerUnavailable as error:
+        except (LedgerUnavailable, CutoffPassed) as error:
             return self._without_ledger(message, error, retries=retries)
 
     def _read(self, message: SettleMessage) -> tuple[Event, Instruction]:
@@ -78,16 +91,20 @@ class Handler:
         if cashback_id is None:
             raise BadMessage("verified, but without a CashbackId nothing can be answered")
         event = Event(
-            event_id=message.event_id, token=message.token, cashback_id=cashback_id, received_at=message.received_at
+            event_id=message.event_id,
+            token=message.token,
+            cashback_id=cashback_id,
+            received_at=message.received_at,
         )
         return event, read_instruction(data, cashback_id=cashback_id, cancel_types=self.cancel_types)
 
-    def _settle(self, event: Event, instruction: Instruction) -> Settlement:
+    def _settle(self, event: Event, instruction: Instruction, *, retries: int) -> Settlement:
+        attempt_seconds = self.timing.attempt.seconds(retries)
         with self.metrics.settle_seconds.time():
             try:
-                settlement = self.ledger.settle(event, instruction)
+                settlement = self.ledger.settle(event, instruction, attempt_seconds=attempt_seconds)
             except CutoffPassed:
-                settlement = self.ledger.settle(event, instruction)
+                settlement = self.ledger.settle(event, instruction, attempt_seconds=attempt_seconds)
         self.metrics.settled.labels(code=str(settlement.code)).inc()
         return settlement
 
@@ -108,12 +125,15 @@ class Handler:
         deadline = Deadline(asked_at + settlement.seconds_to_deadline)
         if not deadline.leaves_an_attempt(self.monotonic()):
             return self._close(message, State.EXPIRED, DeadlineExceeded())
+        attempt = Deadline(min(deadline.at_seconds, self.monotonic() + self.timing.attempt.seconds(retries)))
         with self.metrics.accept_seconds.time():
-            answer = self.accept.send(accept_body(settlement, instruction), deadline)
+            answer = self.accept.send(accept_body(settlement, instruction), attempt)
         self.metrics.accepts.labels(verdict=answer.verdict).inc()
         return self._after_answer(message, answer, deadline, retries=retries)
 
-    def _after_answer(self, message: SettleMessage, answer: Answer, deadline: Deadline, *, retries: int) -> Step:
+    def _after_answer(
+        self, message: SettleMessage, answer: Answer, deadline: Deadline, *, retries: int
+    ) -> Step:
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self.marker.answered(message.event_id)
             self.metrics.ended.labels(state=State.ANSWERED).inc()
@@ -122,14 +142,18 @@ class Handler:
         if answer.verdict is Verdict.REFUSED:
             return self._close(message, State.REFUSED, RefusedByBetcore(answer.detail))
         delay_seconds = self.timing.backoff.delay_within_seconds(
-            retries=retries, remaining_seconds=deadline.remaining_seconds(self.monotonic()), random=self.random
+            retries=retries,
+            remaining_seconds=deadline.remaining_seconds(self.monotonic()),
+            random=self.random,
         )
         if delay_seconds is None:
             return self._close(message, State.EXPIRED, DeadlineExceeded(f"last answer: {answer.detail}"))
         self.ledger.postpone(message.event_id, delay_seconds=delay_seconds, error=answer.detail)
         return self._retry(delay_seconds, AcceptFailed(answer.detail))
 
-    def _close(self, message: SettleMessage, state: State, error: DeadlineExceeded | RefusedByBetcore) -> Step:
+    def _close(
+        self, message: SettleMessage, state: State, error: DeadlineExceeded | RefusedByBetcore
+    ) -> Step:
         if not self.ledger.close(message.event_id, state, error=str(error)):
             # Another run of the same event, redelivered or swept, came to its end first.
             return Done(state)
@@ -137,7 +161,7 @@ class Handler:
         return GiveUp(error)
 
     def _unverifiable(
-        self, message: SettleMessage, error: KeysUnavailable | UnknownKey, *, asked_at: float, retries: int
+        self, message: SettleMessage, error: VerificationError, *, asked_at: float, retries: int
     ) -> Step:
         """Without BETCORE's key nothing is credited: wait for it until the cut-off, then say so.
 
@@ -149,21 +173,29 @@ class Handler:
             settlement = self.ledger.give_up(message.event_id)
             if settlement is None:
                 return GiveUp(error)
+            if settlement.code is None:  # by the database's clock the cut-off has not come yet
+                return self._retry(max(0.0, settlement.seconds_to_cutoff), error)
             return self._next_step(
-                message, unread_instruction(settlement.cashback_id), settlement, asked_at=asked_at, retries=retries
+                message,
+                unread_instruction(settlement.cashback_id),
+                settlement,
+                asked_at=asked_at,
+                retries=retries,
             )
         except LedgerUnavailable as unavailable:
             return self._without_ledger(message, unavailable, retries=retries)
 
-    def _without_ledger(self, message: SettleMessage, error: LedgerUnavailable, *, retries: int) -> Step:
-        """What became of the event is not known, so nothing is said to BETCORE before it is."""
+    def _without_ledger(
+        self, message: SettleMessage, error: LedgerUnavailable | CutoffPassed, *, retries: int
+    ) -> Step:
+        """Ask again later: BETCORE is told nothing before it is known what became of the event."""
         in_time = self._seconds_since_receipt(message) < self.timing.deadline_seconds
         backoff = self.timing.backoff if in_time else _RECORD_BACKOFF
         return self._retry(backoff.delay_seconds(retries=retries, random=self.random), error)
 
     def _retry(self, delay_seconds: float, error: Exception) -> RetryAt:
         self.metrics.retried.labels(reason=getattr(error, "reason", type(error).__name__)).inc()
-        return RetryAt(delay_seconds, error)
+        return RetryAt(max(_LEAST_DELAY_SECONDS, delay_seconds), error)
 
     def _seconds_since_receipt(self, message: SettleMessage) -> float:
         return self.clock() - message.received_at_ms / 1000

@@ -1,26 +1,19 @@
 """The ledger in PostgreSQL: calls of the SQL functions of `worker/schema/`, nothing else."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
 from psycopg_pool import ConnectionPool
 
-from worker.database import DeadlineConnection, answers_by
-from worker.deadline import Deadline
-from worker.errors import CutoffPassed, LedgerUnavailable
+from worker.database import Database, DeadlineConnection
 from worker.settlement import Instruction, PostedTransaction, Settlement, State
 
-# An attempt that has not begun this long after it was due counts as lost.
-OVERDUE_SECONDS: Final = 1.0
+# An attempt that has not begun or ended this long after it should have counts as lost.
+OVERDUE_SECONDS: Final = 0.5
 
-_CUTOFF_PASSED: Final = "CB001"
-_SETTLE: Final = (
-    "SELECT * FROM settle_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
+_SETTLE: Final = "SELECT * FROM settle_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +22,6 @@ class LedgerPolicy:
 
     cutoff_seconds: float
     deadline_seconds: float
-    hold_seconds: float
     withhold_tax: bool
     allow_negative: bool
 
@@ -54,18 +46,19 @@ class Ledger:
     def __init__(
         self, pool: ConnectionPool[DeadlineConnection], *, policy: LedgerPolicy, timeout_seconds: float
     ) -> None:
-        self._pool = pool
+        self._database = Database(pool, timeout_seconds=timeout_seconds)
         self._policy = policy
-        self._timeout_seconds = timeout_seconds
 
-    def settle(self, event: Event, instruction: Instruction) -> Settlement:
+    def settle(self, event: Event, instruction: Instruction, *, attempt_seconds: float = 3.0) -> Settlement:
         """Credit or decline the event, once and for ever, and say how it stands.
+
+        `attempt_seconds` is how long the caller may take for the answer; after it the event is overdue.
 
         Raises CutoffPassed when the cut-off passed during the call: nothing was credited, and calling
         again decides 102823.
         """
         policy = self._policy
-        row = self._one_row(
+        row = self._database.one_row(
             _SETTLE,
             (
                 event.event_id,
@@ -74,7 +67,7 @@ class Ledger:
                 event.received_at,
                 policy.cutoff_seconds,
                 policy.deadline_seconds,
-                policy.hold_seconds,
+                attempt_seconds + OVERDUE_SECONDS,
                 instruction.kind,
                 instruction.transaction_type,
                 instruction.user_id,
@@ -87,35 +80,24 @@ class Ledger:
         return _settlement(row)
 
     def give_up(self, event_id: UUID) -> Settlement | None:
-        """Decide 102823 for an event whose cut-off has passed, and say how it stands; None without a receipt."""
-        row = self._one_row("SELECT * FROM give_up_event(%s)", (event_id,))
+        """Decide 102823 for an event whose cut-off has passed; say how it stands, None without a receipt."""
+        row = self._database.one_row("SELECT * FROM give_up_event(%s)", (event_id,))
         return None if row[0] is None else _settlement(row)
 
     def close(self, event_id: UUID, state: State, *, error: str | None = None) -> bool:
         """Bring the event to a bad end: refused or expired. True if that changed anything."""
-        return bool(self._one_row("SELECT close_event(%s, %s, %s)", (event_id, state, error))[0])
+        return bool(self._database.one_row("SELECT close_event(%s, %s, %s)", (event_id, state, error))[0])
 
     def mark_answered(self, event_ids: list[UUID]) -> int:
         """Bring events to their good end, all in one commit; returns how many that changed."""
-        return int(self._one_row("SELECT mark_answered(%s)", (event_ids,))[0])
+        return int(self._database.one_row("SELECT mark_answered(%s)", (event_ids,))[0])
 
     def postpone(self, event_id: UUID, *, delay_seconds: float, error: str) -> bool:
         """Record that the next attempt is due after `delay_seconds`. True if the event is still open."""
         overdue_seconds = delay_seconds + OVERDUE_SECONDS
-        return bool(self._one_row("SELECT postpone_event(%s, %s, %s)", (event_id, overdue_seconds, error))[0])
-
-    def _one_row(self, query: str, parameters: tuple[object, ...]) -> tuple[Any, ...]:
-        deadline = Deadline(time.monotonic() + self._timeout_seconds)
-        try:
-            with answers_by(deadline), self._pool.connection(timeout=self._timeout_seconds) as connection:
-                row = connection.execute(query, parameters).fetchone()
-        except psycopg.Error as error:
-            if error.sqlstate == _CUTOFF_PASSED:
-                raise CutoffPassed from error
-            raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
-        if row is None:
-            raise LedgerUnavailable("PostgreSQL returned no row")
-        return row
+        return bool(
+            self._database.one_row("SELECT postpone_event(%s, %s, %s)", (event_id, overdue_seconds, error))[0]
+        )
 
 
 def _settlement(row: tuple[Any, ...]) -> Settlement:

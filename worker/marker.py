@@ -7,7 +7,7 @@ makes the event overdue, and it is answered once more with the same answer.
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, Queue
+from queue import Empty, Full, Queue
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from worker.ledger import Ledger
 
 MAX_WAITING: Final = 10_000
 MAX_GROUP: Final = 500
+MAX_BLOCK_SECONDS: Final = 5.0
 _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 
 _log = structlog.get_logger(__name__)
@@ -39,22 +40,28 @@ class AnswerMarker:
         self._thread.start()
 
     def answered(self, event_id: UUID) -> None:
-        """Have the event marked as answered soon. Blocks only when very many marks wait for PostgreSQL."""
-        self._waiting.put(event_id)
+        """Have the event marked as answered soon; blocks, for some seconds, only when very many wait."""
+        try:
+            self._waiting.put(event_id, timeout=MAX_BLOCK_SECONDS)
+        except Full:
+            _log.error("mark_dropped", event_id=str(event_id), waiting=self._waiting.qsize())
 
     def close(self, *, timeout_seconds: float) -> None:
         """Write what is waiting, for at most `timeout_seconds`; what is left is answered once more later."""
         ends_at = time.monotonic() + timeout_seconds
-        self._waiting.put(None)
-        self._thread.join(timeout=timeout_seconds)
+        try:
+            self._waiting.put(None, timeout=timeout_seconds)
+            self._thread.join(timeout=max(0.0, ends_at - time.monotonic()))
+        except Full:
+            _log.warning("marks_full", waiting=self._waiting.qsize())
+        # From here on the thread writes nothing more: it ends as soon as its call of PostgreSQL does.
         self._stopping.set()
-        self._thread.join(timeout=max(0.0, ends_at - time.monotonic()))
         if self._thread.is_alive() or not self._waiting.empty():
             _log.warning("marks_left", at_least=self._waiting.qsize())
 
     def _run(self) -> None:
         closing = False
-        while not closing:
+        while not closing and not self._stopping.is_set():
             group, closing = self._next_group()
             if group:
                 self._write(group)

@@ -28,7 +28,7 @@ EXPONENTS: Final = MappingProxyType(
         for code in codes.split()
     }
 )
-"""Digits of the minor unit by currency code (ISO 4217, list one); funds and metals without one are left out."""
+"""Digits of the minor unit by currency code (ISO 4217, list one), without funds and metals that have none."""
 
 
 def read_decimal(value: object) -> Decimal | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
-from producer.settings import ENV_PREFIX, SharedSettings
+from producer.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
 from worker.settlement import PAYOUT_TYPE
 
 
@@ -22,10 +22,14 @@ class WorkerSettings(SharedSettings):
         default=None, description="Static access token for accept, instead of client id and secret."
     )
     token_id_field: str = Field(
-        default="PartnerClientId", min_length=1, description="Name of the id member in the Token endpoint's request."
+        default="PartnerClientId",
+        min_length=1,
+        description="Name of the id member in the Token endpoint's request.",
     )
     token_secret_field: str = Field(
-        default="Secret", min_length=1, description="Name of the secret member in the Token endpoint's request."
+        default="Secret",
+        min_length=1,
+        description="Name of the secret member in the Token endpoint's request.",
     )
     cancel_types: Annotated[frozenset[int], NoDecode, BeforeValidator(_split)] = Field(
         default=frozenset({-1, -2}), description="TransactionTypes that cancel a payout, separated by commas."
@@ -36,11 +40,18 @@ class WorkerSettings(SharedSettings):
         "`withhold`: TaxAmount is posted to a tax account and the user gets the rest.",
     )
     negative_balance: Literal["allow", "refuse"] = Field(
-        default="allow", description="Whether a cancel may take a balance below zero; `refuse` answers 102823."
+        default="allow",
+        description="Whether a cancel may take a balance below zero; `refuse` answers 102823.",
     )
-    concurrency: int = Field(default=16, ge=1, le=500, description="Threads per worker process; run one process per core.")
+    concurrency: int = Field(
+        default=16, ge=1, le=500, description="Threads per worker process; run one process per core."
+    )
     accept_timeout_seconds: float = Field(
-        default=5.0, gt=0, le=60, description="Longest time for one accept attempt, in seconds; cut to the time left."
+        default=3.0,
+        gt=0,
+        le=60,
+        description="Longest time for the first accept attempt, in seconds; later ones get up to four times "
+        "as long, and none more than the time left.",
     )
     database_timeout_seconds: float = Field(
         default=3.0, gt=0, le=60, description="Longest time for one call of PostgreSQL, in seconds."
@@ -49,10 +60,19 @@ class WorkerSettings(SharedSettings):
         default=3.0, gt=0, le=60, description="Longest time for one call of Redis, in seconds."
     )
     backoff_base_seconds: float = Field(
-        default=0.5, gt=0, le=60, description="First ceiling of the full-jitter backoff between attempts, in seconds."
+        default=0.5,
+        gt=0,
+        le=60,
+        description="First ceiling of the full-jitter backoff between attempts, in seconds.",
     )
     backoff_cap_seconds: float = Field(
         default=5.0, gt=0, le=300, description="Highest ceiling of the backoff, in seconds."
+    )
+    sweep_interval_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="Pause between two looks for overdue events, in seconds."
+    )
+    sweep_limit: int = Field(
+        default=200, ge=1, le=10_000, description="Overdue events taken at once, per worker process."
     )
     shutdown_grace_seconds: float = Field(
         default=10.0, gt=0, le=600, description="After SIGTERM: time to finish what is in hand, in seconds."
@@ -65,8 +85,8 @@ class WorkerSettings(SharedSettings):
     def _can_authenticate(self) -> Self:
         if self.bearer_token is None and (self.client_id is None or self.client_secret is None):
             raise ValueError(
-                f"{ENV_PREFIX}CLIENT_ID and {ENV_PREFIX}CLIENT_SECRET, or {ENV_PREFIX}BEARER_TOKEN, must be set: "
-                "without them no accept can be sent"
+                f"{ENV_PREFIX}CLIENT_ID and {ENV_PREFIX}CLIENT_SECRET, or {ENV_PREFIX}BEARER_TOKEN, "
+                "must be set: without them no accept can be sent"
             )
         return self
 
@@ -79,12 +99,11 @@ class WorkerSettings(SharedSettings):
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
         if self.backoff_base_seconds > self.backoff_cap_seconds:
-            raise ValueError(f"{ENV_PREFIX}BACKOFF_BASE_SECONDS must not exceed {ENV_PREFIX}BACKOFF_CAP_SECONDS")
+            raise ValueError(
+                f"{ENV_PREFIX}BACKOFF_BASE_SECONDS must not exceed {ENV_PREFIX}BACKOFF_CAP_SECONDS"
+            )
         return self
 
 
-class CommandSettings(SharedSettings):
-    """What the operator's command needs: the database alone."""
-
-    redis_url: str = Field(default="", description="Not used by the command.")  # type: ignore[assignment]
-    betcore_url: str = Field(default="", description="Not used by the command.")  # type: ignore[assignment]
+class CommandSettings(DatabaseSettings):
+    """Settings of the operator's command: the database, and nothing else."""

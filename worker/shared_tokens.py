@@ -4,13 +4,13 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any, Final
 
 import redis
-from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
 
-from worker.bearer import AccessToken
+from worker.bearer import AccessToken, fits_a_header
 
 _LOCK_SECONDS: Final = 10
 # Deletes the key only while it still holds what the caller thinks it holds.
@@ -46,7 +46,7 @@ class RedisTokens:
         with self._client() as client:
             stored = client.get(self._key)
             token = _parse(stored)
-            if token is not None and token.text == text:
+            if stored is not None and token is not None and token.text == text:
                 client.eval(_DELETE_IF_EQUAL, 1, self._key, stored)
 
     def try_lock(self) -> bool:
@@ -62,10 +62,11 @@ class RedisTokens:
     @contextmanager
     def _client(self) -> Iterator["redis.Redis"]:
         try:
-            connection: Connection
             with self._pool.acquire(block=True, timeout=self._timeout_seconds) as connection:
+                # By itself it would try again for seconds while Redis is away, and an accept waits for this.
+                connection.ensure_connection(max_retries=max(0, len(connection.alt) - 1))
                 yield connection.default_channel.client
-        except (redis.RedisError, OperationalError) as error:
+        except (redis.RedisError, OperationalError, LimitExceeded) as error:
             raise OSError(f"Redis: {type(error).__name__}: {error}") from error
 
 
@@ -78,6 +79,9 @@ def _parse(stored: object) -> AccessToken | None:
         return None
     try:
         members = json.loads(stored)
-        return AccessToken(str(members["text"]), float(members["issued_at"]), float(members["expires_at"]))
-    except (ValueError, KeyError, TypeError):
+        token = AccessToken(str(members["text"]), float(members["issued_at"]), float(members["expires_at"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    # Not believed further than needed: a token without end would be used for ever.
+    sound = fits_a_header(token.text) and isfinite(token.issued_at) and isfinite(token.expires_at)
+    return token if sound else None

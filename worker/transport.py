@@ -21,12 +21,26 @@ _ends_by = local()
 
 @contextmanager
 def ends_by(deadline: Deadline) -> Iterator[None]:
-    """Bound every network operation of this thread, inside the block, by `deadline` (monotonic)."""
-    _ends_by.deadline = deadline
+    """Bound every network operation of this thread, inside the block, by `deadline` (monotonic).
+
+    Blocks nest: the inner one can shorten the time, never lengthen it.
+    """
+    outer: Deadline | None = getattr(_ends_by, "deadline", None)
+    _ends_by.deadline = deadline if outer is None or deadline.at_seconds < outer.at_seconds else outer
     try:
         yield
     finally:
-        _ends_by.deadline = None
+        _ends_by.deadline = outer
+
+
+def read_at_most(response: httpx.Response, max_bytes: int) -> bytes | None:
+    """Return the body of a streamed response, or None as soon as it is longer than `max_bytes`."""
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > max_bytes:
+            return None
+    return bytes(content)
 
 
 def _cut(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
@@ -95,7 +109,12 @@ def _as_httpx_errors() -> Iterator[None]:
         yield
     except httpcore.TimeoutException as error:
         raise httpx.TimeoutException(f"{type(error).__name__}: {error}") from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol) as error:
+    except (
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.ProxyError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
         raise httpx.TransportError(f"{type(error).__name__}: {error}") from error
 
 

@@ -4,7 +4,9 @@
 --   * entries are only ever inserted, and every INSERT must balance per transaction (trigger);
 --   * a user's balance changes only by that same trigger, in the same statement;
 --   * a house account keeps no balance, so no two credits ever wait for the same row;
---   * (CashbackId, TransactionType) is unique, and a payout is reversed at most once.
+--   * (CashbackId, TransactionType) is unique, and a payout is reversed at most once;
+--   * at commit a transaction's entries are what the transaction says, and a cancel's are the exact
+--     reverse of its payout's.
 
 CREATE TABLE currencies (
     currency char(3) PRIMARY KEY,
@@ -68,6 +70,9 @@ CREATE TRIGGER transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON t
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER accounts_never_deleted BEFORE DELETE OR TRUNCATE ON accounts
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- Another exponent would change the worth of every amount that is on record.
+CREATE TRIGGER currencies_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON currencies
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Every INSERT into entries balances per transaction, in one currency, is the only one of its
 -- transaction, and moves the balances of the users that it names.
@@ -109,8 +114,9 @@ BEGIN
             RAISE EXCEPTION 'an account begins at zero: post an opening transaction'
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
-    ELSIF (NEW.kind, NEW.user_id, NEW.currency) IS DISTINCT FROM (OLD.kind, OLD.user_id, OLD.currency) THEN
-        RAISE EXCEPTION 'kind, user and currency of an account never change'
+    ELSIF (NEW.account_id, NEW.kind, NEW.user_id, NEW.currency)
+            IS DISTINCT FROM (OLD.account_id, OLD.kind, OLD.user_id, OLD.currency) THEN
+        RAISE EXCEPTION 'id, kind, user and currency of an account never change'
             USING ERRCODE = 'integrity_constraint_violation';
     ELSIF NEW.balance_minor IS DISTINCT FROM OLD.balance_minor AND pg_trigger_depth() < 2 THEN
         RAISE EXCEPTION 'a balance changes by entries only' USING ERRCODE = 'integrity_constraint_violation';
@@ -120,11 +126,43 @@ END $$;
 CREATE TRIGGER accounts_guard BEFORE INSERT OR UPDATE ON accounts
     FOR EACH ROW EXECUTE FUNCTION guard_account();
 
--- No transaction without its entries: a payout credits and a cancel debits, seen at commit.
+-- Whether a transaction's entries are what it says. That they balance is known by then.
+CREATE FUNCTION entries_fit(p_transaction transactions) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_to_user numeric;
+    v_from_house numeric;
+    v_strangers bigint;
+BEGIN
+    SELECT coalesce(sum(entries.amount_minor) FILTER (WHERE account_id = p_transaction.account_id), 0),
+        coalesce(-sum(entries.amount_minor) FILTER (WHERE accounts.kind IN ('cashback', 'opening')), 0),
+        count(*) FILTER (WHERE account_id <> p_transaction.account_id AND accounts.kind = 'user')
+    INTO v_to_user, v_from_house, v_strangers
+    FROM entries JOIN accounts USING (account_id)
+    WHERE entries.transaction_id = p_transaction.transaction_id;
+
+    IF v_strangers > 0 OR NOT EXISTS (SELECT FROM entries WHERE transaction_id = p_transaction.transaction_id) THEN
+        RETURN false;
+    ELSIF p_transaction.kind = 'payout' THEN
+        -- The user gets all of it, or all but the tax.
+        RETURN v_from_house = p_transaction.amount_minor
+            AND v_to_user IN (p_transaction.amount_minor, p_transaction.amount_minor - p_transaction.tax_minor);
+    ELSIF p_transaction.kind = 'opening' THEN
+        RETURN v_from_house = p_transaction.amount_minor AND v_to_user = p_transaction.amount_minor;
+    END IF;
+    RETURN EXISTS (
+            SELECT FROM transactions AS payout
+            WHERE payout.transaction_id = p_transaction.reverses AND payout.kind = 'payout'
+                AND (payout.cashback_id, payout.account_id, payout.amount_minor)
+                    = (p_transaction.cashback_id, p_transaction.account_id, p_transaction.amount_minor))
+        AND NOT EXISTS (
+            SELECT FROM entries WHERE transaction_id IN (p_transaction.transaction_id, p_transaction.reverses)
+            GROUP BY account_id HAVING sum(amount_minor) <> 0);
+END $$;
+
 CREATE FUNCTION require_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM entries WHERE transaction_id = NEW.transaction_id) THEN
-        RAISE EXCEPTION 'transaction % has no entries', NEW.transaction_id
+    IF NOT entries_fit(NEW) THEN
+        RAISE EXCEPTION 'the entries of transaction % are not what it says', NEW.transaction_id
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;

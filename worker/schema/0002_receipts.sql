@@ -25,7 +25,8 @@ CREATE TABLE receipts (
     CHECK (received_at < credit_cutoff_at AND credit_cutoff_at < deadline_at),
     CHECK ((state = 'received') = (code IS NULL)),
     CHECK ((code IS NOT NULL AND code IN (200, 103804)) = (transaction_id IS NOT NULL)),
-    CHECK ((state IN ('answered', 'refused', 'expired')) = (closed_at IS NOT NULL))
+    CHECK ((state IN ('answered', 'refused', 'expired')) = (closed_at IS NOT NULL)),
+    CHECK (NOT unconfirmed OR (state IN ('refused', 'expired') AND code = 200))
 );
 CREATE INDEX receipts_by_cashback ON receipts (cashback_id);
 CREATE INDEX receipts_open ON receipts (next_attempt_at) WHERE state IN ('received', 'settled');
@@ -35,11 +36,16 @@ COMMENT ON COLUMN receipts.unconfirmed IS 'money moved for this event and BETCOR
 
 CREATE FUNCTION guard_receipt() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF OLD.code IS NOT NULL AND (NEW.code, NEW.transaction_id) IS DISTINCT FROM (OLD.code, OLD.transaction_id) THEN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state <> 'received' THEN
+            RAISE EXCEPTION 'a receipt begins as received' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    ELSIF OLD.code IS NOT NULL AND (NEW.code, NEW.transaction_id) IS DISTINCT FROM (OLD.code, OLD.transaction_id) THEN
         RAISE EXCEPTION 'the outcome of event % is decided', OLD.event_id
             USING ERRCODE = 'integrity_constraint_violation';
-    ELSIF (NEW.token, NEW.cashback_id, NEW.received_at, NEW.credit_cutoff_at, NEW.deadline_at)
-            IS DISTINCT FROM (OLD.token, OLD.cashback_id, OLD.received_at, OLD.credit_cutoff_at, OLD.deadline_at) THEN
+    ELSIF (NEW.event_id, NEW.token, NEW.cashback_id, NEW.received_at, NEW.credit_cutoff_at, NEW.deadline_at)
+            IS DISTINCT FROM
+            (OLD.event_id, OLD.token, OLD.cashback_id, OLD.received_at, OLD.credit_cutoff_at, OLD.deadline_at) THEN
         RAISE EXCEPTION 'event, token and times of a receipt never change'
             USING ERRCODE = 'integrity_constraint_violation';
     ELSIF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
@@ -48,10 +54,16 @@ BEGIN
             ('expired', 'answered'), ('refused', 'answered')) THEN
         RAISE EXCEPTION 'event % cannot go from % to %', OLD.event_id, OLD.state, NEW.state
             USING ERRCODE = 'integrity_constraint_violation';
+    ELSIF OLD.code IS NULL AND NEW.transaction_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM transactions
+            WHERE transaction_id = NEW.transaction_id AND cashback_id = NEW.cashback_id
+                AND (event_id = NEW.event_id) = (NEW.code = 200)) THEN
+        RAISE EXCEPTION 'event % does not stand behind transaction %', NEW.event_id, NEW.transaction_id
+            USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER receipts_guard BEFORE UPDATE ON receipts FOR EACH ROW EXECUTE FUNCTION guard_receipt();
+CREATE TRIGGER receipts_guard BEFORE INSERT OR UPDATE ON receipts FOR EACH ROW EXECUTE FUNCTION guard_receipt();
 
 -- Record that an event was received; true if it is new. The times count from the earlier of the
 -- receiver's stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.

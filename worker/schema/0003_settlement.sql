@@ -106,14 +106,16 @@ DECLARE
     v_amount numeric;
     v_tax numeric;
 BEGIN
-    IF clock_timestamp() >= p_receipt.credit_cutoff_at THEN
-        RETURN ROW(102823, NULL)::decision;
-    ELSIF p_kind IS NULL THEN
+    IF p_kind IS NULL THEN
         RETURN ROW(103753, NULL)::decision;
     END IF;
+    -- Before the cut-off is looked at: what stands is told at any time, or a late re-submission of a
+    -- cashback that was paid would hear that it was not.
     v_existing := existing_transaction(p_receipt.cashback_id, p_transaction_type);
     IF v_existing.code IS NOT NULL THEN
         RETURN v_existing;
+    ELSIF clock_timestamp() >= p_receipt.credit_cutoff_at THEN
+        RETURN ROW(102823, NULL)::decision;
     END IF;
 
     SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
@@ -230,6 +232,9 @@ $$;
 CREATE FUNCTION close_event(p_event_id uuid, p_state text, p_error text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF p_state NOT IN ('refused', 'expired') THEN
+        RAISE EXCEPTION '% is no bad end', p_state USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE receipts SET
         state = p_state,
         closed_at = clock_timestamp(),

@@ -1,0 +1,87 @@
+"""The sweeper's view of the queue: what waits there longest, and a way to put an event back."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from producer.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
+from worker.errors import WorkerError
+
+_LONG_AGO: Final = datetime.fromtimestamp(0, tz=UTC)
+
+
+class BrokerUnavailable(WorkerError):
+    """Redis did not answer; events are settled straight from their receipts."""
+
+    reason = "broker_unavailable"
+
+
+class Broker(Protocol):
+    """What the sweeper needs of the queue. Both methods are bounded and raise BrokerUnavailable."""
+
+    def waiting_since(self) -> datetime | None:
+        """Return when the event that waits longest in the queue was received; None: none waits."""
+        ...
+
+    def publish(self, message: SettleMessage) -> None:
+        """Put an event onto the retry queue, which fresh events do not stand in."""
+        ...
+
+
+class CeleryBroker:
+    """The broker of a Celery app, over a connection of its own; for one thread."""
+
+    def __init__(self, app: Celery, *, timeout_seconds: float) -> None:
+        self._app = app
+        options = {**app.conf.broker_transport_options}
+        options |= {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+        self._connection: Any = app.connection_for_write(transport_options=options)
+
+    def waiting_since(self) -> datetime | None:
+        """Return when the event that waits longest was received; a message that is none counts as old."""
+        try:
+            head = self._connection.default_channel.client.lindex(QUEUE, -1)
+        except _FAULTS as error:
+            raise self._unavailable(error) from error
+        return None if head is None else _received_at(head)
+
+    def publish(self, message: SettleMessage) -> None:
+        """Put an event onto the retry queue."""
+        try:
+            self._app.send_task(
+                TASK_NAME,
+                kwargs=message.model_dump(),
+                task_id=str(message.event_id),
+                queue=RETRY_QUEUE,
+                connection=self._connection,
+                retry=False,
+                # The worker that receives it says what it is about; the token has no place here.
+                argsrepr="()",
+                kwargsrepr="(overdue)",
+            )
+        except _FAULTS as error:
+            raise self._unavailable(error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _unavailable(self, error: Exception) -> BrokerUnavailable:
+        self._connection.collect()
+        return BrokerUnavailable(f"Redis: {type(error).__name__}: {error}")
+
+
+_FAULTS: Final = (redis.RedisError, KombuError, OSError)
+
+
+def _received_at(raw: bytes | str) -> datetime:
+    try:
+        _, kwargs, _ = json.loads(base64.b64decode(json.loads(raw)["body"]))
+        return datetime.fromtimestamp(kwargs["received_at_ms"] / 1000, tz=UTC)
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        return _LONG_AGO
