@@ -74,6 +74,13 @@ class Overloaded(DoorError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class BacklogTooLong(DoorError):
+    """The queue is too long for this make to be credited in time; send it again."""
+
+    reason = "backlog"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class NoCopyMade(DoorError):
     """The make could not be stored; send it again."""
 

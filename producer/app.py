@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from producer.answers import Answer
+from producer.backlog import Backlog
 from producer.health import Health
 from producer.logs import configure_logs
 from producer.metrics import ReceiverMetrics
@@ -61,14 +63,20 @@ def build_app(settings: ReceiverSettings) -> Starlette:
         cutoff_seconds=settings.credit_cutoff_seconds,
         deadline_seconds=settings.deadline_seconds,
     )
-    publisher = Publisher(
-        redis_client(settings, timeout_seconds=settings.copy_timeout_seconds),
+    redis = redis_client(settings, timeout_seconds=settings.copy_timeout_seconds)
+    publisher = Publisher(redis, timeout_seconds=settings.copy_timeout_seconds)
+    backlog = Backlog(
+        redis,
+        longest_wait_seconds=settings.longest_wait_seconds,
         timeout_seconds=settings.copy_timeout_seconds,
+        clock=time.time,
     )
+    metrics.watch_backlog(lambda: backlog.wait_seconds)
     receiver = Receiver(
         verifier=build_verifier(settings, keys=keys, client=client),
         receipts=receipts,
         publisher=publisher,
+        backlog=backlog,
         metrics=metrics,
         copy_timeout_seconds=settings.copy_timeout_seconds,
         # A fetch of the keys, and then the Verify endpoint.
@@ -88,6 +96,8 @@ def build_app(settings: ReceiverSettings) -> Starlette:
             )
             keys.start()
             await receipts.open()
+            watch = asyncio.create_task(backlog.watch(), name="backlog")
+            stack.callback(watch.cancel)
             yield
 
     health = Health(

@@ -62,6 +62,15 @@ class ReceiverMetrics:
 
         gauge.set_function(read)
 
+    def watch_backlog(self, wait_seconds: Callable[[], float]) -> None:
+        """Report how long a new event is expected to wait in the queue, read at each scrape."""
+        gauge = Gauge(
+            "cashback_expected_wait_seconds",
+            "How long an event that arrives now is expected to wait in the queue.",
+            registry=self.registry,
+        )
+        gauge.set_function(wait_seconds)
+
     def key_fetched(self, result: str) -> None:
         """Count one fetch of the keys."""
         self.key_fetches.labels(result).inc()

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from producer.answers import (
     RECEIVED,
     Answer,
+    BacklogTooLong,
     DataUnreadable,
     DoorError,
     Internal,
@@ -22,6 +23,7 @@ from producer.answers import (
     Overloaded,
     answer_to,
 )
+from producer.backlog import Backlog
 from producer.body import read_body, token_in
 from producer.contract import DataError, SettleMessage, cashback_id_of, read_data, summary_of
 from producer.errors import CopyFailed
@@ -54,6 +56,7 @@ class Receiver:
         verifier: Verifier,
         receipts: Receipts,
         publisher: Publisher,
+        backlog: Backlog,
         metrics: ReceiverMetrics,
         copy_timeout_seconds: float,
         lookup_timeout_seconds: float,
@@ -63,6 +66,7 @@ class Receiver:
         self._verifier = verifier
         self._receipts = receipts
         self._publisher = publisher
+        self._backlog = backlog
         self._metrics = metrics
         self._copy_timeout_seconds = copy_timeout_seconds
         self._lookup_timeout_seconds = lookup_timeout_seconds
@@ -103,6 +107,8 @@ class Receiver:
     async def _receive(self, token: str, received_at_ms: int) -> None:
         if self._in_flight >= self._max_in_flight:
             raise Overloaded
+        if self._backlog.is_too_long():
+            raise BacklogTooLong
         self._in_flight += 1
         self._metrics.in_flight.set(self._in_flight)
         try:

@@ -139,12 +139,33 @@ class ReceiverSettings(SharedSettings):
     receiver_database_pool_size: int = Field(
         default=8, ge=1, le=200, description="Connections to PostgreSQL per receiver process."
     )
+    shed_wait_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="A make that is expected to wait longer than this in the queue gets 503, in seconds; "
+        "unset: half of the time to the credit cut-off.",
+    )
     max_in_flight: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
         description="Makes handled at once per receiver process; more get 503.",
     )
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """The longest wait in the queue that a new event is still taken for."""
+        return self.shed_wait_seconds or self.credit_cutoff_seconds / 2
+
+    @model_validator(mode="after")
+    def _what_is_taken_can_be_credited(self) -> Self:
+        if self.longest_wait_seconds >= self.credit_cutoff_seconds:
+            raise ValueError(
+                f"{ENV_PREFIX}SHED_WAIT_SECONDS must be less than the time to the credit cut-off, "
+                f"which is {self.credit_cutoff_seconds:g} seconds"
+            )
+        return self
 
     @model_validator(mode="after")
     def _copies_end_before_the_deadline(self) -> Self:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from producer.backlog import Backlog
 from producer.metrics import ReceiverMetrics
 from producer.publisher import Publisher
 from producer.receipts import Receipts
@@ -26,6 +28,7 @@ SETTINGS = ReceiverSettings(
 
 def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
     client = httpx.Client()
+    redis = redis_client(SETTINGS, timeout_seconds=1)
     return Receiver(
         verifier=build_verifier(
             SETTINGS, keys=build_keys(SETTINGS, client=client, retired_key_seconds=0), client=client
@@ -38,7 +41,8 @@ def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
             cutoff_seconds=25,
             deadline_seconds=30,
         ),
-        publisher=Publisher(redis_client(SETTINGS, timeout_seconds=1), timeout_seconds=1),
+        publisher=Publisher(redis, timeout_seconds=1),
+        backlog=Backlog(redis, longest_wait_seconds=12, timeout_seconds=1, clock=time.time),
         metrics=metrics,
         copy_timeout_seconds=1,
         lookup_timeout_seconds=1,

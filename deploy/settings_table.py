@@ -1,0 +1,56 @@
+"""The table of settings in README.md, made from the settings classes: `python -m deploy.settings_table`."""
+
+import sys
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from deploy.monitor import MonitorSettings
+from producer.settings import ENV_PREFIX, ReceiverSettings
+from worker.settings import CommandSettings, WorkerSettings
+
+_READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
+    ("receiver", ReceiverSettings),
+    ("worker", WorkerSettings),
+    ("flower", MonitorSettings),
+    ("command", CommandSettings),
+)
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table: variable, default, who uses it, and what it means."""
+    fields: dict[str, FieldInfo] = {}
+    for _, settings_class in _READERS:
+        for name, field in settings_class.model_fields.items():
+            fields.setdefault(name, field)
+    rows = [
+        (f"`{ENV_PREFIX}{name.upper()}`", _default(field), _users(name), field.description or "")
+        for name, field in fields.items()
+    ]
+    lines = ["| Variable | Default | Used by | Meaning |", "|---|---|---|---|"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _users(name: str) -> str:
+    return ", ".join(user for user, settings_class in _READERS if name in settings_class.model_fields)
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.default
+    if default is PydanticUndefined:
+        return "required"
+    if default is None:
+        return "unset"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, AbstractSet):
+        return f"`{','.join(str(member) for member in sorted(default))}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{settings_table()}\n")

@@ -1,0 +1,117 @@
+"""How long a new event would wait in the queue, and whether that is too long to take it.
+
+The queue is first in, first out, and its head says when it was received. How far the heads have come in
+the last seconds is the pace at which the workers work through received time: half a second per second
+means that makes arrive twice as fast as they are settled. The head's age divided by that pace is how long
+the youngest event will wait. It needs no counters and no word from the workers, however many there are.
+"""
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from producer.contract import QUEUE
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+LOOK_SECONDS: Final = 0.5
+# Long enough to see through the pause of a worker that restarts, short enough to follow a burst.
+WINDOW_SECONDS: Final = 5.0
+# A head younger than this is no backlog, whatever the pace.
+LEAST_AGE_SECONDS: Final = 2.0
+
+_SLOWEST_PACE: Final = 0.001
+
+_log = structlog.get_logger(__name__)
+
+
+class Estimate:
+    """The expected wait, from looks at the head of the queue. Times are seconds of one clock. Pure."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, float]] = deque(maxlen=int(WINDOW_SECONDS / LOOK_SECONDS) + 1)
+
+    def look(self, *, now: float, head_received_at: float | None) -> None:
+        """Take note of the queue's head; None: the queue is empty."""
+        self._looks.append((now, now if head_received_at is None else min(head_received_at, now)))
+
+    def forget(self) -> None:
+        """Drop what was seen: the queue cannot be looked at."""
+        self._looks.clear()
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long an event that arrives now is expected to wait."""
+        if len(self._looks) < 2:  # noqa: PLR2004 - a pace needs two looks
+            return 0.0
+        first_at, first_reached = self._looks[0]
+        last_at, last_reached = self._looks[-1]
+        age = last_at - last_reached
+        if age < LEAST_AGE_SECONDS:
+            return 0.0
+        pace = (last_reached - first_reached) / (last_at - first_at)
+        return age / max(min(pace, 1.0), _SLOWEST_PACE)
+
+
+class Backlog:
+    """Looks at the queue in the background; `is_too_long` answers at once from the last looks.
+
+    While Redis cannot be asked, nothing is refused: the receipts carry the events then.
+    """
+
+    def __init__(
+        self,
+        client: "Redis",
+        *,
+        longest_wait_seconds: float,
+        timeout_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._longest_wait_seconds = longest_wait_seconds
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._estimate = Estimate()
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long an event that arrives now is expected to wait in the queue."""
+        return self._estimate.wait_seconds
+
+    def is_too_long(self) -> bool:
+        """Whether a new event would wait too long to be credited in time."""
+        return self.wait_seconds > self._longest_wait_seconds
+
+    async def watch(self) -> None:
+        """Look at the queue until cancelled."""
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                head = await self._client.lindex(QUEUE, -1)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._estimate.forget()
+            _log.warning("backlog_unknown", error=f"{type(error).__name__}: {error}")
+            return
+        received_at = None if head is None else received_at_of(head)
+        if head is None or received_at is not None:
+            self._estimate.look(now=self._clock(), head_received_at=received_at)
+
+
+def received_at_of(entry: bytes | str) -> float | None:
+    """Return when the event of a queue's entry was received (Unix seconds); None where it does not say."""
+    try:
+        _, kwargs, _ = json.loads(base64.b64decode(json.loads(entry)["body"]))
+        return float(kwargs["received_at_ms"]) / 1000
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
