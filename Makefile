@@ -46,7 +46,7 @@ up: .venv/project ## Run everything on this machine until Ctrl-C, with a simulat
 
 .PHONY: test
 test: .venv/project ## Unit, property, integration and end-to-end tests, on real servers
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-browser
 test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=... names it)

@@ -24,18 +24,22 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.5
 # Long enough to see through the pause of a worker that restarts, short enough to follow a burst.
 WINDOW_SECONDS: Final = 5.0
-# A head younger than this is no backlog, whatever the pace.
-LEAST_AGE_SECONDS: Final = 2.0
+# A head younger than this share of the longest wait is no backlog, whatever the pace.
+_LEAST_AGE_SHARE: Final = 0.1
 
-_SLOWEST_PACE: Final = 0.001
+_STANDSTILL_LOOKS: Final = 3
 
 _log = structlog.get_logger(__name__)
 
 
 class Estimate:
-    """The expected wait, from looks at the head of the queue. Times are seconds of one clock. Pure."""
+    """The expected wait, from looks at the head of the queue. Times are seconds of one clock. Pure.
 
-    def __init__(self) -> None:
+    A head that is younger than `least_age_seconds` is taken for no wait at all.
+    """
+
+    def __init__(self, *, least_age_seconds: float) -> None:
+        self._least_age_seconds = least_age_seconds
         self._looks: deque[tuple[float, float]] = deque(maxlen=int(WINDOW_SECONDS / LOOK_SECONDS) + 1)
 
     def look(self, *, now: float, head_received_at: float | None) -> None:
@@ -54,10 +58,13 @@ class Estimate:
         first_at, first_reached = self._looks[0]
         last_at, last_reached = self._looks[-1]
         age = last_at - last_reached
-        if age < LEAST_AGE_SECONDS:
+        if age < self._least_age_seconds:
             return 0.0
         pace = (last_reached - first_reached) / (last_at - first_at)
-        return age / max(min(pace, 1.0), _SLOWEST_PACE)
+        # A head that does not move is not slow: the workers are away, and the pace that they will come
+        # back with is not known.
+        _, shortly_before = self._looks[max(-_STANDSTILL_LOOKS, -len(self._looks))]
+        return age / min(pace, 1.0) if pace > 0 and last_reached > shortly_before else age
 
 
 class Backlog:
@@ -78,7 +85,7 @@ class Backlog:
         self._longest_wait_seconds = longest_wait_seconds
         self._timeout_seconds = timeout_seconds
         self._clock = clock
-        self._estimate = Estimate()
+        self._estimate = Estimate(least_age_seconds=_LEAST_AGE_SHARE * longest_wait_seconds)
 
     @property
     def wait_seconds(self) -> float:

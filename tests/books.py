@@ -123,16 +123,22 @@ def add_user(
     ).fetchone()
     assert row is not None
     if balance_minor:
-        connection.execute(
-            "WITH opening AS (INSERT INTO transactions (kind, account_id, amount_minor) "
-            "VALUES ('opening', %(user)s, %(amount)s) RETURNING transaction_id) "
-            "INSERT INTO entries (transaction_id, account_id, amount_minor) "
-            "SELECT transaction_id, %(user)s, %(amount)s::bigint FROM opening UNION ALL "
-            "SELECT transaction_id, account_id, -%(amount)s::bigint FROM opening, accounts "
-            "WHERE accounts.kind = 'opening' AND currency = %(currency)s",
-            {"user": row[0], "amount": balance_minor, "currency": currency},
-        )
+        move(connection, user_id, balance_minor)
     return int(row[0])
+
+
+def move(connection: psycopg.Connection, user_id: str, amount_minor: int) -> None:
+    """Put money onto a user's account, or take it, past the ledger's own calls: as other business would."""
+    connection.execute(
+        "WITH account AS (SELECT account_id, currency FROM accounts WHERE user_id = %(user)s), "
+        "made AS (INSERT INTO transactions (kind, account_id, amount_minor) "
+        "SELECT 'opening', account_id, %(amount)s FROM account RETURNING transaction_id) "
+        "INSERT INTO entries (transaction_id, account_id, amount_minor) "
+        "SELECT transaction_id, account_id, %(amount)s::bigint FROM made, account UNION ALL "
+        "SELECT transaction_id, accounts.account_id, -%(amount)s::bigint FROM made, account "
+        "JOIN accounts USING (currency) WHERE accounts.kind = 'opening'",
+        {"user": user_id, "amount": amount_minor},
+    )
 
 
 def balances(connection: psycopg.Connection, *user_ids: str) -> dict[str, int]:
@@ -165,7 +171,8 @@ def audit(connection: psycopg.Connection) -> Audit:
         ),
         (
             "SELECT count(*) FROM accounts WHERE kind = 'user' AND balance_minor <> "
-            "(SELECT coalesce(sum(amount_minor), 0) FROM entries WHERE entries.account_id = accounts.account_id)"
+            "(SELECT coalesce(sum(amount_minor), 0) FROM entries "
+            "WHERE entries.account_id = accounts.account_id)"
         ),
         (
             "SELECT count(*) FROM (SELECT FROM transactions WHERE reverses IS NOT NULL "

@@ -80,7 +80,7 @@ def jwks(*keys: int) -> Answering:
 
 
 @contextmanager
-def bench(
+def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     database_url: str,
     accept: Answering,
     *,

@@ -4,16 +4,19 @@ The app is built when it is first asked for, not at import, and opens nothing be
 """
 
 import sys
+import threading
 from functools import cache
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
 
 from producer.contract import QUEUE, RETRY_QUEUE
 from producer.logs import configure_logs
 from producer.settings import SettingsError, load
+from worker.consumer import quarantining_consumer
 from worker.handler import Handler
+from worker.quarantine import Quarantine
 from worker.runtime import Runtime
 from worker.settings import WorkerSettings
 from worker.tasks import SettleTask
@@ -24,20 +27,29 @@ class WorkerProcess:
 
     def __init__(self, app: Celery, settings: WorkerSettings) -> None:
         self._app = app
-        self._settings = settings
+        self.settings = settings
         self._runtime: Runtime | None = None
         signals.worker_init.connect(self._open, weak=False)
         signals.worker_shutdown.connect(self._close, weak=False)
 
-    def handler(self) -> Handler:
-        """Return the handler of the running worker."""
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of the running worker."""
         if self._runtime is None:
             raise RuntimeError("the worker is not running")
-        return self._runtime.handler
+        return self._runtime
+
+    def handler(self) -> Handler:
+        """Return the handler of the running worker."""
+        return self.runtime.handler
+
+    def quarantine(self) -> Quarantine:
+        """Return the quarantine of the running worker."""
+        return self.runtime.quarantine
 
     def _open(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
         if sender.app is self._app:
-            self._runtime = Runtime.open(self._settings, broker_pool=self._app.pool)
+            self._runtime = Runtime.open(self.settings, self._app)
 
     def _close(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
         if sender.app is self._app and self._runtime is not None:
@@ -45,12 +57,38 @@ class WorkerProcess:
             self._runtime = None
 
 
+def sweeper_step(process: WorkerProcess) -> type[bootsteps.StartStopStep]:
+    """Return the bootstep that runs the sweeper beside the pool, whatever becomes of the consumer."""
+
+    class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+        requires = frozenset({"celery.worker.components:Pool"})
+
+        def __init__(self, parent: object, **_: object) -> None:
+            super().__init__(parent)
+            self._stopping = threading.Event()
+            self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+        def start(self, _parent: object) -> None:
+            self._thread.start()
+
+        def stop(self, _parent: object) -> None:
+            self._stopping.set()
+            self._thread.join(process.settings.shutdown_grace_seconds)
+
+        def _run(self) -> None:
+            process.runtime.sweeper.run(self._stopping)
+
+    return SweeperStep
+
+
 def create_app(settings: WorkerSettings) -> Celery:
     """Build the Celery app with its task and its configuration; connects nothing."""
     app = Celery("cashback", set_as_current=False)
     app.conf.update(celery_configuration(settings))
     process = WorkerProcess(app, settings)
-    app.register_task(SettleTask(process.handler))
+    app.register_task(SettleTask(process.handler, process.quarantine))
+    app.conf.worker_consumer = quarantining_consumer(process.quarantine)
+    app.steps["worker"].add(sweeper_step(process))
     return app
 
 
@@ -89,6 +127,8 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
         "worker_pool": "threads",
         "worker_concurrency": settings.concurrency,
         "worker_prefetch_multiplier": 1,
+        # Retries wait in the worker's memory until they are due; beyond this many they wait in Redis.
+        "worker_eta_task_limit": 10_000,
         "worker_send_task_events": True,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,

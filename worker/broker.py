@@ -22,7 +22,7 @@ class BrokerUnavailable(WorkerError):
 
 
 class Broker(Protocol):
-    """What the sweeper needs of the queue. Both methods are bounded and raise BrokerUnavailable."""
+    """What the sweeper needs of the queue. Its calls are bounded and raise BrokerUnavailable."""
 
     def waiting_since(self) -> datetime | None:
         """Return when the event that waits longest in the queue was received; None: none waits."""
@@ -30,6 +30,10 @@ class Broker(Protocol):
 
     def publish(self, message: SettleMessage) -> None:
         """Put an event onto the retry queue, which fresh events do not stand in."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
         ...
 
 

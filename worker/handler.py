@@ -37,6 +37,8 @@ from worker.settlement import (
 _RECORD_BACKOFF: Final = Backoff(base_seconds=1.0, cap_seconds=60.0)
 # A retry that is due at once would overtake the very event that announces it to Flower.
 _LEAST_DELAY_SECONDS: Final = 0.05
+# What says nothing against a token for good: its key may come, and Verify may only mean that it has expired.
+_MAY_CHANGE: Final = (KeysUnavailable, UnknownKey, NotVouchedFor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Handler:
     def handle(self, message: SettleMessage, *, retries: int) -> Step:
         """Run one attempt and return the step that the caller is to take.
 
-        Raises VerificationError and BadMessage for a message that BETCORE did not sign or nobody can answer.
+        Raises BadMessage for a message that nobody can answer, which belongs into quarantine.
         """
         # Anchored before the database is asked, so that the time which its reply took counts as spent.
         asked_at = self.monotonic()
@@ -75,7 +77,7 @@ class Handler:
             event, instruction = self._read(message)
             settlement = self._settle(event, instruction, retries=retries)
             return self._next_step(message, instruction, settlement, asked_at=asked_at, retries=retries)
-        except (KeysUnavailable, UnknownKey, NotVouchedFor) as error:
+        except VerificationError as error:
             return self._unverifiable(message, error, asked_at=asked_at, retries=retries)
         except (LedgerUnavailable, CutoffPassed) as error:
             return self._without_ledger(message, error, retries=retries)
@@ -163,11 +165,13 @@ class Handler:
     def _unverifiable(
         self, message: SettleMessage, error: VerificationError, *, asked_at: float, retries: int
     ) -> Step:
-        """Without BETCORE's key nothing is credited: wait for it until the cut-off, then say so.
+        """Credit nothing: wait until the cut-off for what may change, then tell BETCORE.
 
-        Only an event that has a receipt is answered: whoever wrote it had verified the same token.
+        Only an event that has a receipt is answered: whoever wrote it had verified the same token. Others are
+        given up, which puts their message into quarantine.
         """
-        if self._seconds_since_receipt(message) < self.timing.cutoff_seconds:
+        may_change = isinstance(error, _MAY_CHANGE)
+        if may_change and self._seconds_since_receipt(message) < self.timing.cutoff_seconds:
             return self._retry(self.timing.backoff.delay_seconds(retries=retries, random=self.random), error)
         try:
             settlement = self.ledger.give_up(message.event_id)

@@ -1,29 +1,37 @@
 """What one worker process holds while it runs: connections, keys, threads. Built and closed in one place."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Final, Self
 
 import httpx
+from celery import Celery
 from psycopg_pool import ConnectionPool
 
 from producer.keys import KeySet
 from producer.settings import reveal
-from producer.verifier import Verifier
+from producer.wiring import build_keys, build_verifier
 from worker.accept import AcceptClient, BearerSource
 from worker.bearer import CachedBearer, StaticBearer, TokenEndpoint
-from worker.database import DeadlineConnection, open_pool
-from worker.deadline import Backoff
+from worker.broker import CeleryBroker
+from worker.database import Database, DeadlineConnection, open_pool
+from worker.deadline import AttemptTime, Backoff
 from worker.handler import Handler, Timing
-from worker.ledger import Ledger, LedgerPolicy
+from worker.ledger import OVERDUE_SECONDS, Ledger, LedgerPolicy
 from worker.marker import AnswerMarker
 from worker.metrics import Metrics
+from worker.overdue import OverdueReceipts
+from worker.quarantine import Quarantine, QuarantineStore
+from worker.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.settings import WorkerSettings
 from worker.shared_tokens import RedisTokens
+from worker.sweeper import Sweeper
 from worker.transport import DeadlineTransport
 
-# Beside the task threads: the marker's connection.
-_EXTRA_CONNECTIONS = 1
+# Beside the task threads: the marker's, the sweeper's and the quarantine's connection.
+_EXTRA_CONNECTIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,74 +40,142 @@ class Runtime:
 
     handler: Handler
     marker: AnswerMarker
+    sweeper: Sweeper
+    quarantine: Quarantine
     keys: KeySet
     pool: ConnectionPool[DeadlineConnection]
     client: httpx.Client
     settings: WorkerSettings
 
     @classmethod
-    def open(cls, settings: WorkerSettings, *, broker_pool: Any) -> Self:  # noqa: ANN401 - kombu has no types
+    def open(cls, settings: WorkerSettings, app: Celery) -> Self:
         """Build and start everything. Nothing waits for a server: what is away is found when it is back."""
         metrics = Metrics()
-        client = httpx.Client(
-            transport=DeadlineTransport(max_connections=settings.concurrency + 1),
-            timeout=settings.accept_timeout_seconds,
-            follow_redirects=False,
-            headers={"User-Agent": "cashback-worker", "Accept": "application/json", "Accept-Encoding": "identity"},
-        )
+        client = _http_client(settings)
         pool = open_pool(
             settings.database_url,
             size=settings.concurrency + _EXTRA_CONNECTIONS,
             statement_timeout_seconds=settings.database_timeout_seconds,
         )
-        ledger = Ledger(pool, policy=_ledger_policy(settings), timeout_seconds=settings.database_timeout_seconds)
+        ledger = Ledger(
+            pool, policy=_ledger_policy(settings), timeout_seconds=settings.database_timeout_seconds
+        )
         marker = AnswerMarker(ledger, random=random.random)
-        keys = _keys(settings, client)
+        # An event that was received under the old key may be settled for as long as it has time.
+        keys = build_keys(settings, client=client, retired_key_seconds=settings.deadline_seconds)
         handler = Handler(
-            verifier=_verifier(settings, keys, client),
+            verifier=build_verifier(settings, keys=keys, client=client),
             ledger=ledger,
-            accept=AcceptClient(
-                client,
-                base_url=settings.betcore_url,
-                bearers=_bearers(settings, client, broker_pool),
-                timeout_seconds=settings.accept_timeout_seconds,
-            ),
+            accept=_accept_client(settings, client, app),
             marker=marker,
-            timing=Timing(
-                cutoff_seconds=settings.credit_cutoff_seconds,
-                deadline_seconds=settings.deadline_seconds,
-                backoff=Backoff(base_seconds=settings.backoff_base_seconds, cap_seconds=settings.backoff_cap_seconds),
-            ),
+            timing=_timing(settings),
             cancel_types=settings.cancel_types,
             metrics=metrics,
             random=random.random,
         )
-        keys.start()
-        marker.start()
-        if settings.metrics_port is not None:
-            metrics.serve(settings.metrics_port)
-        return cls(handler=handler, marker=marker, keys=keys, pool=pool, client=client, settings=settings)
+        database = Database(pool, timeout_seconds=settings.database_timeout_seconds)
+        store = QuarantineStore(database)
+        runtime = cls(
+            handler=handler,
+            marker=marker,
+            sweeper=_sweeper(settings, app, handler, database, store),
+            quarantine=Quarantine(store, registry=metrics.registry, random=random.random),
+            keys=keys,
+            pool=pool,
+            client=client,
+            settings=settings,
+        )
+        runtime._start(metrics)
+        return runtime
+
+    def _start(self, metrics: Metrics) -> None:
+        self.keys.start()
+        self.marker.start()
+        self.quarantine.start()
+        if self.settings.metrics_port is not None:
+            metrics.serve(self.settings.metrics_port)
 
     def close(self) -> None:
         """Write what is still to be written and close everything, in bounded time."""
+        self.sweeper.close()
+        self.quarantine.close(timeout_seconds=self.settings.database_timeout_seconds)
         self.marker.close(timeout_seconds=self.settings.shutdown_grace_seconds)
         self.keys.close()
         self.pool.close()
         self.client.close()
 
 
+def _http_client(settings: WorkerSettings) -> httpx.Client:
+    return httpx.Client(
+        transport=DeadlineTransport(max_connections=2 * settings.concurrency + 1),
+        timeout=AttemptTime(settings.accept_timeout_seconds).longest_seconds,
+        follow_redirects=False,
+        headers={
+            "User-Agent": "cashback-worker",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        },
+    )
+
+
+def _timing(settings: WorkerSettings) -> Timing:
+    return Timing(
+        cutoff_seconds=settings.credit_cutoff_seconds,
+        deadline_seconds=settings.deadline_seconds,
+        attempt=AttemptTime(settings.accept_timeout_seconds),
+        backoff=Backoff(base_seconds=settings.backoff_base_seconds, cap_seconds=settings.backoff_cap_seconds),
+    )
+
+
+def _accept_client(settings: WorkerSettings, client: httpx.Client, app: Celery) -> AcceptClient:
+    return AcceptClient(
+        client,
+        base_url=settings.betcore_url,
+        bearers=_bearers(settings, client, app),
+        slots=max(1, settings.concurrency * 3 // 4),
+    )
+
+
+def _sweeper(
+    settings: WorkerSettings, app: Celery, handler: Handler, database: Database, store: QuarantineStore
+) -> Sweeper:
+    hold_seconds = settings.accept_timeout_seconds + OVERDUE_SECONDS
+    return Sweeper(
+        overdue=OverdueReceipts(
+            database,
+            limit=settings.sweep_limit,
+            hold_seconds=hold_seconds,
+            # Within one hold of its cut-off an event is sent on whatever waits before it, and so just once.
+            hurry_seconds=hold_seconds,
+        ),
+        retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
+        broker=CeleryBroker(app, timeout_seconds=settings.broker_timeout_seconds),
+        handler=handler,
+        executor=ThreadPoolExecutor(settings.concurrency, thread_name_prefix="direct-settlement"),
+        metrics=handler.metrics,
+        interval_seconds=settings.sweep_interval_seconds,
+        random=random.random,
+    )
+
+
+def _keep(settings: WorkerSettings) -> Keep:
+    return Keep(
+        receipts_seconds=settings.receipt_retention_days * SECONDS_PER_DAY,
+        quarantine_seconds=settings.quarantine_retention_days * SECONDS_PER_DAY,
+        quarantine_rows=settings.quarantine_rows,
+    )
+
+
 def _ledger_policy(settings: WorkerSettings) -> LedgerPolicy:
     return LedgerPolicy(
         cutoff_seconds=settings.credit_cutoff_seconds,
         deadline_seconds=settings.deadline_seconds,
-        # An attempt that took longer than it may is an attempt of a worker that is gone.
-        hold_seconds=settings.accept_timeout_seconds + 1.0,
         withhold_tax=settings.tax == "withhold",
         allow_negative=settings.negative_balance == "allow",
     )
 
 
-def _bearers(settings: WorkerSettings, client: httpx.Client, broker_pool: Any) -> BearerSource:  # noqa: ANN401
+def _bearers(settings: WorkerSettings, client: httpx.Client, app: Celery) -> BearerSource:
     static = reveal(settings.bearer_token)
     if static is not None:
         return StaticBearer(static)
@@ -109,14 +185,6 @@ def _bearers(settings: WorkerSettings, client: httpx.Client, broker_pool: Any) -
     }
     endpoint = TokenEndpoint(client, base_url=settings.betcore_url, credentials=credentials)
     shared = RedisTokens(
-        broker_pool, name=settings.client_id or "", timeout_seconds=settings.broker_timeout_seconds
+        app.pool, name=settings.client_id or "", timeout_seconds=settings.broker_timeout_seconds
     )
     return CachedBearer(endpoint, shared)
-
-
-def _keys(settings: WorkerSettings, client: httpx.Client) -> KeySet:
-    raise NotImplementedError
-
-
-def _verifier(settings: WorkerSettings, keys: KeySet, client: httpx.Client) -> Verifier:
-    raise NotImplementedError

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from producer.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
+from worker.bearer import fits_a_header
 from worker.settlement import PAYOUT_TYPE
 
 
@@ -74,12 +75,31 @@ class WorkerSettings(SharedSettings):
     sweep_limit: int = Field(
         default=200, ge=1, le=10_000, description="Overdue events taken at once, per worker process."
     )
+    receipt_retention_days: float = Field(
+        default=180.0,
+        gt=0,
+        le=36_500,
+        description="How long answered receipts are kept, in days; expired and refused ones stay.",
+    )
+    quarantine_retention_days: float = Field(
+        default=30.0, gt=0, le=36_500, description="How long quarantined messages are kept, in days."
+    )
+    quarantine_rows: int = Field(
+        default=100_000, ge=1, le=10_000_000, description="At most this many quarantined messages are kept."
+    )
     shutdown_grace_seconds: float = Field(
         default=10.0, gt=0, le=600, description="After SIGTERM: time to finish what is in hand, in seconds."
     )
     metrics_port: int | None = Field(
         default=None, ge=0, le=65_535, description="Port of the worker's `/metrics`; unset: none is served."
     )
+
+    @field_validator("bearer_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not fits_a_header(value.get_secret_value()):
+            raise ValueError("must be visible ASCII characters alone, as it goes into a header")
+        return value
 
     @model_validator(mode="after")
     def _can_authenticate(self) -> Self:

@@ -18,6 +18,7 @@ from worker.errors import LedgerUnavailable
 from worker.handler import Handler
 from worker.metrics import Metrics
 from worker.overdue import OverdueEvent, OverdueReceipts
+from worker.retention import Retention
 
 # The pause between sweeps varies by this share, so that workers do not sweep in step.
 _JITTER: Final = 0.2
@@ -30,6 +31,7 @@ class Sweeper:
     """One sweep, and how often. `sweep` is for one thread; `run` calls it until `stopping` is set."""
 
     overdue: OverdueReceipts
+    retention: Retention
     broker: Broker
     handler: Handler
     executor: ThreadPoolExecutor
@@ -43,11 +45,17 @@ class Sweeper:
             try:
                 while self.sweep() and not stopping.is_set():
                     pass
+                self.retention.prune()
             except LedgerUnavailable as error:
                 _log.warning("sweep_failed", reason=error.reason, error=str(error))
             except Exception:  # noqa: BLE001 - logged with its traceback
                 # The thread must outlive any surprise: without it lost events would wait for nobody.
                 _log.exception("sweep_failed", reason="unexpected")
+
+    def close(self) -> None:
+        """Drop what has not begun, wait for what has, and let go of the broker. Call it after `run` ended."""
+        self.executor.shutdown(cancel_futures=True)
+        self.broker.close()
 
     def sweep(self) -> bool:
         """Give up, expire, and send on what is overdue; True if more may be waiting for a direct run."""

@@ -3,36 +3,70 @@
 import base64
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+from billiard.einfo import ExceptionWithTraceback
 from celery import Task
+from celery.exceptions import Reject
 from celery.worker.request import Request
 from pydantic import ValidationError
 
 from producer.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data, summary_of
 from worker.errors import BadMessage
 from worker.handler import Handler
+from worker.quarantine import Quarantine
+from worker.request_checks import CANVAS, check_request, quarantine_reason
 from worker.settlement import GiveUp, RetryAt
 
 
-class SettleRequest(Request):  # type: ignore[misc] - Celery has no types
+class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
     """A received `cashback.settle` as the worker sees it, whoever sent it.
 
     Flower and the logs get a readable line of what it is about and never the token. What would end the
-    event in silence is not taken from a message: no expiry, no time limit, no revocation.
+    event in silence is not taken from a message: no expiry, no time limit, no revocation. A run that ends
+    in nothing that is on record lets go of its message only when that is in quarantine.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
         super().__init__(*args, **kwargs)
+        check_request(self, embed=self._payload[2], eta=self._eta)
+        for name in CANVAS:
+            self._request_dict.pop(name, None)
         self._argsrepr = "()"
         self._kwargsrepr = describe(self._kwargs)
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr, expires=None)
         self._expires = None
         self.time_limits = (None, None)
 
+    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 - Celery's signature
+        """Describe the request to remote control and Flower: always by its text, never by its arguments."""
+        description: dict[str, Any] = super().info(safe=True)
+        return description
+
     def revoked(self) -> bool:
         """Never: an event that was received ends in an answer or on record."""
         return False
+
+    def on_failure(
+        self,
+        exc_info: Any,  # noqa: ANN401 - the signature of Celery, to the end of the list
+        send_failed_event: bool = True,  # noqa: FBT001, FBT002
+        return_ok: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """End a failed run; a message that nothing else tells of goes into quarantine first."""
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        fail = partial(super().on_failure, exc_info, send_failed_event, return_ok)
+        reason = quarantine_reason(error)
+        if reason is not None:
+            self.task.quarantine().keep_message(self.message, reason=reason, error=error, then=fail)
+            return
+        if isinstance(error, Reject):
+            # Celery's retry rejects the message when it cannot publish the next one: take it back instead.
+            error.requeue = True
+        fail()
 
 
 def describe(kwargs: object) -> str:
@@ -46,7 +80,7 @@ def describe(kwargs: object) -> str:
         return "(unreadable)"
 
 
-class SettleTask(Task):  # type: ignore[misc] - Celery has no types
+class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
     """Settles one event and answers BETCORE; retries on a queue of its own, so fresh credits go first."""
 
     name = TASK_NAME
@@ -56,8 +90,9 @@ class SettleTask(Task):  # type: ignore[misc] - Celery has no types
     typing = False
     Request: Final = "worker.tasks:SettleRequest"
 
-    def __init__(self, handler: Callable[[], Handler]) -> None:
+    def __init__(self, handler: Callable[[], Handler], quarantine: Callable[[], Quarantine]) -> None:
         self._handler = handler
+        self.quarantine = quarantine
 
     def run(self, *args: object, **kwargs: object) -> str:
         """Take the event one attempt further; returns the state that it came to."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from deploy.local.processes import LOCALHOST
 
@@ -36,7 +37,7 @@ def worker_answers(redis_url: str, pid: int) -> bool:
         replies = app.control.broadcast(
             "ping", reply=True, timeout=_PING_SECONDS, limit=1, pattern=f"worker-{pid}@*", matcher="glob"
         )
-    except OperationalError:
+    except (OperationalError, RedisError):
         # The broker has just been started, or restarted.
         return False
     finally:

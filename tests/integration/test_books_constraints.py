@@ -1,4 +1,4 @@
-"""Wrong books are refused by the schema itself, whoever writes them; without the protection they would stand."""
+"""Wrong books are refused by the schema itself; without its protections they would stand."""
 
 from collections.abc import Iterator
 

@@ -245,37 +245,3 @@ def test_list_prints_a_table_and_how_to_go_on(ledger: Ledger, database_url: str)
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout.count(str(new.event_id)) == 2
     assert f"There are more: --after {new.event_id}" in shown.stdout
-
-
-def test_list_after_an_unknown_event_ends_with_1(database_url: str) -> None:
-    unknown = "00000000-0000-8000-8000-000000000001"
-
-    listed = command.run("list", "--state", "settled", "--after", unknown, database_url=database_url)
-
-    assert (listed.exit_code, listed.stdout) == (1, "")
-    assert listed.stderr == f"Error: no event {unknown} is on record\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["list"], "say which events: --state or --unconfirmed"),
-        (["list", "--state", "lost"], "'lost' is not one of"),
-        (["list", "--state", "settled", "--limit", "1001"], "1001 is not in the range"),
-        (
-            ["list", "--state", "settled", "--since", "soon"],
-            "'soon' is no ISO 8601 time and no age such as 30m",
-        ),
-        (["list", "--state", "settled", "--after", "7"], "'7' is not a valid UUID"),
-        (["show", "0"], "0 is not in the range"),
-        (["show", str(2**63)], "is not in the range"),
-        (["show", "x"], "'x' is not a valid integer range"),
-    ],
-)
-def test_wrong_use_ends_with_2_and_says_what_is_wrong(
-    database_url: str, arguments: list[str], sentence: str
-) -> None:
-    done = command.run(*arguments, database_url=database_url)
-
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert sentence in done.stderr

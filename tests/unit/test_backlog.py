@@ -10,7 +10,7 @@ from producer.backlog import LOOK_SECONDS, Estimate, received_at_of
 
 def looked_at(*, seconds: float, pace: float) -> Estimate:
     """Return an estimate after `seconds` in which the head moved on by `pace` seconds a second."""
-    estimate = Estimate()
+    estimate = Estimate(least_age_seconds=2.0)
     for step in range(int(seconds / LOOK_SECONDS) + 1):
         now = step * LOOK_SECONDS
         estimate.look(now=1000 + now, head_received_at=1000 + now * pace)
@@ -18,28 +18,28 @@ def looked_at(*, seconds: float, pace: float) -> Estimate:
 
 
 def test_an_empty_queue_means_no_wait() -> None:
-    estimate = Estimate()
+    estimate = Estimate(least_age_seconds=2.0)
     for now in range(5):
         estimate.look(now=now, head_received_at=None)
     assert estimate.wait_seconds == 0
 
 
 def test_five_times_the_load_is_foreseen_long_before_the_head_is_that_old() -> None:
-    # Given five makes arrive for each that is settled, the head is 2.4 s old after 3 s,
+    # Given five makes arrive for each that is settled, so that the head is 2.4 s old after 3 s,
     estimate = looked_at(seconds=3, pace=0.2)
     # and whoever comes now waits for five times that.
     assert estimate.wait_seconds == pytest.approx(12.0)
 
 
 def test_a_queue_that_keeps_up_with_an_old_head_waits_for_as_long_as_the_head_is_old() -> None:
-    estimate = Estimate()
+    estimate = Estimate(least_age_seconds=2.0)
     for now in range(6):
         estimate.look(now=now, head_received_at=now - 4.0)
     assert estimate.wait_seconds == pytest.approx(4.0)
 
 
 def test_a_head_that_catches_up_never_makes_the_wait_less_than_its_age() -> None:
-    estimate = Estimate()
+    estimate = Estimate(least_age_seconds=2.0)
     for now in range(6):
         estimate.look(now=now, head_received_at=-20 + 3.0 * now)
     assert estimate.wait_seconds == pytest.approx(10.0)
@@ -50,8 +50,16 @@ def test_a_short_pause_of_the_workers_is_no_backlog() -> None:
     assert estimate.wait_seconds == 0
 
 
-def test_workers_that_stand_still_make_the_wait_endless() -> None:
-    assert looked_at(seconds=5, pace=0.0).wait_seconds > 1000
+def test_workers_that_are_away_make_the_wait_as_long_as_they_have_been_away() -> None:
+    assert looked_at(seconds=5, pace=0.0).wait_seconds == pytest.approx(5.0)
+
+
+def test_workers_that_went_away_a_moment_ago_are_no_slow_workers() -> None:
+    estimate = Estimate(least_age_seconds=2.0)
+    for step in range(11):
+        now = step * LOOK_SECONDS
+        estimate.look(now=now, head_received_at=min(now, 2.0))
+    assert estimate.wait_seconds == pytest.approx(3.0)
 
 
 def test_what_was_seen_before_redis_was_away_says_nothing_after_it() -> None:
@@ -62,7 +70,7 @@ def test_what_was_seen_before_redis_was_away_says_nothing_after_it() -> None:
 
 
 def test_a_head_from_a_clock_that_runs_ahead_counts_as_fresh() -> None:
-    estimate = Estimate()
+    estimate = Estimate(least_age_seconds=2.0)
     estimate.look(now=1, head_received_at=50)
     estimate.look(now=2, head_received_at=51)
     assert estimate.wait_seconds == 0

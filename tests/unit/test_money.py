@@ -29,9 +29,9 @@ def test_a_decimal_is_read_exactly(value: object, amount: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        None, True, 0.1, [], {}, b"1", "", " 1", "1 ", "1\n", "1,5", "1_000", "1e3", ".5", "5.", "0x10", "NaN",
-        "Infinity", "\u0661\u0662", "9" * 29, "1." + "0" * 29, 10**28, Decimal("NaN"), Decimal("Infinity"),
-        Decimal("1E+29"), Decimal("1E-29"),
+        None, True, 0.1, [], {}, b"1", "", " 1", "1 ", "1\n", "1,5", "1_000", "1e3", ".5", "5.", "0x10",
+        "NaN", "Infinity", "\u0661\u0662", "9" * 29, "1." + "0" * 29, 10**28, Decimal("NaN"),
+        Decimal("Infinity"), Decimal("1E+29"), Decimal("1E-29"),
     ],
 )  # fmt: skip
 def test_what_is_no_plain_decimal_of_a_usable_size_is_refused(value: object) -> None:

@@ -43,6 +43,14 @@ def test_a_static_token_does_instead_of_credentials(monkeypatch: pytest.MonkeyPa
     assert settings.bearer_token.get_secret_value() == "abc"
 
 
+@pytest.mark.parametrize("bearer", ["a b", "tökén", "line\nbreak"])
+def test_a_static_token_that_fits_no_header_stops_the_worker(
+    monkeypatch: pytest.MonkeyPatch, bearer: str
+) -> None:
+    with pytest.raises(SettingsError, match="CASHBACK_BEARER_TOKEN"):
+        loaded(monkeypatch, BEARER_TOKEN=bearer)
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = loaded(monkeypatch, CLIENT_SECRET="hidden-1", BEARER_TOKEN="hidden-2")
 

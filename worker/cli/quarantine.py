@@ -71,9 +71,7 @@ def list_messages(
 
 @quarantine.command("show")
 @click.argument("quarantine_id", type=_ID)
-@click.option(
-    "--body", is_flag=True, help="Also what the queue held, byte for byte. It may hold BETCORE's token."
-)
+@click.option("--body", is_flag=True, help="Also what stood in the queue. It may hold BETCORE's token.")
 @as_json_option
 def show_message(*, quarantine_id: int, body: bool, as_json: bool) -> None:
     """Show one quarantined message.
@@ -90,9 +88,9 @@ def show_message(*, quarantine_id: int, body: bool, as_json: bool) -> None:
             document["message_base64"] = base64.b64encode(content).decode("ascii")
         print_document(document)
         return
-    print_table(f"Quarantined message {quarantine_id}", ("what", "value"), list(document.items()))
     if content is not None:
-        click.echo(content)
+        document["message"] = content.decode("utf-8", "backslashreplace")
+    print_table(f"Quarantined message {quarantine_id}", ("what", "value"), list(document.items()))
 
 
 @quarantine.command("requeue")

@@ -133,12 +133,16 @@ DECLARE
     v_from_house numeric;
     v_strangers bigint;
 BEGIN
-    SELECT coalesce(sum(entries.amount_minor) FILTER (WHERE account_id = p_transaction.account_id), 0),
-        coalesce(-sum(entries.amount_minor) FILTER (WHERE accounts.kind IN ('cashback', 'opening')), 0),
-        count(*) FILTER (WHERE account_id <> p_transaction.account_id AND accounts.kind = 'user')
+    -- Scalar look-ups, not a join: without statistics the planner would read all accounts for each transaction.
+    SELECT coalesce(sum(line.amount_minor) FILTER (WHERE line.account_id = p_transaction.account_id), 0),
+        coalesce(-sum(line.amount_minor) FILTER (WHERE line.kind IN ('cashback', 'opening')), 0),
+        count(*) FILTER (WHERE line.account_id <> p_transaction.account_id AND line.kind = 'user')
     INTO v_to_user, v_from_house, v_strangers
-    FROM entries JOIN accounts USING (account_id)
-    WHERE entries.transaction_id = p_transaction.transaction_id;
+    FROM (
+        SELECT account_id, amount_minor,
+            (SELECT kind FROM accounts WHERE accounts.account_id = entries.account_id) AS kind
+        FROM entries WHERE transaction_id = p_transaction.transaction_id
+    ) AS line;
 
     IF v_strangers > 0 OR NOT EXISTS (SELECT FROM entries WHERE transaction_id = p_transaction.transaction_id) THEN
         RETURN false;

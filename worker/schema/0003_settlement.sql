@@ -4,7 +4,8 @@
 -- Called again for the same event, settle_event returns what it decided the first time.
 -- ErrorCodes are those of BETCORE's accept; producer/contract.py names them.
 
-CREATE TYPE decision AS (code integer, transaction_id bigint);
+-- is_new: this call made the transaction; it stands once the call has committed.
+CREATE TYPE decision AS (code integer, transaction_id bigint, is_new boolean);
 
 CREATE TYPE settlement AS (
     state text,
@@ -21,10 +22,11 @@ CREATE TYPE settlement AS (
     seconds_to_deadline double precision
 );
 
--- The transaction that already stands under this business key, if any.
-CREATE FUNCTION existing_transaction(p_cashback_id bigint, p_transaction_type integer) RETURNS decision
-LANGUAGE sql STABLE AS $$
-    SELECT 103804, transaction_id FROM transactions
+-- The transaction that already stands under this business key, if any: another event's, or this event's own
+-- where its receipt was pruned since.
+CREATE FUNCTION existing_transaction(p_event_id uuid, p_cashback_id bigint, p_transaction_type integer)
+RETURNS decision LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN event_id = p_event_id THEN 200 ELSE 103804 END, transaction_id, false FROM transactions
     WHERE cashback_id = p_cashback_id AND transaction_type = p_transaction_type
 $$;
 
@@ -40,7 +42,7 @@ BEGIN
     ON CONFLICT (cashback_id, transaction_type) DO NOTHING
     RETURNING transaction_id INTO v_transaction_id;
     IF NOT FOUND THEN
-        RETURN existing_transaction(p_cashback_id, p_transaction_type);
+        RETURN existing_transaction(p_event_id, p_cashback_id, p_transaction_type);
     END IF;
 
     INSERT INTO entries (transaction_id, account_id, amount_minor)
@@ -53,7 +55,7 @@ BEGIN
         SELECT account_id, p_withheld_minor FROM accounts WHERE kind = 'tax' AND currency = p_account.currency
     ) AS lines (account_id, amount_minor)
     WHERE amount_minor <> 0;
-    RETURN ROW(200, v_transaction_id)::decision;
+    RETURN ROW(200, v_transaction_id, true)::decision;
 END $$;
 
 -- Reverse the payout of the same CashbackId, entry by entry. A null code: its payout is not here yet.
@@ -67,21 +69,21 @@ DECLARE
 BEGIN
     SELECT * INTO v_payout FROM transactions WHERE cashback_id = p_cashback_id AND kind = 'payout';
     IF NOT FOUND THEN
-        RETURN ROW(NULL, NULL)::decision;
+        RETURN ROW(NULL, NULL, false)::decision;
     ELSIF v_payout.account_id <> p_account.account_id THEN
-        RETURN ROW(102823, NULL)::decision;
+        RETURN ROW(102823, NULL, false)::decision;
     ELSIF v_payout.amount_minor <> p_amount_minor THEN
-        RETURN ROW(103801, NULL)::decision;
+        RETURN ROW(103801, NULL, false)::decision;
     END IF;
 
     -- Another cancel type may have reversed it before: money comes back once.
     SELECT transaction_id INTO v_transaction_id FROM transactions WHERE reverses = v_payout.transaction_id;
     IF FOUND THEN
-        RETURN ROW(103804, v_transaction_id)::decision;
+        RETURN ROW(103804, v_transaction_id, false)::decision;
     ELSIF NOT p_allow_negative AND p_account.balance_minor < (
             SELECT sum(amount_minor) FROM entries
             WHERE transaction_id = v_payout.transaction_id AND account_id = p_account.account_id) THEN
-        RETURN ROW(102823, NULL)::decision;
+        RETURN ROW(102823, NULL, false)::decision;
     END IF;
 
     INSERT INTO transactions
@@ -91,7 +93,7 @@ BEGIN
     RETURNING transaction_id INTO v_transaction_id;
     INSERT INTO entries (transaction_id, account_id, amount_minor)
     SELECT v_transaction_id, account_id, -amount_minor FROM entries WHERE transaction_id = v_payout.transaction_id;
-    RETURN ROW(200, v_transaction_id)::decision;
+    RETURN ROW(200, v_transaction_id, true)::decision;
 END $$;
 
 -- What the event comes to. p_kind is 'payout', 'cancel', or null where the data could not be read;
@@ -107,27 +109,27 @@ DECLARE
     v_tax numeric;
 BEGIN
     IF p_kind IS NULL THEN
-        RETURN ROW(103753, NULL)::decision;
+        RETURN ROW(103753, NULL, false)::decision;
     END IF;
     -- Before the cut-off is looked at: what stands is told at any time, or a late re-submission of a
     -- cashback that was paid would hear that it was not.
-    v_existing := existing_transaction(p_receipt.cashback_id, p_transaction_type);
+    v_existing := existing_transaction(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type);
     IF v_existing.code IS NOT NULL THEN
         RETURN v_existing;
     ELSIF clock_timestamp() >= p_receipt.credit_cutoff_at THEN
-        RETURN ROW(102823, NULL)::decision;
+        RETURN ROW(102823, NULL, false)::decision;
     END IF;
 
     SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN ROW(102145, NULL)::decision;
+        RETURN ROW(102145, NULL, false)::decision;
     END IF;
     -- Seen again under the lock: whoever held it may have been the first with this business key.
-    v_existing := existing_transaction(p_receipt.cashback_id, p_transaction_type);
+    v_existing := existing_transaction(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type);
     IF v_existing.code IS NOT NULL THEN
         RETURN v_existing;
     ELSIF v_account.status = 'blocked' THEN
-        RETURN ROW(103779, NULL)::decision;
+        RETURN ROW(103779, NULL, false)::decision;
     END IF;
 
     SELECT p_amount * power(10::numeric, exponent), p_tax * power(10::numeric, exponent)
@@ -135,7 +137,7 @@ BEGIN
     FROM currencies WHERE currency = v_account.currency;
     IF (v_amount > 0 AND v_amount < 1e15 AND v_amount = trunc(v_amount)
             AND v_tax >= 0 AND v_tax <= v_amount AND v_tax = trunc(v_tax)) IS NOT TRUE THEN
-        RETURN ROW(103801, NULL)::decision;
+        RETURN ROW(103801, NULL, false)::decision;
     ELSIF p_kind = 'cancel' THEN
         RETURN post_cancel(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type, v_account,
             v_amount::bigint, v_tax::bigint, p_allow_negative);
@@ -183,7 +185,7 @@ BEGIN
 
     -- The last thing before the commit: a credit that is late by now is undone by this error, and the
     -- next call decides 102823.
-    IF v_decision.code = 200 AND clock_timestamp() >= v_receipt.credit_cutoff_at THEN
+    IF v_decision.is_new AND clock_timestamp() >= v_receipt.credit_cutoff_at THEN
         RAISE EXCEPTION 'the credit cut-off of event % passed', p_event_id USING ERRCODE = 'CB001';
     END IF;
     RETURN settlement_of(v_receipt);

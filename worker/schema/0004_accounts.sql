@@ -64,7 +64,7 @@ END $$;
 -- Open the accounts that are new, each with its balance as an opening transaction, and give the others the
 -- status of the file. The balance of an account that exists is the ledger's and stays as it is.
 CREATE FUNCTION apply_accounts_import(OUT opened bigint, OUT updated bigint, OUT unchanged bigint)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET work_mem = '64MB' AS $$
 BEGIN
     WITH fresh AS (
         INSERT INTO accounts (kind, user_id, currency, status, balance_minor)

@@ -1,0 +1,186 @@
+"""The run of a demo from an empty directory to its report; the composition root of `deploy.local demo`."""
+
+import asyncio
+import fcntl
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import redis
+from rich.console import Console
+
+from deploy.local.demo.drive import Drive, Driver, Pace
+from deploy.local.demo.history import read_history
+from deploy.local.demo.hops import Places, measure_hops
+from deploy.local.demo.plan import Plan
+from deploy.local.demo.planner import draw_plan
+from deploy.local.demo.progress import ProgressView
+from deploy.local.demo.report import build_report, examine, print_report
+from deploy.local.environment import CLIENT_ID
+from deploy.local.errors import DirectoryInUse, LocalError, ProcessDied
+from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
+from deploy.local.stack import Stack, StackOptions
+from producer.settings import ENV_PREFIX
+
+DEFAULT_SEED: Final = 1
+DEFAULT_DIRECTORY: Final = Path("var/demo")
+REPORT_NAME: Final = "report.json"
+_DEADLINE: Final = f"{ENV_PREFIX}DEADLINE_SECONDS"
+_RESERVE: Final = f"{ENV_PREFIX}ANSWER_RESERVE_SECONDS"
+_DEFAULT_DEADLINE_SECONDS: Final = 30.0
+# The slowest answers of BETCORE that still count as good take some seconds of retries.
+MIN_DEADLINE_SECONDS: Final = 6.0
+_SPREAD_SECONDS: Final = 20.0
+# Beyond the deadline of the last event: for the resubmission of an expired one and a slow machine.
+_GRACE_SECONDS: Final = 15.0
+_PACKAGES: Final = ("celery", "kombu", "redis", "psycopg", "httpx", "starlette", "uvicorn", "flower")
+_DATA: Final = ("postgres", "valkey", "log")
+
+
+class DeadlineUnusable(LocalError):
+    """The demo's makes cannot come to what is planned within this deadline."""
+
+    reason = "deadline_unusable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What a demo is to run. `environ` is the caller's environment; see `demo_environment`."""
+
+    environ: Mapping[str, str]
+    directory: Path = DEFAULT_DIRECTORY
+    seed: int = DEFAULT_SEED
+    workers: int = 1
+
+
+def run_demo(
+    options: DemoOptions, *, console: Console, monotonic: Callable[[], float] = time.monotonic
+) -> bool:
+    """Run the demo, print its table, write `report.json`, and return whether every invariant holds.
+
+    Raises LocalError where the stack cannot be run, and httpx.HTTPError, psycopg.Error or RedisError where
+    a part of it goes away.
+    """
+    begun = monotonic()
+    plan = draw_plan(options.seed)
+    stack_options = _stack_options(options, plan)
+    clear_directory(options.directory)
+    console.print(f"Starting the stack in {options.directory}")
+    with Stack(stack_options) as stack:
+        drive = _drive(stack, plan, console)
+        history = read_history(drive.log, stack.database_url)
+        hops_ms = measure_hops(_places(stack))
+        versions = _versions(stack)
+    findings = examine(plan, drive.sent, history)
+    report = build_report(
+        plan=plan,
+        sent=drive.sent,
+        history=history,
+        findings=findings,
+        hops_ms=hops_ms,
+        seconds=monotonic() - begun,
+        versions=versions,
+    )
+    path = options.directory / REPORT_NAME
+    path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    print_report(console, report, findings, path=str(path))
+    return findings.all_hold
+
+
+def clear_directory(directory: Path) -> None:
+    """Remove what the last demo left there; raises DirectoryInUse while another one runs."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "stack.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DirectoryInUse(f"another stack runs in {directory}") from None
+        (directory / REPORT_NAME).unlink(missing_ok=True)
+        for name in _DATA:
+            path = directory / name
+            if path.exists():
+                shutil.rmtree(path)
+
+
+def demo_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the caller's settings, but for the times.
+
+    The demo knows what each make comes to under the default settings, and it must never touch a database or a
+    Redis that is somebody's.
+    """
+    own = {name: value for name, value in environ.items() if not name.startswith(ENV_PREFIX)}
+    times = {name: environ[name] for name in (_DEADLINE, _RESERVE) if environ.get(name)}
+    checked = {f"{ENV_PREFIX}TOKEN_ISSUER": DEFAULT_ISSUER, f"{ENV_PREFIX}TOKEN_CLIENT_ID": DEFAULT_CLIENT_ID}
+    return {**own, **times, **checked, CLIENT_ID: DEFAULT_CLIENT_ID}
+
+
+def _stack_options(options: DemoOptions, plan: Plan) -> StackOptions:
+    environ = demo_environment(options.environ)
+    return StackOptions(
+        directory=options.directory,
+        workers=options.workers,
+        accounts_csv=plan.accounts_csv(),
+        simulator_arguments=("--accept-limit-seconds", str(_deadline_seconds(environ))),
+        environ=environ,
+    )
+
+
+def _deadline_seconds(environ: Mapping[str, str]) -> float:
+    text = environ.get(_DEADLINE, str(_DEFAULT_DEADLINE_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise DeadlineUnusable(f"{_DEADLINE} is not a number: {text}") from None
+    # Not a number at all (NaN) is less than nothing and not more, so it is refused here, too.
+    if not seconds >= MIN_DEADLINE_SECONDS:
+        raise DeadlineUnusable(f"{_DEADLINE} must be at least {MIN_DEADLINE_SECONDS:g} for the demo: {text}")
+    return seconds
+
+
+def _drive(stack: Stack, plan: Plan, console: Console) -> Drive:
+    def check() -> None:
+        for process in stack.dead_processes():
+            raise ProcessDied(f"{process.name} ended with status {process.returncode}:\n{process.log_tail()}")
+
+    with ProgressView(console, total=len(plan.makes)) as view:
+        driver = Driver(
+            plan,
+            simulator_url=stack.simulator_url,
+            database_url=stack.database_url,
+            pace=Pace(
+                spread_seconds=_SPREAD_SECONDS,
+                grace_seconds=_deadline_seconds(stack.environ) + _GRACE_SECONDS,
+            ),
+            show=view.show,
+            check=check,
+        )
+        return asyncio.run(driver.run())
+
+
+def _places(stack: Stack) -> Places:
+    return Places(
+        receiver_url=stack.receiver_url,
+        simulator_url=stack.simulator_url,
+        redis_url=stack.redis_url,
+        database_url=stack.database_url,
+    )
+
+
+def _versions(stack: Stack) -> dict[str, str]:
+    with redis.Redis.from_url(stack.redis_url) as client:
+        server: Any = client.info("server")
+    with psycopg.connect(stack.database_url) as connection:
+        postgres = connection.info.server_version
+    return {
+        "python": platform.python_version(),
+        "valkey": str(server.get("valkey_version", server.get("redis_version"))),
+        "postgresql": f"{postgres // 10_000}.{postgres % 10_000}",
+        **{name: metadata.version(name) for name in _PACKAGES},
+    }
