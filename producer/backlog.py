@@ -21,13 +21,13 @@ from producer.contract import QUEUE
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-LOOK_SECONDS: Final = 0.5
-# Long enough to see through the pause of a worker that restarts, short enough to follow a burst.
-WINDOW_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.25
+# Short, so that the calm before a burst does not flatter the pace within it.
+WINDOW_SECONDS: Final = 1.5
 # A head younger than this share of the longest wait is no backlog, whatever the pace.
 _LEAST_AGE_SHARE: Final = 0.1
 
-_STANDSTILL_LOOKS: Final = 3
+_STANDSTILL_LOOKS: Final = 5
 
 _log = structlog.get_logger(__name__)
 

@@ -1,5 +1,6 @@
 """What the handler does while PostgreSQL or the keys are away: it never guesses, and nothing is lost."""
 
+import time
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -127,6 +128,24 @@ def test_without_the_key_a_received_event_is_answered_102823_at_its_cutoff(datab
         assert step == Done(State.ANSWERED)
         (body,) = on.accepts()
         assert (body["ErrorCode"], body["Value"]) == (102823, {"CashbackId": 480})
+        assert on.balance() == 0
+
+
+def test_a_token_that_this_worker_does_not_take_is_answered_102823_if_a_receiver_took_it(
+    database_url: str,
+) -> None:
+    with bench(database_url, ACK, cutoff_seconds=20, deadline_seconds=900) as on:
+        # Given a message whose time lies outside of its token's validity, as clocks that disagree make it,
+        message = on.message().model_copy(update={"received_at_ms": int(time.time() * 1000) - 40_000})
+        on.connection.execute(
+            "SELECT record_receipt(%s, %s, 480, %s, 20, 900, 3)",
+            (message.event_id, message.token, message.received_at),
+        )
+
+        assert on.handle(message) == Done(State.ANSWERED)
+
+        (body,) = on.accepts()
+        assert body["ErrorCode"] == 102823
         assert on.balance() == 0
 
 

@@ -16,7 +16,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from producer.contract import QUEUE
 from tests import bad_messages
-from tests.bad_messages import Bench, good, message, settle
+from tests.bad_messages import Bench, good, settle
 from tests.peer import Peer, Request, reply
 
 CONCURRENCY = 4
@@ -41,7 +41,7 @@ def three_kinds() -> dict[str, bytes]:
     return {
         "unreadable": b"\xffgarbage",
         "unknown_task": settle(headers={"task": "partner.refund"}),
-        "no_token": settle([[], message("abc"), None]),
+        "bad_message": settle([[], {"amount": 5}, None]),
     }
 
 

@@ -31,6 +31,18 @@ def test_five_times_the_load_is_foreseen_long_before_the_head_is_that_old() -> N
     assert estimate.wait_seconds == pytest.approx(12.0)
 
 
+def test_the_calm_before_a_burst_does_not_hide_it() -> None:
+    # Given a minute of an empty queue, and then two seconds of five times the load,
+    estimate = Estimate(least_age_seconds=1.0)
+    for step in range(240):
+        estimate.look(now=step * LOOK_SECONDS, head_received_at=None)
+    for step in range(1, int(2 / LOOK_SECONDS) + 1):
+        passed = step * LOOK_SECONDS
+        estimate.look(now=60 + passed, head_received_at=60 + passed * 0.2)
+    # then the wait is five times the age of the head.
+    assert estimate.wait_seconds == pytest.approx(8.0, rel=0.3)
+
+
 def test_a_queue_that_keeps_up_with_an_old_head_waits_for_as_long_as_the_head_is_old() -> None:
     estimate = Estimate(least_age_seconds=2.0)
     for now in range(6):
@@ -56,7 +68,7 @@ def test_workers_that_are_away_make_the_wait_as_long_as_they_have_been_away() ->
 
 def test_workers_that_went_away_a_moment_ago_are_no_slow_workers() -> None:
     estimate = Estimate(least_age_seconds=2.0)
-    for step in range(11):
+    for step in range(int(5 / LOOK_SECONDS) + 1):
         now = step * LOOK_SECONDS
         estimate.look(now=now, head_received_at=min(now, 2.0))
     assert estimate.wait_seconds == pytest.approx(3.0)
