@@ -14,6 +14,7 @@ from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REDIS_URL: Final = "CASHBACK_REDIS_URL"
+REDIS_SENTINEL_MASTER: Final = "CASHBACK_REDIS_SENTINEL_MASTER"
 DATABASE_URL: Final = "CASHBACK_DATABASE_URL"
 CLIENT_ID: Final = "CASHBACK_CLIENT_ID"
 CLIENT_SECRET: Final = "CASHBACK_CLIENT_SECRET"  # noqa: S105 -- the name of a variable

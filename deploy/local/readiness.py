@@ -27,12 +27,13 @@ def answers_well(port: int, path: str) -> bool:
         connection.close()
 
 
-def worker_answers(redis_url: str, pid: int) -> bool:
+def worker_answers(redis_url: str, pid: int, *, sentinel_master: str = "mymaster") -> bool:
     """Whether the Celery worker with this process id, which is part of its name, answers a ping.
 
     A worker answers only after it has begun to consume.
     """
     app = Celery("cashback-stack", broker=redis_url, set_as_current=False)
+    app.conf.broker_transport_options = {"master_name": sentinel_master}
     try:
         replies = app.control.broadcast(
             "ping", reply=True, timeout=_PING_SECONDS, limit=1, pattern=f"worker-{pid}@*", matcher="glob"

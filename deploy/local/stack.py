@@ -220,8 +220,11 @@ class Stack:
         return ["/bin/sh", "-c", self._commands[name]]
 
     def _wait_for_worker(self, worker: ManagedProcess) -> None:
+        master = self.environ.get(environment.REDIS_SENTINEL_MASTER) or "mymaster"
         self._wait(
-            worker, lambda: worker_answers(self.redis_url, worker.pid), f"{worker.name} answers a ping"
+            worker,
+            lambda: worker_answers(self.redis_url, worker.pid, sentinel_master=master),
+            f"{worker.name} answers a ping",
         )
 
     @staticmethod

