@@ -52,6 +52,12 @@ test: .venv/project ## Unit, property, integration and end-to-end tests, on real
 test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=... names it)
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
+.PHONY: faults faults-long
+faults: .venv/project ## Kill, cut and freeze everything, the short form; writes var/faults/report.json
+	@$(BIN)/python -m tests.faults run --short $(FAULTS_ARGS)
+faults-long: .venv/project ## The long form: at least 60 kills of workers over at least 60,000 events
+	@$(BIN)/python -m tests.faults run --long $(FAULTS_ARGS)
+
 .PHONY: lint lint-style lint-format lint-types lint-imports
 lint: lint-style lint-format lint-types lint-imports ## Style, format, types, and who may import whom
 lint-style: .venv/project

@@ -10,13 +10,14 @@ from pydantic_settings import BaseSettings
 
 from deploy.monitor import MonitorSettings
 from producer.settings import ENV_PREFIX, ReceiverSettings
-from worker.settings import CommandSettings, WorkerSettings
+from worker.cli.broker import BrokerSettings
+from worker.settings import WorkerSettings
 
 _READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("receiver", ReceiverSettings),
     ("worker", WorkerSettings),
     ("flower", MonitorSettings),
-    ("command", CommandSettings),
+    ("command", BrokerSettings),
 )
 
 

@@ -33,3 +33,5 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # Its line per request would carry URLs at INFO, and the receiver counts requests itself.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Its DEBUG lines carry the arguments of tasks, and so BETCORE's tokens.
+    logging.getLogger("celery.pool").setLevel(logging.INFO)

@@ -101,7 +101,12 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
         "broker_connection_max_retries": None,
         "broker_transport_options": {
             "master_name": settings.redis_sentinel_master,
-            "sentinel_kwargs": {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds},
+            # Sentinels are asked in turn: one that is away must not cost the time of redis-py's retries.
+            "sentinel_kwargs": {
+                "socket_timeout": timeout_seconds / 3,
+                "socket_connect_timeout": timeout_seconds / 3,
+                "retry": None,
+            },
             "socket_timeout": timeout_seconds,
             "socket_connect_timeout": timeout_seconds,
             "socket_keepalive": True,

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -12,6 +14,7 @@ from kombu.exceptions import KombuError
 from producer.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
 from worker.errors import WorkerError
 
+_PAUSE_SECONDS: Final = 2.0
 _LONG_AGO: Final = datetime.fromtimestamp(0, tz=UTC)
 
 
@@ -38,16 +41,32 @@ class Broker(Protocol):
 
 
 class CeleryBroker:
-    """The broker of a Celery app, over a connection of its own; for one thread."""
+    """The broker of a Celery app, over a connection of its own; for one thread.
 
-    def __init__(self, app: Celery, *, timeout_seconds: float) -> None:
+    A broker that failed is not asked again for some seconds: the sweep has better things to do than wait.
+    """
+
+    def __init__(
+        self, app: Celery, *, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
-        options = {**app.conf.broker_transport_options}
-        options |= {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+        self._monotonic = monotonic
+        self._ask_again_at = 0.0
+        options = {
+            **app.conf.broker_transport_options,
+            "socket_timeout": timeout_seconds,
+            "socket_connect_timeout": timeout_seconds,
+            # kombu's own pauses between attempts to connect would hold up the sweep.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+            "interval_max": 0,
+        }
         self._connection: Any = app.connection_for_write(transport_options=options)
 
     def waiting_since(self) -> datetime | None:
         """Return when the event that waits longest was received; a message that is none counts as old."""
+        self._check_pause()
         try:
             head = self._connection.default_channel.client.lindex(QUEUE, -1)
         except _FAULTS as error:
@@ -56,6 +75,7 @@ class CeleryBroker:
 
     def publish(self, message: SettleMessage) -> None:
         """Put an event onto the retry queue."""
+        self._check_pause()
         try:
             self._app.send_task(
                 TASK_NAME,
@@ -75,7 +95,12 @@ class CeleryBroker:
         """Close the connection."""
         self._connection.close()
 
+    def _check_pause(self) -> None:
+        if self._monotonic() < self._ask_again_at:
+            raise BrokerUnavailable("Redis failed a moment ago")
+
     def _unavailable(self, error: Exception) -> BrokerUnavailable:
+        self._ask_again_at = self._monotonic() + _PAUSE_SECONDS
         self._connection.collect()
         return BrokerUnavailable(f"Redis: {type(error).__name__}: {error}")
 

@@ -109,10 +109,7 @@ class ManagedProcess:
         """Kill the process, its group and all that descends from it (SIGKILL), and wait until it is gone."""
         if self._popen is None:
             return
-        family = self._family() if self.is_running else []
-        for member in family:
-            # Stopped first, the parent before its children, so that none can start another meanwhile.
-            _signal(member, signal.SIGSTOP)
+        family = self._stopped_family() if self.is_running else []
         for member in family:
             _signal(member, signal.SIGKILL)
         self._signal_group(signal.SIGKILL)
@@ -122,9 +119,7 @@ class ManagedProcess:
     def freeze(self) -> None:
         """Stop the process and its descendants where they stand (SIGSTOP); raises ProcessNotRunning."""
         self._require_running()
-        family = self._family()
-        for member in family:
-            _signal(member, signal.SIGSTOP)
+        family = self._stopped_family()
         # The signal is on its way; the caller may count on it that nothing moves any more.
         _wait_for_all(family, _stands_still, what=f"{self.name} stands still")
 
@@ -178,6 +173,15 @@ class ManagedProcess:
             return [leader, *leader.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+    def _stopped_family(self) -> list[psutil.Process]:
+        """Stop the process and its descendants, those too that it was just starting; return them all."""
+        stopped: list[psutil.Process] = []
+        while fresh := [member for member in self._family() if member not in stopped]:
+            for member in fresh:
+                _signal(member, signal.SIGSTOP)
+            stopped += fresh
+        return stopped
 
     def _signal_group(self, number: signal.Signals) -> None:
         if not self.is_running and psutil.pid_exists(self.pid):

@@ -136,7 +136,7 @@ def test_a_worker_that_is_stopped_before_the_row_is_written_hands_the_messages_b
 
     assert bench.unacknowledged() == 0
     with redis.Redis.from_url(bench.redis_url) as client:
-        assert client.llen(QUEUE) == len(bad)
+        assert client.llen(QUEUE) == len(bad), bench.log()
     postgres.start()
     bench.start_worker()
     bench.wait(lambda: len(bench.rows()) == len(bad), "all of them are in quarantine")

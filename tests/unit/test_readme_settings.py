@@ -34,5 +34,5 @@ def test_the_settings_table_says_who_reads_a_setting_and_what_it_is_when_unset()
     assert "| `CASHBACK_CANCEL_TYPES` | `-2,-1` | worker | " in table
     assert "| `CASHBACK_VERIFY_FALLBACK` | `false` | receiver, worker | " in table
     assert "| `CASHBACK_MAX_IN_FLIGHT` | `1000` | receiver | " in table
-    assert "| `CASHBACK_REDIS_URL` | required | receiver, worker, flower | " in table
+    assert "| `CASHBACK_REDIS_URL` | required | receiver, worker, flower, command | " in table
     assert "| `CASHBACK_FLOWER_BASIC_AUTH` | required | flower | " in table

@@ -35,7 +35,12 @@ def open_queues() -> Iterator[Callable[[str, bytes], None]]:
     """
     settings = load(BrokerSettings)
     timeouts = {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
-    options = {"master_name": settings.redis_sentinel_master, "sentinel_kwargs": timeouts, **timeouts}
+    options = {
+        "master_name": settings.redis_sentinel_master,
+        # One attempt for each sentinel: redis-py would ask one that is away for many seconds.
+        "sentinel_kwargs": {**timeouts, "retry": None},
+        **timeouts,
+    }
     with Connection(settings.redis_url, transport_options=options) as connection:
 
         def push(queue: str, entry: bytes) -> None:

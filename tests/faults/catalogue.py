@@ -1,0 +1,39 @@
+"""All scenarios by name, in the order in which they run."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tests.faults.scenarios import (
+    betcore_faults,
+    clocks,
+    points,
+    postgres_faults,
+    pressure,
+    redis_faults,
+    workers,
+)
+from tests.faults.scene import Scene
+
+SCENARIOS: Final[Mapping[str, Callable[[Scene], None]]] = {
+    "kill-workers": workers.kill_workers,
+    "kill-worker-at-points": points.kill_worker_at_points,
+    "term-workers": workers.term_workers,
+    "kill-receiver": workers.kill_receiver,
+    "redis-kill": redis_faults.redis_kill,
+    "redis-empty": redis_faults.redis_empty,
+    "redis-freeze": redis_faults.redis_freeze,
+    "redis-half-open": redis_faults.redis_half_open,
+    "redis-flushall": redis_faults.redis_flushall,
+    "redis-gone-60s": redis_faults.redis_gone,
+    "redis-disk-full": redis_faults.redis_disk_full,
+    "postgres-immediate": postgres_faults.postgres_immediate,
+    "postgres-freeze": postgres_faults.postgres_freeze,
+    "postgres-cuts": postgres_faults.postgres_cuts,
+    "betcore-down": betcore_faults.betcore_down,
+    "betcore-slow": betcore_faults.betcore_slow,
+    "betcore-half": betcore_faults.betcore_half,
+    "betcore-lost-reply": betcore_faults.betcore_lost_reply,
+    "clock-steps": clocks.clock_steps,
+    "duplicates": pressure.duplicates,
+    "overload": pressure.overload,
+}

@@ -1,0 +1,182 @@
+"""A steady, bounded load of makes, drawn from a seed and sent through the simulator."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+
+from tests.faults.errors import LoadFailed
+
+USERS: Final = 10
+PAYOUT: Final = 1
+CANCEL: Final = -1
+MAX_IN_FLIGHT: Final = 150
+MAX_SUBMISSIONS: Final = 6
+_RESUBMIT_SECONDS: Final = 0.4
+_CANCEL_AFTER_SECONDS: Final = 0.5
+_TIMEOUT_SECONDS: Final = 30.0
+# Less than the simulator's 5 s: a connection that it is about to close must not be used again.
+_KEEPALIVE_SECONDS: Final = 2.0
+_MAX_AMOUNT_MINOR: Final = 50_000
+# Shares of all makes: what is not of these is a payout that stands alone.
+_SHARES: Final = {"same_token": 0.05, "new_token": 0.05, "cancel": 0.08, "blocked": 0.02, "unknown": 0.02}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadMake:
+    """One make: when to send it, in seconds from the beginning, and what; `again` sends that one's token."""
+
+    number: int
+    at_seconds: float
+    order: Mapping[str, object]
+    again: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class LoadResult:
+    """What the door said. `received`: digests of the tokens it answered with 200."""
+
+    received: set[str] = field(default_factory=set)
+    submissions: int = 0
+    turned_away: int = 0
+
+
+def accounts_csv(prefixes: Sequence[str]) -> str:
+    """Return the accounts that loads with these prefixes pay to, for `cashback accounts import`."""
+    lines = ["user_id,currency,status,balance"]
+    for prefix in prefixes:
+        lines += [f"{prefix}-{number},EUR,active,0" for number in range(USERS)]
+        lines.append(f"{prefix}-blocked,EUR,blocked,0")
+    return "\n".join(lines) + "\n"
+
+
+def plan_load(
+    rng: random.Random, *, prefix: str, first_cashback_id: int, makes: int, rate_per_second: float
+) -> tuple[LoadMake, ...]:
+    """Draw a load: the same `rng` gives the same makes at the same moments. Pure."""
+    planned: list[LoadMake] = []
+    payouts: list[LoadMake] = []
+    for number in range(makes):
+        at_seconds = number / rate_per_second
+        earlier = [make for make in payouts[-50:] if make.at_seconds <= at_seconds - _CANCEL_AFTER_SECONDS]
+        kind = rng.choices([*_SHARES, "payout"], [*_SHARES.values(), 1 - sum(_SHARES.values())])[0]
+        first = rng.choice(earlier) if earlier else None
+        if kind in {"same_token", "new_token", "cancel"} and first is not None:
+            changed = {"transaction_type": CANCEL} if kind == "cancel" else {}
+            again = first.number if kind == "same_token" else None
+            make = LoadMake(
+                number=number, at_seconds=at_seconds, order={**first.order, **changed}, again=again
+            )
+        else:
+            user = {"blocked": "blocked", "unknown": "nobody"}.get(kind, str(rng.randrange(USERS)))
+            order = {
+                "cashback_id": first_cashback_id + number,
+                "user_id": f"{prefix}-{user}",
+                "transaction_type": PAYOUT,
+                "amount": f"{rng.randrange(1, _MAX_AMOUNT_MINOR) / 100:.2f}",
+            }
+            make = LoadMake(number=number, at_seconds=at_seconds, order=order)
+            payouts.append(make)
+        planned.append(make)
+    return tuple(planned)
+
+
+class Load:
+    """Sends one plan in a thread of its own, whatever becomes of the makes before: an open loop.
+
+    As BETCORE does, it submits a make again, in a new token, when the door did not say 200. At most
+    MAX_IN_FLIGHT are under way; where the door is too slow for that, the plan is late.
+    """
+
+    def __init__(
+        self,
+        makes: Sequence[LoadMake],
+        *,
+        simulator_url: str,
+        resubmits: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.result = LoadResult()
+        self._makes = makes
+        self._simulator_url = simulator_url
+        self._submissions = MAX_SUBMISSIONS if resubmits else 1
+        self._monotonic = monotonic
+        self._error: BaseException | None = None
+        self._make_ids: dict[int, asyncio.Future[int]] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether makes are still under way."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send nothing new."""
+        self._stopping.set()
+
+    def join(self) -> LoadResult:
+        """Wait for the last reply; raises LoadFailed or httpx.HTTPError where the simulator failed."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self.result
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._send_all())
+        except BaseExceptionGroup as errors:
+            self._error = errors.exceptions[0]
+        except (httpx.HTTPError, LoadFailed) as error:
+            self._error = error
+
+    async def _send_all(self) -> None:
+        begun = self._monotonic()
+        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        limits = httpx.Limits(max_connections=MAX_IN_FLIGHT, keepalive_expiry=_KEEPALIVE_SECONDS)
+        async with (
+            httpx.AsyncClient(
+                base_url=self._simulator_url, timeout=_TIMEOUT_SECONDS, limits=limits, trust_env=False
+            ) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            for make in self._makes:
+                await asyncio.sleep(max(0.0, begun + make.at_seconds - self._monotonic()))
+                await slots.acquire()
+                if self._stopping.is_set():
+                    return
+                self._make_ids[make.number] = asyncio.get_running_loop().create_future()
+                group.create_task(self._submit(client, make)).add_done_callback(lambda _: slots.release())
+
+    async def _submit(self, client: httpx.AsyncClient, make: LoadMake) -> None:
+        order = dict(make.order)
+        if make.again is not None:
+            order = {"same_token_as": await self._make_ids[make.again]}
+        for _ in range(self._submissions):
+            reply = await self._post(client, order)
+            self.result.submissions += 1
+            if reply["http_status"] == httpx.codes.OK:
+                self.result.received.add(reply["token_sha256"])
+                self._make_ids[make.number].set_result(reply["make_id"])
+                return
+            order = dict(make.order)
+            await asyncio.sleep(_RESUBMIT_SECONDS)
+        self.result.turned_away += 1
+        self._make_ids[make.number].set_result(reply["make_id"])
+
+    @staticmethod
+    async def _post(client: httpx.AsyncClient, order: dict[str, object]) -> dict[str, Any]:
+        reply = await client.post("/sim/makes", json=order)
+        if reply.status_code != httpx.codes.OK:
+            raise LoadFailed(f"the simulator said {reply.status_code}: {reply.text}")
+        answer: dict[str, Any] = reply.json()
+        return answer

@@ -1,0 +1,250 @@
+"""Everything that a scenario may break, with proxies between: two servers, the stack, and its workers."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import redis
+
+from deploy.local.demo.run import clear_directory, demo_environment
+from deploy.local.environment import DATABASE_URL, REDIS_URL, ROOT, read_procfile
+from deploy.local.postgres import DATABASE, PostgresServer
+from deploy.local.processes import LOCALHOST, ManagedProcess, wait_until
+from deploy.local.readiness import answers_well, worker_answers
+from deploy.local.stack import Stack, StackOptions
+from deploy.local.valkey import ValkeyServer
+from tests.faults.proxy import PASS, Proxy
+
+BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
+READY_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 20.0
+# From its sending to its receipt a make may take so long; this is not the receiver's time to count.
+TRANSIT_SECONDS: Final = 1.0
+LOG_LIMIT: Final = 1_000_000
+_TIMEOUT_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigOptions:
+    """What to run. Times are the product's own settings, in seconds; `settings` are further ones."""
+
+    directory: Path
+    accounts_csv: str
+    deadline_seconds: float
+    reserve_seconds: float
+    workers: int = 2
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cutoff_seconds(self) -> float:
+        """From receipt to the credit cut-off."""
+        return self.deadline_seconds - self.reserve_seconds
+
+
+class Rig:
+    """Runs all of it inside a `with` block. Doors and workers have proxies of their own to each server."""
+
+    def __init__(self, options: RigOptions) -> None:
+        self.options = options
+        directory = options.directory.resolve()
+        clear_directory(directory)
+        log = directory / "log"
+        self.valkey = ValkeyServer(directory / "valkey", log_path=log / "valkey.log")
+        self.postgres = PostgresServer(directory / "postgres", log_path=log / "postgres.log")
+        self.valkey_directory = directory / "valkey"
+        self.door_redis = Proxy(target_port=self.valkey.port)
+        self.door_database = Proxy(target_port=self.postgres.port)
+        self.worker_redis = Proxy(target_port=self.valkey.port)
+        self.worker_database = Proxy(target_port=self.postgres.port)
+        self.workers: list[ManagedProcess] = []
+        self._log_directory = log
+        self._commands = read_procfile(ROOT)
+        self._cleanup = ExitStack()
+        self.stack = Stack(self._stack_options(directory))
+        self.worker_betcore = Proxy(target_port=int(self.stack.simulator_url.rpartition(":")[2]))
+
+    @property
+    def proxies(self) -> tuple[Proxy, ...]:
+        """All proxies."""
+        return (
+            self.door_redis,
+            self.door_database,
+            self.worker_redis,
+            self.worker_database,
+            self.worker_betcore,
+        )
+
+    @property
+    def receiver(self) -> ManagedProcess:
+        """The receiver's process."""
+        return self.stack.processes["web"]
+
+    @property
+    def database_url(self) -> str:
+        """PostgreSQL itself, past the proxies."""
+        return self.postgres.url
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def new_worker(self, *, name: str, settings: dict[str, str] | None = None) -> ManagedProcess:
+        """Return a worker process of the Procfile, not started, with `settings` of its own."""
+        return self._process("worker", name=name, settings=settings)
+
+    def new_receiver(self, *, name: str, settings: dict[str, str]) -> ManagedProcess:
+        """Return a receiver on the receiver's port, not started, with `settings` of its own."""
+        port = self.stack.receiver_url.rpartition(":")[2]
+        doors = {REDIS_URL: self.stack.redis_url, DATABASE_URL: self.stack.database_url}
+        return self._process("web", name=name, settings={**doors, **settings, "PORT": port})
+
+    def stop_workers(self) -> None:
+        """Stop all workers in good order, side by side."""
+        with ThreadPoolExecutor(len(self.workers)) as pool:
+            # Read to the end, so that what failed is raised.
+            list(pool.map(lambda worker: worker.stop(timeout_seconds=STOP_SECONDS), self.workers))
+
+    def wait_for_worker(self, worker: ManagedProcess) -> None:
+        """Wait until a worker consumes; raises NotReadyInTime, ProcessDied."""
+        what, seconds = f"{worker.name} answers a ping", READY_SECONDS
+        wait_until(
+            lambda: _consumes(worker, self.valkey.url), what=what, timeout_seconds=seconds, process=worker
+        )
+
+    def wait_for_receiver(self, receiver: ManagedProcess | None = None) -> None:
+        """Wait until the receiver can take makes; raises NotReadyInTime, ProcessDied."""
+        port = int(self.stack.receiver_url.rpartition(":")[2])
+        wait_until(
+            lambda: answers_well(port, "/readyz"),
+            what="the receiver is ready",
+            timeout_seconds=READY_SECONDS,
+            process=receiver or self.receiver,
+        )
+
+    def simulate(self, **behaviour: str) -> None:
+        """Tell the simulator how its endpoints behave from now on."""
+        self._simulator("POST", "/sim/behaviour", json=behaviour)
+
+    def simulator_log(self, *, makes_after: int = 0, accepts_after: int = 0) -> dict[str, Any]:
+        """Return the simulator's log from these ids on."""
+        after = {"makes_after": makes_after, "accepts_after": accepts_after}
+        log: dict[str, Any] = self._simulator("GET", "/sim/log", params=after).json()
+        return log
+
+    def log_totals(self) -> tuple[int, int]:
+        """Return how many makes and accepts the simulator has logged so far."""
+        log = self.simulator_log(makes_after=LOG_LIMIT, accepts_after=LOG_LIMIT)
+        return int(log["makes_total"]), int(log["accepts_total"])
+
+    def accepts_so_far(self) -> int:
+        """Return how many accepts have arrived at the simulator."""
+        return self.log_totals()[1]
+
+    def heal(self) -> list[str]:
+        """Bring back whatever does not work, and return what did not come back by itself."""
+        for proxy in self.proxies:
+            proxy.behave(PASS)
+        self.simulate(accept="ok", token="ok", jwks="ok", verify="ok")
+        sick = []
+        for process in (self.receiver, *self.workers):
+            if not process.is_running:
+                sick.append(f"{process.name} does not run")
+                process.start()
+        for worker in self.workers:
+            if not _answers_before(worker, self.valkey.url, time.monotonic() + READY_SECONDS / 3):
+                sick.append(f"{worker.name} does not consume")
+                worker.kill()
+                worker.start()
+                self.wait_for_worker(worker)
+        self.wait_for_receiver()
+        return sick
+
+    def _start(self) -> None:
+        self._cleanup.callback(self.valkey.stop)
+        self._cleanup.callback(self.postgres.stop)
+        self.valkey.launch()
+        self.postgres.launch()
+        for proxy in self.proxies:
+            self._cleanup.enter_context(proxy)
+        self.valkey.wait_ready()
+        self.postgres.wait_ready()
+        self._cleanup.enter_context(self.stack)
+        for number in range(self.options.workers):
+            worker = self.new_worker(name=f"worker.{number + 1}")
+            self.workers.append(worker)
+            self._cleanup.callback(worker.stop, timeout_seconds=STOP_SECONDS)
+            worker.start()
+        for worker in self.workers:
+            self.wait_for_worker(worker)
+
+    def _stack_options(self, directory: Path) -> StackOptions:
+        options = self.options
+        environ = demo_environment(os.environ) | {
+            REDIS_URL: f"redis://{LOCALHOST}:{self.door_redis.port}/0",
+            DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.door_database.port}/{DATABASE}",
+            "CASHBACK_DEADLINE_SECONDS": str(options.deadline_seconds),
+            "CASHBACK_ANSWER_RESERVE_SECONDS": str(options.reserve_seconds),
+            **options.settings,
+        }
+        limit_seconds = options.deadline_seconds + TRANSIT_SECONDS
+        return StackOptions(
+            directory=directory,
+            workers=0,
+            flower=False,
+            accounts_csv=options.accounts_csv,
+            simulator_arguments=(
+                *("--accept-limit-seconds", str(limit_seconds)),
+                *("--log-limit", str(LOG_LIMIT)),
+                *("--make-timeout-seconds", "5"),
+            ),
+            environ=environ,
+        )
+
+    def _process(self, command: str, *, name: str, settings: dict[str, str] | None) -> ManagedProcess:
+        own = {
+            REDIS_URL: f"redis://{LOCALHOST}:{self.worker_redis.port}/0",
+            DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.worker_database.port}/{DATABASE}",
+            BETCORE_URL: self.worker_betcore.url,
+        }
+        return ManagedProcess(
+            name=name,
+            argv=["/bin/sh", "-c", self._commands[command]],
+            log_path=self._log_directory / f"{name}.log",
+            env={**self.stack.environ, **own, **(settings or {})},
+            cwd=ROOT,
+        )
+
+    def _simulator(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own
+        url = self.stack.simulator_url + path
+        with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+            return client.request(method, url, **request).raise_for_status()
+
+
+def _consumes(worker: ManagedProcess, redis_url: str) -> bool:
+    try:
+        return worker_answers(redis_url, worker.pid)
+    except redis.RedisError:
+        # The ping's pooled connection ended with the last run of the server; the next ping has a new one.
+        return False
+
+
+def _answers_before(worker: ManagedProcess, redis_url: str, ends_at: float) -> bool:
+    while time.monotonic() < ends_at:
+        if _consumes(worker, redis_url):
+            return True
+    return False

@@ -1,0 +1,66 @@
+"""BETCORE: down, slow, half a reply, and a reply that is lost after BETCORE took the accept."""
+
+from typing import Final
+
+from tests.faults.proxy import PASS, REFUSE, Behaviour
+from tests.faults.scene import Scene
+
+_AROUND_SECONDS: Final = 1.0
+# So slow that a whole reply takes longer than an attempt may.
+_STALL: Final = Behaviour(byte_seconds=0.1)
+_LATENCY: Final = Behaviour(latency_seconds=0.15)
+
+
+def betcore_down(scene: Scene) -> None:
+    """Nobody listens where BETCORE was, and what was connected is cut."""
+    scene.least_in_time_share = 1.0
+    _through_proxy(scene, {"BETCORE is down": REFUSE})
+
+
+def betcore_slow(scene: Scene) -> None:
+    """BETCORE answers later than an attempt waits; then byte by byte; then with latency."""
+    with scene.load(seconds=_load_seconds(scene, outages=1)):
+        for _ in range(scene.form.rounds):
+            scene.pause(_AROUND_SECONDS / 2)
+            with scene.fault("BETCORE takes longer than an attempt may"):
+                scene.rig.simulate(accept="slow:4")
+                scene.pause(scene.form.outage_seconds)
+                scene.rig.simulate(accept="ok")
+    _through_proxy(scene, {"BETCORE's replies stall": _STALL, "BETCORE is far": _LATENCY})
+
+
+def betcore_half(scene: Scene) -> None:
+    """BETCORE takes the accept, sends half of its reply, and closes the connection."""
+    _scripted(scene, "half", "BETCORE's replies end half-way")
+
+
+def betcore_lost_reply(scene: Scene) -> None:
+    """BETCORE takes the accept, and its reply never comes."""
+    _scripted(scene, "lost", "BETCORE's replies are lost")
+
+
+def _scripted(scene: Scene, action: str, name: str) -> None:
+    scene.least_in_time_share = 1.0
+    with scene.load(seconds=_load_seconds(scene, outages=1)):
+        for _ in range(scene.form.rounds):
+            scene.pause(_AROUND_SECONDS / 2)
+            with scene.fault(name):
+                scene.rig.simulate(accept=action)
+                scene.pause(scene.form.outage_seconds)
+                scene.rig.simulate(accept="ok")
+
+
+def _through_proxy(scene: Scene, behaviours: dict[str, Behaviour]) -> None:
+    proxy = scene.rig.worker_betcore
+    with scene.load(seconds=_load_seconds(scene, outages=len(behaviours))):
+        for _ in range(scene.form.rounds):
+            for name, behaviour in behaviours.items():
+                scene.pause(_AROUND_SECONDS / 2)
+                with scene.fault(name):
+                    proxy.behave(behaviour)
+                    scene.pause(scene.form.outage_seconds)
+                    proxy.behave(PASS)
+
+
+def _load_seconds(scene: Scene, *, outages: int) -> float:
+    return scene.form.rounds * outages * (scene.form.outage_seconds + _AROUND_SECONDS / 2) + _AROUND_SECONDS

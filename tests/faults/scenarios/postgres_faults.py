@@ -1,0 +1,51 @@
+"""PostgreSQL: stopped at once, frozen, and cut off while it commits."""
+
+from typing import Final
+
+from tests.faults.proxy import HOLD_REPLIES, PASS, Direction
+from tests.faults.scene import Scene
+
+_AROUND_SECONDS: Final = 1.0
+_CUTS_PER_ROUND: Final = 5
+
+
+def postgres_immediate(scene: Scene) -> None:
+    """`pg_ctl stop -m immediate`, and a start that recovers from the log."""
+    postgres = scene.rig.postgres
+    seconds = scene.form.rounds * (scene.form.outage_seconds + 2 * _AROUND_SECONDS) + _AROUND_SECONDS
+    with scene.load(seconds=seconds):
+        for _ in range(scene.form.rounds):
+            scene.pause_randomly(0.5, _AROUND_SECONDS)
+            with scene.fault("PostgreSQL is stopped at once"):
+                postgres.stop_immediate()
+                scene.pause(scene.form.outage_seconds)
+                postgres.start()
+
+
+def postgres_freeze(scene: Scene) -> None:
+    """SIGSTOP to PostgreSQL and its sessions: connections stay open, and nothing answers."""
+    postgres = scene.rig.postgres
+    with scene.load(
+        seconds=scene.form.rounds * (scene.form.outage_seconds + _AROUND_SECONDS) + _AROUND_SECONDS
+    ):
+        for _ in range(scene.form.rounds):
+            scene.pause_randomly(0.5, _AROUND_SECONDS)
+            with scene.fault("PostgreSQL is frozen"):
+                postgres.freeze()
+                scene.pause(scene.form.outage_seconds)
+                postgres.thaw()
+
+
+def postgres_cuts(scene: Scene) -> None:
+    """Cut connections when the commit was made and its reply is on the way: the outcome is unknown."""
+    proxies = (scene.rig.worker_database, scene.rig.door_database)
+    cuts = _CUTS_PER_ROUND * scene.form.rounds
+    with scene.load(seconds=cuts + _AROUND_SECONDS):
+        for number in range(cuts):
+            proxy = proxies[number % 2]
+            scene.pause_randomly(0.1, 0.6)
+            with scene.fault("PostgreSQL's replies are lost"):
+                proxy.behave(HOLD_REPLIES)
+                scene.wait_for(lambda proxy=proxy: proxy.held(Direction.REPLIES) > 0, what="a reply is held")  # type: ignore[misc]  # a default argument binds it
+                proxy.cut()
+                proxy.behave(PASS)

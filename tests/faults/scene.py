@@ -1,0 +1,189 @@
+"""One scenario at work: its load, its faults, its moments of chance, and what it expects of the service."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+
+from deploy.local.processes import ManagedProcess
+from tests.faults.errors import PointNotReached
+from tests.faults.evidence import Fault
+from tests.faults.load import USERS, Load, plan_load
+from tests.faults.rig import Rig
+
+CASHBACK_IDS: Final = 10_000_000
+_POLL_SECONDS: Final = 0.05
+_POINT_SECONDS: Final = 10.0
+# Beyond the deadline of the last event: the sweep that closes it, on a slow machine.
+_GRACE_SECONDS: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """How long things take. `outage_seconds` is how long a server is away or frozen each time."""
+
+    name: str
+    deadline_seconds: float
+    reserve_seconds: float
+    rate_per_second: float
+    outage_seconds: float
+    rounds: int
+    kill_makes: int
+    kills_at_most: int
+    kill_rate_per_second: float
+    kill_pauses_seconds: tuple[float, float]
+    gone_seconds: float
+    overload_seconds: float
+    baseline_tasks: int
+    baseline_kills: int
+
+
+SHORT: Final = Form(
+    name="short",
+    deadline_seconds=10.0,
+    reserve_seconds=3.0,
+    rate_per_second=50.0,
+    outage_seconds=1.5,
+    rounds=1,
+    kill_makes=350,
+    kills_at_most=5,
+    kill_rate_per_second=50.0,
+    kill_pauses_seconds=(0.2, 0.8),
+    gone_seconds=10.0,
+    overload_seconds=5.0,
+    baseline_tasks=6_000,
+    baseline_kills=6,
+)
+LONG: Final = Form(
+    name="long",
+    deadline_seconds=30.0,
+    reserve_seconds=5.0,
+    rate_per_second=80.0,
+    outage_seconds=4.0,
+    rounds=5,
+    # One make in twenty repeats a token, and so is no event of its own.
+    kill_makes=64_500,
+    kills_at_most=200,
+    kill_rate_per_second=120.0,
+    kill_pauses_seconds=(0.5, 5.0),
+    gone_seconds=60.0,
+    overload_seconds=60.0,
+    baseline_tasks=60_000,
+    baseline_kills=60,
+)
+
+
+class Scene:
+    """What a scenario is given. Its events have CashbackIds and users of their own."""
+
+    def __init__(self, name: str, *, rig: Rig, form: Form, seed: int, number: int) -> None:
+        self.name = name
+        self.rig = rig
+        self.form = form
+        # The same seed and name draw the same load and the same moments, whatever ran before.
+        self.rng = random.Random(f"{seed}/{name}")  # noqa: S311 -- a replay, no secret
+        self.prefix = name
+        self.cashback_ids = range(number * CASHBACK_IDS, (number + 1) * CASHBACK_IDS)
+        self.faults: list[Fault] = []
+        self.unmet: list[str] = []
+        self.figures: dict[str, float] = {}
+        self.received: set[str] = set()
+        # A service that answers nothing keeps every other promise.
+        self.least_in_time_share = 0.8
+        self._next_cashback_id = self.cashback_ids.start + 1
+
+    @property
+    def users(self) -> list[str]:
+        """The accounts that this scenario's load pays to."""
+        return [*(f"{self.prefix}-{number}" for number in range(USERS)), f"{self.prefix}-blocked"]
+
+    @contextmanager
+    def load(
+        self, *, seconds: float, rate_per_second: float | None = None, resubmits: bool = True
+    ) -> Iterator[Load]:
+        """Send makes beside the block, for about so long; the block ends when the last one was replied to."""
+        rate = rate_per_second or self.form.rate_per_second
+        makes = plan_load(
+            self.rng,
+            prefix=self.prefix,
+            first_cashback_id=self._next_cashback_id,
+            makes=max(1, round(seconds * rate)),
+            rate_per_second=rate,
+        )
+        self._next_cashback_id += len(makes)
+        load = Load(makes, simulator_url=self.rig.stack.simulator_url, resubmits=resubmits)
+        load.start()
+        try:
+            yield load
+        except BaseException:
+            load.stop()
+            raise
+        finally:
+            result = load.join()
+            self.received |= result.received
+            self._add_figures(submissions=result.submissions, turned_away=result.turned_away)
+
+    @contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Record that a fault lasts as long as the block."""
+        begun_at_ms = _now_ms()
+        try:
+            yield
+        finally:
+            self.faults.append(Fault(name=name, begun_at_ms=begun_at_ms, ended_at_ms=_now_ms()))
+
+    def kill(self, process: ManagedProcess, *, name: str) -> None:
+        """Kill a process and start it again; it is not waited for."""
+        moment_ms = _now_ms()
+        process.kill()
+        self.faults.append(Fault(name=name, begun_at_ms=moment_ms, ended_at_ms=moment_ms))
+        process.start()
+
+    def pause(self, seconds: float) -> None:
+        """Let things go on as they are."""
+        time.sleep(seconds)
+
+    def pause_randomly(self, at_least_seconds: float, at_most_seconds: float) -> None:
+        """Let things go on up to a random moment, which the seed decides."""
+        time.sleep(self.rng.uniform(at_least_seconds, at_most_seconds))
+
+    def expect(self, holds: bool, what: str) -> None:  # noqa: FBT001 -- it reads like an assertion
+        """Note what does not hold, beyond the invariants that hold for every scenario."""
+        if not holds:
+            self.unmet.append(what)
+
+    def wait_for(self, check: Callable[[], bool], *, what: str) -> None:
+        """Wait until the path has come to a point; raises PointNotReached."""
+        ends_at = time.monotonic() + _POINT_SECONDS
+        while not check():
+            if time.monotonic() >= ends_at:
+                raise PointNotReached(f"{self.name}: not within {_POINT_SECONDS:g} s: {what}")
+            time.sleep(_POLL_SECONDS)
+
+    def wait_for_ends(self) -> None:
+        """Wait until all received events have ended; what has not in its time is left to the checks."""
+        ends_at = time.monotonic() + self.form.deadline_seconds + _GRACE_SECONDS
+        with psycopg.connect(self.rig.database_url, autocommit=True) as connection:
+            while time.monotonic() < ends_at and not self._all_ended(connection):
+                time.sleep(4 * _POLL_SECONDS)
+
+    def _all_ended(self, connection: psycopg.Connection) -> bool:
+        row = connection.execute(
+            "SELECT count(*) FILTER (WHERE state IN ('received', 'settled')), count(*) FROM receipts"
+            " WHERE cashback_id BETWEEN %s AND %s",
+            (self.cashback_ids.start, self.cashback_ids.stop - 1),
+        ).fetchone()
+        # There may be more receipts than events: the reply of the door was lost for some.
+        return row is not None and row[0] == 0 and row[1] >= len(self.received)
+
+    def _add_figures(self, **figures: float) -> None:
+        for name, value in figures.items():
+            self.figures[name] = self.figures.get(name, 0) + value
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1_000)

@@ -1,0 +1,147 @@
+"""Runs scenarios one after the other on one rig, and writes the report. The composition root of the suite."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import psycopg
+import redis
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deploy.local.errors import LocalError
+from tests.faults.catalogue import SCENARIOS
+from tests.faults.evidence import gather
+from tests.faults.load import accounts_csv
+from tests.faults.outcome import INVARIANTS, Outcome, judge
+from tests.faults.plain_celery import measure_plain_celery
+from tests.faults.rig import Rig, RigOptions
+from tests.faults.scene import Form, Scene
+
+REPORT_NAME: Final = "report.json"
+BASELINE: Final = "plain-celery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteOptions:
+    """What to run. `scenarios` are names of the catalogue, and may hold `plain-celery`."""
+
+    directory: Path
+    seed: int
+    form: Form
+    scenarios: Sequence[str]
+
+
+def run_suite(options: SuiteOptions, *, console: Console) -> bool:
+    """Run the scenarios, print their table, write the report; return whether all is good.
+
+    Raises LocalError where the rig cannot be run.
+    """
+    begun = time.monotonic()
+    outcomes: list[Outcome] = []
+    names = [name for name in options.scenarios if name != BASELINE]
+    if names:
+        with Rig(_rig_options(options)) as rig:
+            for name in names:
+                outcomes.append(_run(name, rig, options))
+                _say(console, outcomes[-1])
+    baseline = None
+    if BASELINE in options.scenarios:
+        baseline = measure_plain_celery(
+            options.directory / BASELINE,
+            seed=options.seed,
+            tasks=options.form.baseline_tasks,
+            kills=options.form.baseline_kills,
+        )
+    report = _report(options, outcomes, baseline, seconds=time.monotonic() - begun)
+    options.directory.mkdir(parents=True, exist_ok=True)
+    path = options.directory / REPORT_NAME
+    path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    _show(console, outcomes, baseline, path=path)
+    return bool(report["ok"])
+
+
+def _rig_options(options: SuiteOptions) -> RigOptions:
+    form = options.form
+    return RigOptions(
+        directory=options.directory,
+        accounts_csv=accounts_csv(options.scenarios),
+        deadline_seconds=form.deadline_seconds,
+        reserve_seconds=form.reserve_seconds,
+    )
+
+
+def _run(name: str, rig: Rig, options: SuiteOptions) -> Outcome:
+    begun = time.monotonic()
+    number = list(SCENARIOS).index(name) + 1
+    scene = Scene(name, rig=rig, form=options.form, seed=options.seed, number=number)
+    makes_before, accepts_before = rig.log_totals()
+    try:
+        SCENARIOS[name](scene)
+        scene.wait_for_ends()
+    except (LocalError, httpx.HTTPError, psycopg.Error, redis.RedisError) as error:
+        scene.unmet.append(f"the scenario broke off: {type(error).__name__}: {error}")
+    scene.unmet += rig.heal()
+    evidence = gather(
+        rig.simulator_log(makes_after=makes_before, accepts_after=accepts_before),
+        rig.database_url,
+        cashback_ids=scene.cashback_ids,
+        users=scene.users,
+        faults=scene.faults,
+    )
+    return judge(
+        name,
+        evidence,
+        cutoff_seconds=rig.options.cutoff_seconds,
+        least_in_time_share=scene.least_in_time_share,
+        unmet=scene.unmet,
+        figures=scene.figures,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _report(
+    options: SuiteOptions, outcomes: Sequence[Outcome], baseline: dict[str, Any] | None, *, seconds: float
+) -> dict[str, Any]:
+    report = {
+        "seed": options.seed,
+        "form": options.form.name,
+        "seconds": round(seconds, 1),
+        "scenarios": {outcome.name: outcome.as_json() for outcome in outcomes},
+        "ok": all(outcome.is_good for outcome in outcomes),
+    }
+    return report if baseline is None else report | {"baseline": {BASELINE: baseline}}
+
+
+def _say(console: Console, outcome: Outcome) -> None:
+    verdict = Text("good", "green") if outcome.is_good else Text("BROKEN", "bold red")
+    console.print(f"{outcome.name:<22} {outcome.seconds:6.1f} s ", verdict)
+
+
+def _show(
+    console: Console, outcomes: Sequence[Outcome], baseline: dict[str, Any] | None, *, path: Path
+) -> None:
+    columns = ("events", "faults", *INVARIANTS, "answered_in_time")
+    table = Table("scenario", *(name.replace("_", " ") for name in columns), "recovery p50, p99 ms", "s", "")
+    for outcome in outcomes:
+        row = outcome.as_json()
+        recovery = row["recovery_ms"]
+        table.add_row(
+            outcome.name,
+            *(str(row[name]) for name in columns),
+            f"{recovery['p50']}, {recovery['p99']}",
+            str(row["seconds"]),
+            Text("good", "green") if outcome.is_good else Text("BROKEN", "bold red"),
+        )
+    console.print(table)
+    for outcome in outcomes:
+        for line in outcome.lines()[:10]:
+            console.print(Text(f"{outcome.name}: {line}", "red"), soft_wrap=True)
+    if baseline is not None:
+        console.print(f"plain Celery: {baseline}", soft_wrap=True)
+    console.print(f"Report: {path}", soft_wrap=True)
