@@ -40,8 +40,10 @@ class Sweeper:
     random: Callable[[], float]
 
     def run(self, stopping: threading.Event) -> None:
-        """Sweep until told to stop. Whatever fails is logged and tried again with the next sweep."""
-        while not stopping.wait(self.interval_seconds * (1 - _JITTER + 2 * _JITTER * self.random())):
+        """Sweep at once, and then until told to stop. Whatever fails is tried again with the next sweep."""
+        pause_seconds = 0.0
+        while not stopping.wait(pause_seconds):
+            pause_seconds = self.interval_seconds * (1 - _JITTER + 2 * _JITTER * self.random())
             try:
                 while self.sweep() and not stopping.is_set():
                     pass

@@ -11,6 +11,8 @@ _BURST_SECONDS: Final = 0.4
 
 def kill_worker_at_points(scene: Scene) -> None:
     """SIGKILL to a worker while events stand at one point of their path, for each point in turn."""
+    # For much of this time no worker is up at all, and the short form's deadline is short.
+    scene.least_in_time_share = 0.5
     points = (
         _popped_and_not_noted,
         _before_the_ledger,
