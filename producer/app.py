@@ -97,7 +97,7 @@ def build_app(settings: ReceiverSettings) -> Starlette:
             keys.start()
             await receipts.open()
             watch = asyncio.create_task(backlog.watch(), name="backlog")
-            stack.callback(watch.cancel)
+            stack.push_async_callback(_end, watch)
             yield
 
     health = Health(
@@ -128,6 +128,12 @@ def _application(
     # A redirect would turn a make with a slash too many into a second call; it is answered 404 instead.
     app.router.redirect_slashes = False
     return app
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is gone: a connection that it is just opening is closed by then."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _in_envelope(_request: Request, error: Exception) -> Response:

@@ -32,7 +32,7 @@ def test_the_demo_ends_well_and_its_report_adds_up() -> None:
     # Not under pytest's own directory, which is closed to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="cashback-demo-") as directory:
         command = [sys.executable, "-m", "deploy.local", "demo", "--seed", "5", "--directory", directory]
-        times = {"CASHBACK_DEADLINE_SECONDS": "6", "CASHBACK_ANSWER_RESERVE_SECONDS": "2"}
+        times = {"CASHBACK_DEADLINE_SECONDS": "10", "CASHBACK_ANSWER_RESERVE_SECONDS": "3"}
 
         ended = subprocess.run(
             command,

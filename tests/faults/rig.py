@@ -199,6 +199,8 @@ class Rig:
             DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.door_database.port}/{DATABASE}",
             "CASHBACK_DEADLINE_SECONDS": str(options.deadline_seconds),
             "CASHBACK_ANSWER_RESERVE_SECONDS": str(options.reserve_seconds),
+            # As it is by default: the demo keeps its door open, and here the door is what is tried.
+            "CASHBACK_SHED_WAIT_SECONDS": "",
             **options.settings,
         }
         limit_seconds = options.deadline_seconds + TRANSIT_SECONDS
