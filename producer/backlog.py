@@ -7,8 +7,6 @@ the youngest event will wait. It needs no counters and no word from the workers,
 """
 
 import asyncio
-import base64
-import json
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from redis.exceptions import RedisError
 
-from producer.contract import QUEUE
+from producer.contract import QUEUE, received_at_ms_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -110,15 +108,7 @@ class Backlog:
             self._estimate.forget()
             _log.warning("backlog_unknown", error=f"{type(error).__name__}: {error}")
             return
-        received_at = None if head is None else received_at_of(head)
-        if head is None or received_at is not None:
-            self._estimate.look(now=self._clock(), head_received_at=received_at)
-
-
-def received_at_of(entry: bytes | str) -> float | None:
-    """Return when the event of a queue's entry was received (Unix seconds); None where it does not say."""
-    try:
-        _, kwargs, _ = json.loads(base64.b64decode(json.loads(entry)["body"]))
-        return float(kwargs["received_at_ms"]) / 1000
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
+        if head is None:
+            self._estimate.look(now=self._clock(), head_received_at=None)
+        elif (received_at_ms := received_at_ms_of(head)) is not None:
+            self._estimate.look(now=self._clock(), head_received_at=received_at_ms / 1000)

@@ -3,6 +3,7 @@
 Imports pydantic and the standard library only, so that any service can take it.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ RETRY_QUEUE: Final = "cashback.retry"
 
 MAX_TOKEN_CHARS: Final = 16_384
 MAX_CASHBACK_ID: Final = 2**63 - 1
+# The end of the year 9999, which is where Python's datetime ends.
+MAX_RECEIVED_AT_MS: Final = 253_402_300_800_000
 
 _BRIEF_CHARS: Final = 32
 _BRIEF_BITS: Final = 100
@@ -51,7 +54,7 @@ class SettleMessage(BaseModel):
 
     version: Literal[1] = 1
     token: str = Field(min_length=1, max_length=MAX_TOKEN_CHARS)
-    received_at_ms: int = Field(ge=0, lt=2**53)
+    received_at_ms: int = Field(ge=0, lt=MAX_RECEIVED_AT_MS)
 
     @property
     def event_id(self) -> UUID:
@@ -117,6 +120,17 @@ def cashback_id_of(data: dict[str, Any]) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 < value <= MAX_CASHBACK_ID else None
+
+
+def received_at_ms_of(entry: bytes | str) -> int | None:
+    """Return the `received_at_ms` of an entry of a queue as it lies in Redis; None where it does not say."""
+    try:
+        _, kwargs, _ = json.loads(base64.b64decode(json.loads(entry)["body"]))
+        received_at_ms = kwargs["received_at_ms"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_time = isinstance(received_at_ms, int) and not isinstance(received_at_ms, bool)
+    return received_at_ms if is_time and 0 <= received_at_ms < MAX_RECEIVED_AT_MS else None
 
 
 def summary_of(data: Mapping[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """The sweeper's view of the queue: what waits there longest, and a way to put an event back."""
 
-import base64
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,11 +9,10 @@ import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from producer.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
+from producer.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage, received_at_ms_of
 from worker.errors import WorkerError
 
 _PAUSE_SECONDS: Final = 2.0
-_LONG_AGO: Final = datetime.fromtimestamp(0, tz=UTC)
 
 
 class BrokerUnavailable(WorkerError):
@@ -71,7 +68,9 @@ class CeleryBroker:
             head = self._connection.default_channel.client.lindex(QUEUE, -1)
         except _FAULTS as error:
             raise self._unavailable(error) from error
-        return None if head is None else _received_at(head)
+        if head is None:
+            return None
+        return datetime.fromtimestamp((received_at_ms_of(head) or 0) / 1000, tz=UTC)
 
     def publish(self, message: SettleMessage) -> None:
         """Put an event onto the retry queue."""
@@ -106,11 +105,3 @@ class CeleryBroker:
 
 
 _FAULTS: Final = (redis.RedisError, KombuError, OSError)
-
-
-def _received_at(raw: bytes | str) -> datetime:
-    try:
-        _, kwargs, _ = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        return datetime.fromtimestamp(kwargs["received_at_ms"] / 1000, tz=UTC)
-    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
-        return _LONG_AGO

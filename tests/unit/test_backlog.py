@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from producer.backlog import LOOK_SECONDS, Estimate, received_at_of
+from producer.backlog import LOOK_SECONDS, Estimate
+from producer.contract import received_at_ms_of
 
 
 def looked_at(*, seconds: float, pace: float) -> Estimate:
@@ -94,11 +95,21 @@ def entry(kwargs: object) -> str:
 
 
 def test_the_time_of_receipt_is_read_from_an_entry() -> None:
-    assert received_at_of(entry({"received_at_ms": 1_500})) == 1.5
+    assert received_at_ms_of(entry({"received_at_ms": 1_500})) == 1_500
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "[]", "{}", '{"body": 1}', entry(None), entry({}), entry({"received_at_ms": "x"})]
+    "bad",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"body": 1}',
+        entry(None),
+        entry({}),
+        entry({"received_at_ms": "x"}),
+        entry({"received_at_ms": -1}),
+    ],
 )
 def test_an_entry_that_is_none_of_ours_says_nothing(bad: str) -> None:
-    assert received_at_of(bad) is None
+    assert received_at_ms_of(bad) is None
