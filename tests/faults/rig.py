@@ -19,6 +19,7 @@ from deploy.local.processes import LOCALHOST, ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
+from producer.contract import QUEUE, RETRY_QUEUE
 from tests.faults.proxy import PASS, Proxy
 
 BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
@@ -172,7 +173,13 @@ class Rig:
                 worker.start()
                 self.wait_for_worker(worker)
         self.wait_for_receiver()
+        # What is left in the queues must not weigh on the next scenario.
+        wait_until(self._are_queues_empty, what="the queues are empty", timeout_seconds=READY_SECONDS)
         return sick
+
+    def _are_queues_empty(self) -> bool:
+        with redis.Redis.from_url(self.valkey.url, socket_timeout=_TIMEOUT_SECONDS) as client:
+            return not client.exists(QUEUE, RETRY_QUEUE)
 
     def _start(self) -> None:
         self._cleanup.callback(self.valkey.stop)

@@ -49,7 +49,7 @@ SHORT: Final = Form(
     rate_per_second=50.0,
     outage_seconds=1.5,
     rounds=1,
-    kill_makes=350,
+    kill_makes=300,
     kills_at_most=5,
     kill_rate_per_second=50.0,
     kill_pauses_seconds=(0.2, 0.8),
@@ -68,7 +68,7 @@ LONG: Final = Form(
     # One make in twenty repeats a token, and so is no event of its own.
     kill_makes=64_500,
     kills_at_most=200,
-    kill_rate_per_second=120.0,
+    kill_rate_per_second=80.0,
     kill_pauses_seconds=(0.5, 5.0),
     gone_seconds=60.0,
     overload_seconds=60.0,

@@ -86,7 +86,10 @@ def _run(name: str, rig: Rig, options: SuiteOptions) -> Outcome:
         scene.wait_for_ends()
     except (LocalError, httpx.HTTPError, psycopg.Error, redis.RedisError) as error:
         scene.unmet.append(f"the scenario broke off: {type(error).__name__}: {error}")
-    scene.unmet += rig.heal()
+    try:
+        scene.unmet += rig.heal()
+    except LocalError as error:
+        scene.unmet.append(f"not everything came back: {type(error).__name__}: {error}")
     evidence = gather(
         rig.simulator_log(makes_after=makes_before, accepts_after=accepts_before),
         rig.database_url,

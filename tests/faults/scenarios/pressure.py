@@ -71,6 +71,10 @@ def overload(scene: Scene) -> None:
         rig.wait_for_worker(worker)
         capacity = _measure(scene, seconds=_PROBE_SECONDS, rate_per_second=_PROBE_RATE_PER_SECOND)
         scene.wait_for_ends()
+        turned_away = scene.figures["turned_away"]
+        scene.expect(
+            turned_away == 0, f"{turned_away:g} makes were turned away while the capacity was measured"
+        )
         scene.least_in_time_share = 1.0
         with scene.fault(f"{OVERLOAD} times the capacity"):
             good = _measure(scene, seconds=scene.form.overload_seconds, rate_per_second=OVERLOAD * capacity)
