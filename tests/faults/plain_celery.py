@@ -83,13 +83,15 @@ def _measure(  # noqa: PLR0913 -- what differs between the two, keyword-only
             for kill in range(kills):
                 for worker in workers:
                     _wait_ready(worker, server.url)
-                for number in range(kill * tasks // kills, (kill + 1) * tasks // kills):
+                numbers = range(kill * tasks // kills, (kill + 1) * tasks // kills)
+                # While more come in: a worker with nothing to do has nothing to lose.
+                moment = rng.choice(numbers)
+                for number in numbers:
                     app.send_task("plain.mark", args=(number,))
-                # Tasks are under way now, so that the kill can meet some.
-                time.sleep(rng.uniform(0.0, 0.3))
-                worker = rng.choice(workers)
-                worker.kill()
-                worker.start()
+                    if number == moment:
+                        victim = rng.choice(workers)
+                        victim.kill()
+                        victim.start()
             wait_until(
                 lambda: client.llen(QUEUE) == 0, what="the queue is empty", timeout_seconds=_DRAIN_SECONDS
             )

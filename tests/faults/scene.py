@@ -171,6 +171,17 @@ class Scene:
             while time.monotonic() < ends_at and not self._all_ended(connection):
                 time.sleep(4 * _POLL_SECONDS)
 
+    def expect_all_answered(self) -> None:
+        """Note the events that are not on record as answered."""
+        with psycopg.connect(self.rig.database_url, autocommit=True) as connection:
+            states = connection.execute(
+                "SELECT state, count(*) FROM receipts"
+                " WHERE state <> 'answered' AND cashback_id BETWEEN %s AND %s GROUP BY state ORDER BY state",
+                (self.cashback_ids.start, self.cashback_ids.stop - 1),
+            ).fetchall()
+        for state, events in states:
+            self.expect(False, f"{events} events are on record as {state}, not as answered")
+
     def _all_ended(self, connection: psycopg.Connection) -> bool:
         row = connection.execute(
             "SELECT count(*) FILTER (WHERE state IN ('received', 'settled')), count(*) FROM receipts"

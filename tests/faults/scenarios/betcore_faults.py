@@ -48,6 +48,9 @@ def _scripted(scene: Scene, action: str, name: str) -> None:
                 scene.rig.simulate(accept=action)
                 scene.pause(scene.form.outage_seconds)
                 scene.rig.simulate(accept="ok")
+    scene.wait_for_ends()
+    # BETCORE has each of these answers; the record must come to say so, which takes sending it again.
+    scene.expect_all_answered()
 
 
 def _through_proxy(scene: Scene, behaviours: dict[str, Behaviour]) -> None:
