@@ -24,13 +24,17 @@ _GRACE_SECONDS: Final = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """How long things take. `outage_seconds` is how long a server is away or frozen each time."""
+    """How long things take. `outage_seconds` is how long a server is away each time.
+
+    `freeze_seconds` is how long one does not answer: longer than the 3 s that the product waits for one.
+    """
 
     name: str
     deadline_seconds: float
     reserve_seconds: float
     rate_per_second: float
     outage_seconds: float
+    freeze_seconds: float
     rounds: int
     kill_makes: int
     kills_at_most: int
@@ -48,6 +52,7 @@ SHORT: Final = Form(
     reserve_seconds=3.0,
     rate_per_second=50.0,
     outage_seconds=1.5,
+    freeze_seconds=4.0,
     rounds=1,
     kill_makes=300,
     kills_at_most=5,
@@ -64,6 +69,7 @@ LONG: Final = Form(
     reserve_seconds=5.0,
     rate_per_second=80.0,
     outage_seconds=4.0,
+    freeze_seconds=6.0,
     rounds=5,
     # One make in twenty repeats a token, and so is no event of its own.
     kill_makes=64_500,

@@ -125,9 +125,14 @@ class MakeSender:
 
     async def _post(self, record: MakeRecord) -> None:
         content, content_type = _body(record.token, record.body_shape)
-        response = await self.client.post(
-            self.settings.partner_url + MAKE_PATH, content=content, headers={"content-type": content_type}
-        )
+        try:
+            response = await self.client.post(
+                self.settings.partner_url + MAKE_PATH, content=content, headers={"content-type": content_type}
+            )
+        except AttributeError as error:
+            # anyio 4.16 asks uvloop for the socket of a connection that was reset as soon as it was made, and
+            # there is none any more.
+            raise httpx.ConnectError(f"reset when it was connected: {error}") from error
         record.http_status = response.status_code
         try:
             record.reply = response.json()

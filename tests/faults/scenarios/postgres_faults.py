@@ -26,13 +26,13 @@ def postgres_freeze(scene: Scene) -> None:
     """SIGSTOP to PostgreSQL and its sessions: connections stay open, and nothing answers."""
     postgres = scene.rig.postgres
     with scene.load(
-        seconds=scene.form.rounds * (scene.form.outage_seconds + _AROUND_SECONDS) + _AROUND_SECONDS
+        seconds=scene.form.rounds * (scene.form.freeze_seconds + _AROUND_SECONDS) + _AROUND_SECONDS
     ):
         for _ in range(scene.form.rounds):
             scene.pause_randomly(0.5, _AROUND_SECONDS)
             with scene.fault("PostgreSQL is frozen"):
                 postgres.freeze()
-                scene.pause(scene.form.outage_seconds)
+                scene.pause(scene.form.freeze_seconds)
                 postgres.thaw()
 
 

@@ -1,7 +1,8 @@
 """Redis: killed, emptied, frozen, flushed, gone for long, half-open, and out of disk space."""
 
 import shutil
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import redis
 
@@ -16,7 +17,8 @@ _CLIENT_SECONDS: Final = 5.0
 
 def redis_kill(scene: Scene) -> None:
     """SIGKILL to Redis, which comes back with what its append-only file has."""
-    _outages(scene, "Redis is killed", scene.rig.valkey.kill, scene.rig.valkey.start)
+    valkey = scene.rig.valkey
+    _outages(scene, "Redis is killed", valkey.kill, valkey.start, seconds=scene.form.outage_seconds)
 
 
 def redis_empty(scene: Scene) -> None:
@@ -26,12 +28,14 @@ def redis_empty(scene: Scene) -> None:
         shutil.rmtree(scene.rig.valkey_directory / "appendonlydir")
         scene.rig.valkey.start()
 
-    _outages(scene, "Redis is killed and emptied", scene.rig.valkey.kill, start_empty)
+    name = "Redis is killed and emptied"
+    _outages(scene, name, scene.rig.valkey.kill, start_empty, seconds=scene.form.outage_seconds)
 
 
 def redis_freeze(scene: Scene) -> None:
     """SIGSTOP to Redis: connections stay open, and nothing answers."""
-    _outages(scene, "Redis is frozen", scene.rig.valkey.freeze, scene.rig.valkey.thaw)
+    valkey = scene.rig.valkey
+    _outages(scene, "Redis is frozen", valkey.freeze, valkey.thaw, seconds=scene.form.freeze_seconds)
 
 
 def redis_half_open(scene: Scene) -> None:
@@ -47,7 +51,7 @@ def redis_half_open(scene: Scene) -> None:
             proxy.cut()
             proxy.behave(PASS)
 
-    _outages(scene, "Redis is half-open", break_all, restore)
+    _outages(scene, "Redis is half-open", break_all, restore, seconds=scene.form.freeze_seconds)
 
 
 def redis_flushall(scene: Scene) -> None:
@@ -106,14 +110,21 @@ def redis_disk_full(scene: Scene) -> None:
             client.config_set("appendonly", "yes")
 
 
-def _outages(scene: Scene, name: str, begin: Any, end: Any) -> None:  # noqa: ANN401 -- methods that return self
-    seconds = scene.form.rounds * (scene.form.outage_seconds + _AROUND_SECONDS) + _AROUND_SECONDS
-    with scene.load(seconds=seconds):
+def _outages(
+    scene: Scene,
+    name: str,
+    begin: Callable[[], object],
+    end: Callable[[], object],
+    *,
+    seconds: float,
+) -> None:
+    """Have as many outages of so many seconds as the form has rounds."""
+    with scene.load(seconds=scene.form.rounds * (seconds + _AROUND_SECONDS) + _AROUND_SECONDS):
         for _ in range(scene.form.rounds):
             scene.pause_randomly(0.5, _AROUND_SECONDS)
             with scene.fault(name):
                 begin()
-                scene.pause(scene.form.outage_seconds)
+                scene.pause(seconds)
                 end()
 
 
