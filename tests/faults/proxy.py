@@ -35,8 +35,9 @@ class Behaviour:
     """What the proxy does to all connections until it is told otherwise. The default passes everything.
 
     `hold`: bytes in these directions are taken and not passed on; both together make a half-open
-    connection. `latency_seconds` delays every chunk. `byte_seconds` passes one byte at a time with this
-    pause after each. `refuse`: nobody listens, and what is connected is cut.
+    connection. `latency_seconds` delays every chunk. `byte_seconds` passes replies one byte at a time with
+    this pause after each; requests stay whole, because one that was sent in time and kept on its way arrives
+    late through nobody's fault. `refuse`: nobody listens, and what is connected is cut.
     """
 
     hold: frozenset[Direction] = frozenset()
@@ -171,7 +172,7 @@ class Proxy:
     ) -> None:
         while data := await source.read(MAX_CHUNK_BYTES):
             await self._wait_until_free(direction)
-            await self._pass_on(data, sink)
+            await self._pass_on(data, sink, direction)
         await self._wait_until_free(direction)
         with contextlib.suppress(OSError):  # the other side was faster
             sink.write_eof()
@@ -186,11 +187,11 @@ class Proxy:
         finally:
             self._held[direction] -= 1
 
-    async def _pass_on(self, data: bytes, sink: asyncio.StreamWriter) -> None:
+    async def _pass_on(self, data: bytes, sink: asyncio.StreamWriter, direction: Direction) -> None:
         if self._behaviour.latency_seconds:
             await asyncio.sleep(self._behaviour.latency_seconds)
         rest = data
-        while rest and self._behaviour.byte_seconds:
+        while rest and self._behaviour.byte_seconds and direction is Direction.REPLIES:
             sink.write(rest[:1])
             await sink.drain()
             rest = rest[1:]
