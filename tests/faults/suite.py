@@ -141,10 +141,24 @@ def _show(
             str(row["seconds"]),
             Text("good", "green") if outcome.is_good else Text("BROKEN", "bold red"),
         )
-    console.print(table)
+    if outcomes:
+        console.print(table)
     for outcome in outcomes:
         for line in outcome.lines()[:10]:
             console.print(Text(f"{outcome.name}: {line}", "red"), soft_wrap=True)
     if baseline is not None:
         console.print(f"plain Celery: {baseline}", soft_wrap=True)
     console.print(f"Report: {path}", soft_wrap=True)
+    if outcomes:
+        console.print(_closing_line(outcomes), soft_wrap=True)
+
+
+def _closing_line(outcomes: Sequence[Outcome]) -> str:
+    broken = {name: sum(len(outcome.findings[name]) for outcome in outcomes) for name in INVARIANTS}
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in broken.items())
+    good = sum(outcome.is_good for outcome in outcomes)
+    events = sum(outcome.events for outcome in outcomes)
+    in_time = sum(outcome.answered_in_time for outcome in outcomes)
+    faults = sum(outcome.faults for outcome in outcomes)
+    verdict = f"{good} of {len(outcomes)} scenarios good"
+    return f"{verdict}: {events} events, {faults} faults, {counts}, {in_time} in time"

@@ -41,9 +41,10 @@ def betcore_lost_reply(scene: Scene) -> None:
 
 def _scripted(scene: Scene, action: str, name: str) -> None:
     scene.least_in_time_share = 1.0
-    with scene.load(seconds=_load_seconds(scene, outages=1)):
+    with scene.load(seconds=scene.form.rounds * 2 * scene.form.outage_seconds + _AROUND_SECONDS):
         for _ in range(scene.form.rounds):
-            scene.pause(_AROUND_SECONDS / 2)
+            # As long well as ill: after more outage than that an event may rightly end as expired.
+            scene.pause(scene.form.outage_seconds)
             with scene.fault(name):
                 scene.rig.simulate(accept=action)
                 scene.pause(scene.form.outage_seconds)
