@@ -21,7 +21,7 @@ def betcore_slow(scene: Scene) -> None:
     """BETCORE answers later than an attempt waits; then byte by byte; then with latency."""
     with scene.load(seconds=_load_seconds(scene, outages=1)):
         for _ in range(scene.form.rounds):
-            scene.pause(_AROUND_SECONDS / 2)
+            scene.pause(scene.form.outage_seconds)
             with scene.fault("BETCORE takes longer than an attempt may"):
                 scene.rig.simulate(accept="slow:4")
                 scene.pause(scene.form.outage_seconds)
@@ -41,9 +41,8 @@ def betcore_lost_reply(scene: Scene) -> None:
 
 def _scripted(scene: Scene, action: str, name: str) -> None:
     scene.least_in_time_share = 1.0
-    with scene.load(seconds=scene.form.rounds * 2 * scene.form.outage_seconds + _AROUND_SECONDS):
+    with scene.load(seconds=_load_seconds(scene, outages=1)):
         for _ in range(scene.form.rounds):
-            # As long well as ill: after more outage than that an event may rightly end as expired.
             scene.pause(scene.form.outage_seconds)
             with scene.fault(name):
                 scene.rig.simulate(accept=action)
@@ -59,7 +58,7 @@ def _through_proxy(scene: Scene, behaviours: dict[str, Behaviour]) -> None:
     with scene.load(seconds=_load_seconds(scene, outages=len(behaviours))):
         for _ in range(scene.form.rounds):
             for name, behaviour in behaviours.items():
-                scene.pause(_AROUND_SECONDS / 2)
+                scene.pause(scene.form.outage_seconds)
                 with scene.fault(name):
                     proxy.behave(behaviour)
                     scene.pause(scene.form.outage_seconds)
@@ -67,4 +66,5 @@ def _through_proxy(scene: Scene, behaviours: dict[str, Behaviour]) -> None:
 
 
 def _load_seconds(scene: Scene, *, outages: int) -> float:
-    return scene.form.rounds * outages * (scene.form.outage_seconds + _AROUND_SECONDS / 2) + _AROUND_SECONDS
+    # BETCORE is as long well as ill: after more outage than that an event may rightly end as expired.
+    return scene.form.rounds * outages * 2 * scene.form.outage_seconds + _AROUND_SECONDS
