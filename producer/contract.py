@@ -6,6 +6,7 @@ Imports pydantic and the standard library only, so that any service can take it.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,8 +25,14 @@ MAX_CASHBACK_ID: Final = 2**63 - 1
 # The end of the year 9999, which is where Python's datetime ends.
 MAX_RECEIVED_AT_MS: Final = 253_402_300_800_000
 
+# The bits of a UUID that say neither version nor variant, and those that say version 8 (RFC 9562, 4).
+_UUID_FREE_BITS: Final = ~(0xF << 76 | 0x3 << 62)
+_UUID_8: Final = 0x8 << 76 | 0x2 << 62
+
 _BRIEF_CHARS: Final = 32
 _BRIEF_BITS: Final = 100
+# What is shown as it is: printable ASCII without = and short. It is nearly all that ever comes.
+_BRIEF: Final = re.compile(rf"[!-<>-~]{{0,{_BRIEF_CHARS}}}")
 _MASK_SHOWS_CHARS: Final = 2
 
 
@@ -73,10 +80,8 @@ def event_id_of(token: str) -> UUID:
     The first 128 bits of the token's SHA-256, laid out as a UUID of version 8 (RFC 9562, 5.8). It is
     the key of the receipt and the Celery task id.
     """
-    digest = bytearray(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()[:16])
-    digest[6] = (digest[6] & 0x0F) | 0x80
-    digest[8] = (digest[8] & 0x3F) | 0x80
-    return UUID(bytes=bytes(digest))
+    digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    return UUID(int=int.from_bytes(digest[:16]) & _UUID_FREE_BITS | _UUID_8)
 
 
 class DataError(ValueError):
@@ -94,9 +99,7 @@ def read_data(data: object) -> dict[str, Any]:
     if not isinstance(data, str):
         raise DataError("data is not a string that holds JSON")
     try:
-        value = json.loads(
-            data, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_members
-        )
+        value = _DATA_DECODER.decode(data)
     except (ValueError, RecursionError) as error:
         raise DataError(f"data is not JSON that can be read: {error}") from error
     if not isinstance(value, dict):
@@ -138,13 +141,10 @@ def summary_of(data: Mapping[str, Any]) -> str:
 
     Takes whatever the data holds, never raises, and masks the user. It never shows the token.
     """
-    fields = (
-        ("CashbackId", _brief(data.get("CashbackId"))),
-        ("type", _brief(data.get("TransactionType"))),
-        ("amount", _brief(data.get("Amount"))),
-        ("user", _masked(data.get("PartnerUserId"))),
+    return (
+        f"CashbackId={_brief(data.get('CashbackId'))} type={_brief(data.get('TransactionType'))} "
+        f"amount={_brief(data.get('Amount'))} user={_masked(data.get('PartnerUserId'))}"
     )
-    return " ".join(f"{name}={text}" for name, text in fields)
 
 
 def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,6 +165,8 @@ def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str,
 
 
 def _brief(value: object) -> str:
+    if isinstance(value, str) and _BRIEF.fullmatch(value):
+        return value
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
@@ -198,3 +200,8 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise DataError("a member name stands twice")
     return members
+
+
+_DATA_DECODER: Final = json.JSONDecoder(
+    parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_members
+)

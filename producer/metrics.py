@@ -5,8 +5,13 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from producer.answers import RECEIVED, Answer
+
 # In seconds: from well under the usual answer to the longest that the settings' defaults allow.
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+COPY_KINDS: Final = ("receipt", "message")
 
 
 class ReceiverMetrics:
@@ -46,7 +51,30 @@ class ReceiverMetrics:
                 "cashback_publish_seconds", "Time to publish a message.", registry=registry, buckets=_BUCKETS
             ),
         }
-        self.in_flight = Gauge("cashback_makes_in_flight", "Makes handled at this moment.", registry=registry)
+        # Looking up a child by its labels costs more than counting.
+        self._received = self.makes.labels(RECEIVED.outcome, RECEIVED.reason)
+        self._copied = {kind: self.copies.labels(kind, "ok") for kind in COPY_KINDS}
+
+    def make_answered(self, answer: Answer, *, seconds: float) -> None:
+        """Count one answer, and the time that it took."""
+        if answer is RECEIVED:
+            self._received.inc()
+        else:
+            self.makes.labels(answer.outcome, answer.reason).inc()
+        self.door_seconds.observe(seconds)
+
+    def copy_ended(self, kind: str, result: str, *, seconds: float) -> None:
+        """Count the end of one copy, and the time that it took."""
+        if result == "ok":
+            self._copied[kind].inc()
+        else:
+            self.copies.labels(kind, result).inc()
+        self.copy_seconds[kind].observe(seconds)
+
+    def watch_in_flight(self, makes: Callable[[], int]) -> None:
+        """Report how many makes are being handled, read at each scrape."""
+        gauge = Gauge("cashback_makes_in_flight", "Makes handled at this moment.", registry=self.registry)
+        gauge.set_function(makes)
 
     def watch_keys(self, age_seconds: Callable[[], float | None]) -> None:
         """Report the age of BETCORE's keys, read at each scrape; +Inf while there are none."""

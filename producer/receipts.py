@@ -1,26 +1,29 @@
 """The copy in PostgreSQL: one row per received event."""
 
 import asyncio
-import os
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+import structlog
+from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from producer.contract import SettleMessage
 from producer.errors import CopyFailed, CopyTimedOut
-from producer.settings import ENV_PREFIX, SettingsError
+from producer.event import ReceivedEvent
+from producer.groups import Groups, Member
+from producer.postgres import connection_options, severed_at
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
 # a message takes through an idle queue, well below the deadline.
 NEXT_ATTEMPT_SECONDS: Final = 3.0
 
-_RECORD: Final = "SELECT record_receipt(%s, %s, %s, %s, %s, %s, %s)"
-_CHECK: Final = "SELECT to_regproc('record_receipt') IS NOT NULL"
+GROUPS_AT_ONCE: Final = 2
+MAX_GROUP_SIZE: Final = 100
+
+# Binary, which needs no look at each character of a token for what might have to be quoted.
+_RECORD: Final = "SELECT record_receipts(%b, %b, %b, %b, %s, %s, %s)"
+_CHECK: Final = "SELECT to_regproc('record_receipts') IS NOT NULL"
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
 _SHUTDOWNS: Final = (
@@ -28,15 +31,17 @@ _SHUTDOWNS: Final = (
     psycopg.errors.CrashShutdown,
     psycopg.errors.CannotConnectNow,
 )
-# libpq's smallest.
-_CONNECT_TIMEOUT_SECONDS: Final = 2
+
+_log = structlog.get_logger(__name__)
+
+Group = Sequence[Member[ReceivedEvent, bool]]
 
 
 class Receipts:
-    """Records receipts, each bounded by `timeout_seconds` in total, also where the server is frozen.
+    """Records receipts, many in one statement and so with one flush to disk where many wait.
 
-    `cutoff_seconds` and `deadline_seconds` count from receipt. `max_waiting` limits how many may wait
-    for a connection.
+    Each is bounded by `timeout_seconds` in total, also where the server is frozen. `cutoff_seconds` and
+    `deadline_seconds` count from receipt. `max_waiting` limits how many may wait for a connection.
     """
 
     def __init__(  # noqa: PLR0913 - all are named where it is built
@@ -49,10 +54,7 @@ class Receipts:
         cutoff_seconds: float,
         deadline_seconds: float,
     ) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._cutoff_seconds = cutoff_seconds
-        self._deadline_seconds = deadline_seconds
-        self._next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 2)
+        self._seconds = (cutoff_seconds, deadline_seconds, min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 2))
         self._pool_size = pool_size
         self._pool = AsyncConnectionPool(
             database_url,
@@ -62,7 +64,15 @@ class Receipts:
             open=False,
             name="receipts",
             reconnect_timeout=_RECONNECT_SECONDS,
-            kwargs=_connection_options(database_url, timeout_seconds),
+            kwargs=connection_options(database_url, timeout_seconds),
+        )
+        self._groups: Groups[ReceivedEvent, bool] = Groups(
+            self._record_group,
+            what="PostgreSQL",
+            at_once=min(GROUPS_AT_ONCE, pool_size),
+            max_size=MAX_GROUP_SIZE,
+            max_waiting=max_waiting,
+            timeout_seconds=timeout_seconds,
         )
 
     async def open(self) -> None:
@@ -73,34 +83,62 @@ class Receipts:
         """Close the connections."""
         await self._pool.close()
 
-    async def record(self, message: SettleMessage, *, cashback_id: int) -> bool:
-        """Record that an event was received; true if it is new. On return the row is committed.
+    def record(self, event: ReceivedEvent) -> asyncio.Future[bool]:
+        """Record that an event was received: the future is true if it is new, and then the row is committed.
 
-        Raises CopyFailed, CopyTimedOut; the row may be there all the same, and that does no harm: the
-        event then runs its course, and a repeated make of the same token finds it.
+        It ends with CopyFailed or CopyTimedOut otherwise; the row may be there all the same, and that does
+        no harm: the event then runs its course, and a repeated make of the same token finds it.
         """
-        row = await self._call(
-            _RECORD,
-            (
-                message.event_id,
-                message.token,
-                cashback_id,
-                message.received_at,
-                self._cutoff_seconds,
-                self._deadline_seconds,
-                self._next_attempt_seconds,
-            ),
-            timeout_seconds=self._timeout_seconds,
-        )
-        return bool(row)
+        return self._groups.join(event)
 
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if a receipt could be recorded; raise CopyFailed or CopyTimedOut if not."""
-        if not await self._call(_CHECK, (), timeout_seconds=timeout_seconds):
+        until = asyncio.get_running_loop().time() + timeout_seconds
+        if await self._call(_CHECK, (), until=until) != [True]:
             raise CopyFailed("PostgreSQL: the database has no schema yet; run `cashback migrate`")
 
-    async def _call(self, query: str, parameters: tuple[Any, ...], *, timeout_seconds: float) -> object:
-        until = asyncio.get_running_loop().time() + timeout_seconds
+    async def _record_group(self, group: Group) -> None:
+        try:
+            news = set(
+                await self._call(
+                    _RECORD, self._parameters(group), until=max(member.until for member in group)
+                )
+            )
+        except Exception as error:
+            if len(group) == 1 or _concerns_all(error):
+                raise
+            _log.warning("receipts_one_by_one", events=len(group), error=f"{type(error).__name__}: {error}")
+        else:
+            for member in group:
+                event_id = member.item.event_id
+                member.succeed(event_id in news)
+                # A token that stands in the group twice is new once.
+                news.discard(event_id)
+            return
+        # One of them is to blame, and it shall not fail its neighbours.
+        for member in group:
+            await self._record_alone(member)
+
+    async def _record_alone(self, member: Member[ReceivedEvent, bool]) -> None:
+        if member.has_ended:
+            return
+        try:
+            await self._record_group([member])
+        except Exception as error:  # noqa: BLE001 - it is this member's outcome, reported by whoever waits for it
+            member.fail(error)
+
+    def _parameters(self, group: Group) -> tuple[Any, ...]:
+        events = [member.item for member in group]
+        return (
+            [event.event_id for event in events],
+            [event.message.token for event in events],
+            # Of one size, or the statement would have other types, and so another plan, for each group.
+            [Int8(event.cashback_id) for event in events],
+            [Int8(event.message.received_at_ms) for event in events],
+            *self._seconds,
+        )
+
+    async def _call(self, query: str, parameters: tuple[Any, ...], *, until: float) -> list[object]:
         # After a restart of the server each pooled connection is found dead once; the statement may be sent
         # again, because recording a receipt twice is the same as once.
         for _ in range(self._pool_size):
@@ -110,17 +148,16 @@ class Receipts:
                 continue
         return await self._attempt(query, parameters, until=until)
 
-    async def _attempt(self, query: str, parameters: tuple[Any, ...], *, until: float) -> object:
+    async def _attempt(self, query: str, parameters: tuple[Any, ...], *, until: float) -> list[object]:
         loop = asyncio.get_running_loop()
         connection: psycopg.AsyncConnection[Any] | None = None
         try:
             async with (
                 self._pool.connection(timeout=max(until - loop.time(), 0.001)) as connection,
-                _severed_at(connection, until),
+                severed_at(connection, until),
             ):
                 cursor = await connection.execute(query, parameters)
-                row = await cursor.fetchone()
-            return row[0] if row is not None else None
+                return [row[0] for row in await cursor.fetchall()]
         except (PoolTimeout, psycopg.errors.QueryCanceled) as error:
             raise CopyTimedOut("PostgreSQL did not answer in time") from error
         except (PoolClosed, TooManyRequests) as error:
@@ -130,61 +167,33 @@ class Receipts:
                 raise CopyTimedOut("PostgreSQL did not answer in time") from error
             if isinstance(error, _SHUTDOWNS) or (connection is not None and connection.broken):
                 raise _ConnectionLost(f"PostgreSQL: {error}") from error
-            raise CopyFailed(f"PostgreSQL: {type(error).__name__}: {error}") from error
+            raise _failure(error) from error
 
 
-class _ConnectionLost(CopyFailed):
+def _failure(error: psycopg.Error) -> CopyFailed:
+    """Return what a statement's error means, where the connection is sound."""
+    text = f"PostgreSQL: {type(error).__name__}: {error}"
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return _ConnectionUnfit(text)
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return _RowHeld(text)
+    return CopyFailed(text)
+
+
+def _concerns_all(error: Exception) -> bool:
+    """Whether each member of a group would meet this error alone, too."""
+    return isinstance(error, (CopyTimedOut, _ConnectionUnfit)) and not isinstance(error, _RowHeld)
+
+
+class _RowHeld(CopyTimedOut):
+    """Somebody else held the event's row for too long."""
+
+
+class _ConnectionUnfit(CopyFailed):
+    """No receipt can be recorded through this connection."""
+
+
+class _ConnectionLost(_ConnectionUnfit):
     """The connection to PostgreSQL was lost."""
 
     reason = "connection_lost"
-
-
-@asynccontextmanager
-async def _severed_at(connection: psycopg.AsyncConnection[Any], until: float) -> AsyncIterator[None]:
-    """Cut the connection at `until` (loop time), which ends whatever waits on it with an error.
-
-    Cancelling would not do: psycopg answers a cancellation by asking the server to cancel and waits
-    seconds for the reply, which a frozen server never sends.
-    """
-    timer = asyncio.get_running_loop().call_at(until, _sever, connection.fileno())
-    try:
-        yield
-    except psycopg.errors.ReadOnlySqlTransaction:
-        # The server is no longer the primary; only a new connection can find the one that is.
-        await connection.close()
-        raise
-    finally:
-        timer.cancel()
-
-
-def _sever(descriptor: int) -> None:
-    # Shutting the socket down, unlike closing it, leaves the descriptor to its owner.
-    with socket.socket(fileno=os.dup(descriptor)) as duplicate:
-        try:
-            duplicate.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            # The other side was faster: the connection is down already, which is what was wanted.
-            return
-
-
-def _connection_options(database_url: str, timeout_seconds: float) -> dict[str, Any]:
-    try:
-        given = conninfo_to_dict(database_url)
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(f"{ENV_PREFIX}DATABASE_URL: {str(error).strip()}") from None
-    timeout_ms = max(1, int(timeout_seconds * 1000))
-    # A little less than the time after which the connection is cut: a server that works gives up first, and
-    # the connection is saved.
-    statement_ms = max(1, int(timeout_ms * 0.8))
-    options = f"{given.get('options', '')} -c statement_timeout={statement_ms}".strip()
-    defaults: dict[str, Any] = {
-        "application_name": "cashback-receiver",
-        "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
-        "keepalives": 1,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": timeout_ms,
-    }
-    chosen = {name: value for name, value in defaults.items() if name not in given}
-    return {**chosen, "options": options, "autocommit": True}

@@ -2,38 +2,37 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from producer.answers import (
     RECEIVED,
     Answer,
     BacklogTooLong,
-    DataUnreadable,
     DoorError,
     Internal,
-    NoCashbackId,
     NoCopyMade,
     Overloaded,
     answer_to,
 )
 from producer.backlog import Backlog
 from producer.body import read_body, token_in
-from producer.contract import DataError, SettleMessage, cashback_id_of, read_data, summary_of
+from producer.contract import SettleMessage
 from producer.errors import CopyFailed
+from producer.event import ReceivedEvent, received_event
 from producer.metrics import ReceiverMetrics
 from producer.publisher import Publisher
 from producer.receipts import Receipts
 from producer.verifier import KeysUnavailable, UnknownKey, VerificationError, VerifiedToken, Verifier
 
-# Both copies bound themselves; this only catches one that fails to.
-_COPY_SLACK_SECONDS: Final = 1.0
+# One response for all of them: it is by far the most frequent, and always the same.
+_RECEIVED: Final = RECEIVED.response()
 _LOOKUP_THREADS: Final = 16
 
 _log = structlog.get_logger(__name__)
@@ -58,7 +57,6 @@ class Receiver:
         publisher: Publisher,
         backlog: Backlog,
         metrics: ReceiverMetrics,
-        copy_timeout_seconds: float,
         lookup_timeout_seconds: float,
         max_in_flight: int,
         now_ms: Callable[[], int] = unix_ms,
@@ -68,22 +66,21 @@ class Receiver:
         self._publisher = publisher
         self._backlog = backlog
         self._metrics = metrics
-        self._copy_timeout_seconds = copy_timeout_seconds
+        metrics.watch_in_flight(lambda: self._in_flight)
         self._lookup_timeout_seconds = lookup_timeout_seconds
         self._max_in_flight = max_in_flight
         self._now_ms = now_ms
         self._in_flight = 0
-        self._copies: set[asyncio.Task[bool]] = set()
+        self._copies: set[asyncio.Future[Any]] = set()
         self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="key-lookup")
 
-    async def make(self, request: Request) -> Response:
-        """Answer one make."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one make: an ASGI application for HTTP."""
         received_at_ms = self._now_ms()
         started = time.perf_counter()
-        answer = await self._answer(request, received_at_ms)
-        self._metrics.makes.labels(answer.outcome, answer.reason).inc()
-        self._metrics.door_seconds.observe(time.perf_counter() - started)
-        return answer.response()
+        answer = await self._answer(scope, receive, received_at_ms)
+        self._metrics.make_answered(answer, seconds=time.perf_counter() - started)
+        await (_RECEIVED if answer is RECEIVED else answer.response())(scope, receive, send)
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Wait for copies under way, at most `timeout_seconds`; the answers to them may be gone already."""
@@ -91,9 +88,9 @@ class Receiver:
             await asyncio.wait(self._copies, timeout=timeout_seconds)
         self._lookups.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer(self, request: Request, received_at_ms: int) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, received_at_ms: int) -> Answer:
         try:
-            token = token_in(await read_body(request))
+            token = token_in(await read_body(scope, receive))
             await self._receive(token, received_at_ms)
         except (DoorError, VerificationError) as error:
             _log.info("make_not_received", reason=error.reason, detail=str(error))
@@ -110,15 +107,12 @@ class Receiver:
         if self._backlog.is_too_long():
             raise BacklogTooLong
         self._in_flight += 1
-        self._metrics.in_flight.set(self._in_flight)
         try:
             message = SettleMessage(token=token, received_at_ms=received_at_ms)
             verified = await self._verify(token, message.received_at)
-            data, cashback_id = _identified(verified)
-            await self._copy(message, cashback_id, data)
+            await self._copy(received_event(message, verified))
         finally:
             self._in_flight -= 1
-            self._metrics.in_flight.set(self._in_flight)
 
     async def _verify(self, token: str, at: datetime) -> VerifiedToken:
         try:
@@ -132,51 +126,70 @@ class Receiver:
         except TimeoutError as error:
             raise KeysUnavailable("the key of this token could not be had in time") from error
 
-    async def _copy(self, message: SettleMessage, cashback_id: int, data: dict[str, Any]) -> None:
+    async def _copy(self, event: ReceivedEvent) -> None:
         """Make both copies side by side; return once each has ended and at least one is certain.
 
-        The copies are tasks of their own: whatever becomes of the request, they run to their end.
+        Both end within their time-out and, whatever becomes of the request, run to their end.
         """
-        copies = [
-            self._start("receipt", message, self._receipts.record(message, cashback_id=cashback_id)),
-            self._start("message", message, self._publisher.publish(message, summary=summary_of(data))),
-        ]
-        done, _ = await asyncio.wait(copies, timeout=self._copy_timeout_seconds + _COPY_SLACK_SECONDS)
-        if not any(copy.result() for copy in done):
+        both = _Both(asyncio.get_running_loop())
+        self._start("receipt", self._receipts.record, event, both)
+        self._start("message", self._publisher.publish, event, both)
+        if not await both.is_certain:
             raise NoCopyMade
 
-    def _start(self, kind: str, message: SettleMessage, work: Awaitable[object]) -> asyncio.Task[bool]:
-        task = asyncio.create_task(self._made(kind, message, work), name=f"{kind} {message.event_id}")
-        self._copies.add(task)
-        task.add_done_callback(self._copies.discard)
-        return task
-
-    async def _made(self, kind: str, message: SettleMessage, work: Awaitable[object]) -> bool:
+    def _start(
+        self,
+        kind: str,
+        copy: Callable[[ReceivedEvent], asyncio.Future[Any]],
+        event: ReceivedEvent,
+        both: "_Both",
+    ) -> None:
         started = time.perf_counter()
-        result = "error"
         try:
-            await work
-            result = "ok"
-        except CopyFailed as error:
-            result = error.reason
-            _log.warning(
-                "copy_failed", kind=kind, event_id=str(message.event_id), reason=result, detail=str(error)
-            )
-        except Exception:  # noqa: BLE001 - logged with its traceback
-            # One copy's unforeseen fault must not undo the other.
-            _log.exception("copy_failed", kind=kind, event_id=str(message.event_id), reason=result)
-        finally:
-            self._metrics.copies.labels(kind, result).inc()
-            self._metrics.copy_seconds[kind].observe(time.perf_counter() - started)
-        return result == "ok"
+            future = copy(event)
+        except Exception as error:  # noqa: BLE001 - it is this copy's outcome, and reported as such
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+        self._copies.add(future)
+        future.add_done_callback(partial(self._ended, kind, event, started, both))
+
+    def _ended(
+        self, kind: str, event: ReceivedEvent, started: float, both: "_Both", copy: asyncio.Future[Any]
+    ) -> None:
+        self._copies.discard(copy)
+        error = copy.exception()
+        result = "ok" if error is None else _reported(kind, event, error)
+        self._metrics.copy_ended(kind, result, seconds=time.perf_counter() - started)
+        both.one_ended(is_made=error is None)
 
 
-def _identified(verified: VerifiedToken) -> tuple[dict[str, Any], int]:
-    try:
-        data = read_data(verified.data)
-    except DataError as error:
-        raise DataUnreadable(str(error)) from error
-    cashback_id = cashback_id_of(data)
-    if cashback_id is None:
-        raise NoCashbackId
-    return data, cashback_id
+class _Both:
+    """Waits for both copies of an event; `asyncio.wait` does the same at several times the cost.
+
+    `is_certain` is true once both have ended and at least one was made. Its caller may go away.
+    """
+
+    __slots__ = ("_is_made", "_open", "is_certain")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._open = 2
+        self._is_made = False
+        self.is_certain: asyncio.Future[bool] = loop.create_future()
+
+    def one_ended(self, *, is_made: bool) -> None:
+        """Take note that one of them has ended."""
+        self._open -= 1
+        self._is_made = self._is_made or is_made
+        if self._open == 0 and not self.is_certain.done():
+            self.is_certain.set_result(self._is_made)
+
+
+def _reported(kind: str, event: ReceivedEvent, error: BaseException) -> str:
+    """Log why a copy was not made; return the reason."""
+    event_id = str(event.event_id)
+    if isinstance(error, CopyFailed):
+        _log.warning("copy_failed", kind=kind, event_id=event_id, reason=error.reason, detail=str(error))
+        return error.reason
+    # One copy's unforeseen fault must not undo the other.
+    _log.error("copy_failed", kind=kind, event_id=event_id, reason="error", exc_info=error)
+    return "error"

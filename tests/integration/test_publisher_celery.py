@@ -17,6 +17,7 @@ from deploy.local.processes import ManagedProcess, free_port, wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.contract import QUEUE, TASK_NAME, SettleMessage, celery_options, summary_of
 from producer.errors import CopyFailed, CopyTimedOut
+from producer.event import ReceivedEvent
 from producer.publisher import Publisher
 from producer.redis_client import redis_client
 from producer.settings import ReceiverSettings
@@ -24,6 +25,7 @@ from tests.betcore import cashback
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 DATA = cashback()
+EVENT = ReceivedEvent(MESSAGE, MESSAGE.event_id, 480, summary_of(DATA))
 
 
 def publisher_on(redis_url: str, *, timeout_seconds: float, master: str = "unused") -> Publisher:
@@ -33,16 +35,18 @@ def publisher_on(redis_url: str, *, timeout_seconds: float, master: str = "unuse
         database_url="postgresql://unused.test/x",
         betcore_url="http://unused.test",
     )
-    return Publisher(redis_client(settings, timeout_seconds=timeout_seconds), timeout_seconds=timeout_seconds)
+    return Publisher(
+        redis_client(settings, timeout_seconds=timeout_seconds),
+        timeout_seconds=timeout_seconds,
+        max_waiting=1000,
+    )
 
 
 def publish(redis_url: str, *, times: int = 1, timeout_seconds: float = 5, master: str = "unused") -> None:
     async def run() -> None:
         publisher = publisher_on(redis_url, timeout_seconds=timeout_seconds, master=master)
         try:
-            await asyncio.gather(
-                *(publisher.publish(MESSAGE, summary=summary_of(DATA)) for _ in range(times))
-            )
+            await asyncio.gather(*(publisher.publish(EVENT) for _ in range(times)))
         finally:
             await publisher.close()
 
@@ -151,9 +155,9 @@ def test_connections_that_died_with_a_restart_are_replaced_within_the_publish(
     async def run() -> None:
         publisher = publisher_on(redis_url, timeout_seconds=5)
         try:
-            await publisher.publish(MESSAGE, summary="")
+            await publisher.publish(EVENT)
             await asyncio.to_thread(valkey_server.restart)
-            await publisher.publish(MESSAGE, summary="")
+            await publisher.publish(EVENT)
         finally:
             await publisher.close()
 

@@ -10,11 +10,13 @@ import pytest
 from deploy.local.postgres import PostgresServer
 from producer.contract import SettleMessage
 from producer.errors import CopyFailed, CopyTimedOut
+from producer.event import ReceivedEvent
 from producer.receipts import NEXT_ATTEMPT_SECONDS, Receipts
 
 
-def message(number: int = 1) -> SettleMessage:
-    return SettleMessage(token=f"head.payload.{number}", received_at_ms=time.time_ns() // 1_000_000)
+def event(number: int = 1, *, cashback_id: int = 1) -> ReceivedEvent:
+    message = SettleMessage(token=f"head.payload.{number}", received_at_ms=time.time_ns() // 1_000_000)
+    return ReceivedEvent(message, message.event_id, cashback_id, "")
 
 
 def with_receipts(
@@ -56,10 +58,10 @@ def test_the_first_receipt_of_an_event_is_new_and_no_other_is(database_url: str)
     news: list[bool] = []
 
     async def work(receipts: Receipts) -> None:
-        first = message()
-        news.append(await receipts.record(first, cashback_id=1))
-        news.append(await receipts.record(first, cashback_id=1))
-        at_once = await asyncio.gather(*(receipts.record(message(2), cashback_id=2) for _ in range(20)))
+        first = event()
+        news.append(await receipts.record(first))
+        news.append(await receipts.record(first))
+        at_once = await asyncio.gather(*(receipts.record(event(2)) for _ in range(20)))
         news.append(sum(at_once) == 1)
 
     with_receipts(database_url, work)
@@ -72,7 +74,7 @@ def test_a_receipt_is_overdue_well_before_its_cut_off(
     database_url: str, deadline_seconds: float, expected: float
 ) -> None:
     async def work(receipts: Receipts) -> None:
-        await receipts.record(message(), cashback_id=1)
+        await receipts.record(event())
 
     with_receipts(database_url, work, deadline_seconds=deadline_seconds)
 
@@ -83,9 +85,9 @@ def test_connections_that_died_with_a_restart_are_replaced_within_the_call(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
     async def work(receipts: Receipts) -> None:
-        await asyncio.gather(*(receipts.record(message(number), cashback_id=1) for number in range(8)))
+        await asyncio.gather(*(receipts.record(event(number)) for number in range(8)))
         await asyncio.to_thread(postgres_server.restart)
-        assert await receipts.record(message(9), cashback_id=1)
+        assert await receipts.record(event(9))
 
     with_receipts(database_url, work)
 
@@ -93,19 +95,19 @@ def test_connections_that_died_with_a_restart_are_replaced_within_the_call(
 def test_a_row_that_somebody_else_holds_ends_in_a_timeout_and_the_connection_lives_on(
     database_url: str,
 ) -> None:
-    held = message()
+    held = event()
 
     async def work(receipts: Receipts) -> None:
         with psycopg.connect(database_url) as other:
             other.execute(
                 "SELECT record_receipt(%s, %s, 1, %s, 15, 30, 3)",
-                (held.event_id, held.token, held.received_at),
+                (held.event_id, held.message.token, held.message.received_at),
             )
             with pytest.raises(CopyTimedOut):
-                await receipts.record(held, cashback_id=1)
+                await receipts.record(held)
             other.rollback()
         # The first call may have got through after all: then this one is not new.
-        await receipts.record(held, cashback_id=1)
+        await receipts.record(held)
 
     with_receipts(database_url, work, timeout_seconds=0.5, pool_size=1)
 
@@ -116,8 +118,8 @@ def test_a_row_that_somebody_else_holds_ends_in_a_timeout_and_the_connection_liv
 def test_a_receipt_that_the_database_refuses_is_a_failed_copy(database_url: str) -> None:
     async def work(receipts: Receipts) -> None:
         with pytest.raises(CopyFailed, match="CheckViolation"):
-            await receipts.record(message(), cashback_id=-1)
-        assert await receipts.record(message(), cashback_id=1)
+            await receipts.record(event(cashback_id=-1))
+        assert await receipts.record(event())
 
     with_receipts(database_url, work, pool_size=1)
 
@@ -126,17 +128,17 @@ def test_a_frozen_server_keeps_no_caller_waiting_and_no_connection(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
     async def work(receipts: Receipts) -> None:
-        await receipts.record(message(), cashback_id=1)
+        await receipts.record(event())
         await asyncio.to_thread(postgres_server.freeze)
         try:
             ends = await asyncio.gather(
-                *(receipts.record(message(number), cashback_id=1) for number in range(10, 20)),
+                *(receipts.record(event(number)) for number in range(10, 20)),
                 return_exceptions=True,
             )
         finally:
             await asyncio.to_thread(postgres_server.thaw)
         assert [type(end) for end in ends] == [CopyTimedOut] * 10
         for number in range(30, 34):
-            assert await receipts.record(message(number), cashback_id=1)
+            assert await receipts.record(event(number))
 
     with_receipts(database_url, work, timeout_seconds=1, pool_size=2)

@@ -131,7 +131,7 @@ def test_a_database_without_the_schema_is_not_ready_and_the_message_alone_is_eno
     redis_url: str, database_url: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("DROP FUNCTION record_receipt CASCADE")
+        connection.execute("DROP FUNCTION record_receipts CASCADE")
     with running_receiver(redis_url=redis_url, database_url=database_url) as receiver:
         parts = receiver.client.get("/readyz").json()["parts"]
 

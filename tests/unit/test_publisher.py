@@ -3,8 +3,12 @@
 import json
 from base64 import b64decode
 
-from producer.contract import QUEUE, TASK_NAME, SettleMessage
-from producer.publisher import envelope
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
+from producer.envelope import EntryWriter, envelope
+from producer.event import ReceivedEvent
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 
@@ -35,3 +39,35 @@ def test_the_token_stands_in_the_body_alone() -> None:
 
     assert MESSAGE.token in b64decode(entry.pop("body")).decode()
     assert MESSAGE.token not in json.dumps(entry)
+
+
+ORIGIN = "receiver1@100%25.host"
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(
+    token=TEXT.filter(bool) | st.sampled_from(["<body>", "<tag>", "%(body)s", "%s", '"']),
+    received_at_ms=st.integers(0, MAX_RECEIVED_AT_MS - 1),
+    summary=TEXT | st.sampled_from(["<tag>", "<token>", "%(tag)s", "%%", '"\\']),
+)
+def test_an_entry_is_the_envelope_as_json_whatever_it_carries(
+    token: str, received_at_ms: int, summary: str
+) -> None:
+    message = SettleMessage(token=token, received_at_ms=received_at_ms)
+    writer = EntryWriter(origin=ORIGIN, sender="sender")
+
+    entry = json.loads(writer.entry(ReceivedEvent(message, message.event_id, 480, summary)))
+
+    tag = entry["properties"]["delivery_tag"]
+    expected = envelope(message, summary=summary, origin=ORIGIN, delivery_tag=tag)
+    assert json.loads(b64decode(entry.pop("body"))) == json.loads(b64decode(expected.pop("body")))
+    assert entry == expected
+
+
+def test_no_two_entries_share_a_delivery_tag() -> None:
+    event = ReceivedEvent(MESSAGE, MESSAGE.event_id, 480, "")
+    writers = [EntryWriter(origin=ORIGIN, sender=sender) for sender in ("one", "two")]
+
+    tags = [json.loads(writer.entry(event))["properties"]["delivery_tag"] for writer in writers * 100]
+
+    assert len(set(tags)) == 200

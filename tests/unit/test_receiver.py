@@ -41,10 +41,9 @@ def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
             cutoff_seconds=25,
             deadline_seconds=30,
         ),
-        publisher=Publisher(redis, timeout_seconds=1),
+        publisher=Publisher(redis, timeout_seconds=1, max_waiting=1),
         backlog=Backlog(redis, longest_wait_seconds=12, timeout_seconds=1, clock=time.time),
         metrics=metrics,
-        copy_timeout_seconds=1,
         lookup_timeout_seconds=1,
         max_in_flight=1,
         now_ms=lambda: now_ms,
@@ -52,7 +51,7 @@ def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
 
 
 async def make(receiver: Receiver, body: str) -> httpx.Response:
-    app = Starlette(routes=[Route("/make", receiver.make, methods=["POST"])])
+    app = Starlette(routes=[Route("/make", receiver, methods=["POST"])])
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://receiver.test"
     ) as client:

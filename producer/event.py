@@ -1,0 +1,33 @@
+"""A received event: what both of its copies are made from."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from producer.answers import DataUnreadable, NoCashbackId
+from producer.contract import DataError, SettleMessage, cashback_id_of, read_data, summary_of
+from producer.verifier import VerifiedToken
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """A verified make. What is derived from the message stands here because deriving it costs time.
+
+    `event_id` is the message's, and `summary` describes the event in one short line without the token.
+    """
+
+    message: SettleMessage
+    event_id: UUID
+    cashback_id: int
+    summary: str
+
+
+def received_event(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:
+    """Return the event of a verified make; raise DataUnreadable or NoCashbackId where it carries none."""
+    try:
+        data = read_data(verified.data)
+    except DataError as error:
+        raise DataUnreadable(str(error)) from error
+    cashback_id = cashback_id_of(data)
+    if cashback_id is None:
+        raise NoCashbackId
+    return ReceivedEvent(message, message.event_id, cashback_id, summary_of(data))
