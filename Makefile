@@ -58,6 +58,32 @@ faults: .venv/project ## Kill, cut and freeze everything, the short form; writes
 faults-long: .venv/project ## The long form: at least 60 kills of workers over at least 60,000 events
 	@$(BIN)/python -m tests.faults run --long $(FAULTS_ARGS)
 
+# Environments of their own: what ours is measured against is nothing that ours needs. The first has the very
+# versions of .venv and the peers beside them; arq wants an older redis-py than Celery.
+BENCH_PIP := bin/python -m pip --quiet --disable-pip-version-check --no-input
+.venv-bench/packages: tests/benchmarks/bench.lock
+	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { echo "Python 3.11 or later is needed" >&2; exit 1; }
+	@echo "Setting up .venv-bench (once; takes about a minute)"
+	@"$(PYTHON)" -m venv --clear .venv-bench
+	@.venv-bench/$(BENCH_PIP) install --require-hashes --requirement tests/benchmarks/bench.lock
+	@touch $@
+
+.venv-bench/project: pyproject.toml .venv-bench/packages
+	@.venv-bench/$(BENCH_PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-bench-arq/packages: tests/benchmarks/arq.lock .venv-bench/packages
+	@"$(PYTHON)" -m venv --clear .venv-bench-arq
+	@.venv-bench-arq/$(BENCH_PIP) install --require-hashes --requirement tests/benchmarks/arq.lock
+	@touch $@
+
+.PHONY: bench bench-document
+bench: .venv-bench/project .venv-bench-arq/packages ## Measure it beside its limits and peers; writes var/bench/report.json
+	@CASHBACK_BENCH_ARQ_PYTHON="$(CURDIR)/.venv-bench-arq/bin/python" \
+		.venv-bench/bin/python -m tests.benchmarks run $(BENCH_ARGS)
+bench-document: .venv-bench/project ## Put the last run of bench into docs/performance.md
+	@.venv-bench/bin/python -m tests.benchmarks document $(BENCH_ARGS)
+
 .PHONY: lint lint-style lint-format lint-types lint-imports
 lint: lint-style lint-format lint-types lint-imports ## Style, format, types, and who may import whom
 lint-style: .venv/project
@@ -69,17 +95,20 @@ lint-types: .venv/project
 lint-imports: .venv/project
 	$(BIN)/lint-imports
 
-# uv resolves for all platforms and Python versions at once; --upgrade takes newer releases. The other two files are
-# held to the first, so what is tested is what is shipped.
+# uv resolves for all platforms and Python versions at once; --upgrade takes newer releases. The others but arq's
+# are held to the first, so what is tested is what is shipped.
 UV_COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header $(LOCK_ARGS)
 .PHONY: lock
 lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv on the PATH, or UV=/path/to/uv" >&2; exit 1; }
 	$(UV_COMPILE) pyproject.toml --group dev --output-file requirements-dev.lock
 	$(UV_COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
+	$(UV_COMPILE) pyproject.toml --group dev --group bench --constraint requirements-dev.lock \
+		--output-file tests/benchmarks/bench.lock
+	$(UV_COMPILE) --group bench-arq --output-file tests/benchmarks/arq.lock
 	$(UV_COMPILE) --group build --constraint requirements-dev.lock --output-file deploy/build.lock
 
 .PHONY: clean
 clean: ## Remove .venv, caches, and var/ with the local ledger in it
-	rm -rf .venv var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-arq var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

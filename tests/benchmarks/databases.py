@@ -1,0 +1,91 @@
+"""The rig's databases: a migrated one with accounts, copies of it, and what stands in them."""
+
+import io
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from deploy.local.postgres import PostgresServer
+from tests.benchmarks.errors import BenchmarkFailed
+from worker.accounts import import_accounts
+from worker.migrations import migrate
+
+_BOOKS = """
+SELECT
+    (SELECT count(*) FROM receipts),
+    (SELECT count(*) FROM receipts WHERE state = 'answered'),
+    (SELECT count(*) FROM transactions WHERE kind <> 'opening'),
+    (SELECT count(*) FROM entries),
+    (SELECT coalesce(sum(amount_minor), 0) FROM entries)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What the ledger and the receipts hold; openings are no transactions here."""
+
+    receipts: int
+    answered: int
+    transactions: int
+    entries: int
+    entries_sum_minor: int
+
+
+def create_ledger(server: PostgresServer, name: str, *, users: int) -> None:
+    """Create a migrated database with the accounts `u-0` and so on, in EUR, empty and active."""
+    with _maintenance(server) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = server.url_of(name)
+    migrate(url)
+    lines = "".join(f"u-{number},EUR,active,0\n" for number in range(users))
+    with psycopg.connect(url, autocommit=True) as connection:
+        import_accounts(connection, io.BytesIO(b"user_id,currency,status,balance\n" + lines.encode()))
+        connection.execute("VACUUM ANALYZE")
+
+
+def copy(server: PostgresServer, source: str, target: str) -> None:
+    """Make `target` a copy of `source`, whatever it was; on return the copy is on disk."""
+    drop(server, target)
+    names = {"source": sql.Identifier(source), "target": sql.Identifier(target)}
+    with _maintenance(server) as connection:
+        # Nobody may be connected to what is copied.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (source,)
+        )
+        connection.execute(sql.SQL("CREATE DATABASE {target} TEMPLATE {source}").format(**names))
+        # Or it would happen in the middle of what is measured.
+        connection.execute("CHECKPOINT")
+
+
+def drop(server: PostgresServer, name: str) -> None:
+    """Remove a database if it is there; its sessions are ended."""
+    with _maintenance(server) as connection:
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        connection.execute(statement.format(sql.Identifier(name)))
+
+
+def read_books(database_url: str) -> Books:
+    """Read what stands in a ledger; raises BenchmarkFailed where the entries do not sum to zero."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(_BOOKS).fetchone()
+    if row is None or row[4] != 0:
+        raise BenchmarkFailed(f"the books do not balance: {row}")
+    return Books(
+        receipts=row[0],
+        answered=row[1],
+        transactions=row[2],
+        entries=row[3],
+        entries_sum_minor=int(row[4]),
+    )
+
+
+def version(server: PostgresServer) -> str:
+    """Return the server's version, such as 18.1."""
+    with _maintenance(server) as connection:
+        number = connection.info.server_version
+    return f"{number // 10_000}.{number % 10_000}"
+
+
+def _maintenance(server: PostgresServer) -> psycopg.Connection:
+    return psycopg.connect(server.url_of("postgres"), autocommit=True)

@@ -1,0 +1,121 @@
+"""Events as the receiver leaves them: a receipt in PostgreSQL and an envelope in Redis, of one moment."""
+
+import itertools
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha512
+from typing import Any, Final
+
+import psycopg
+import redis
+
+from producer.contract import QUEUE, SettleMessage
+from producer.envelope import EntryWriter
+from producer.event import ReceivedEvent
+from producer.receipts import NEXT_ATTEMPT_SECONDS
+from tests.benchmarks.rig import Rig
+from worker.tasks import describe
+
+DEADLINE_SECONDS: Final = 30.0
+RESERVE_SECONDS: Final = 5.0
+# Above those of all events that are settled.
+_BEHIND_CASHBACK_ID: Final = 1_000_000_001
+_ORIGIN: Final = "receiver1@benchmark"
+_TOGETHER: Final = 500
+_REDIS_SECONDS: Final = 60.0
+# The receiver's own function for each receipt, all in one commit.
+_RECORD: Final = """
+    SELECT count(record_receipt(event_id, token, cashback_id, to_timestamp(%s / 1000.0), %s, %s, %s))
+    FROM unnest(%s::uuid[], %s::text[], %s::bigint[]) AS event (event_id, token, cashback_id)
+"""
+
+
+def received_now(tokens: Iterable[str]) -> list[SettleMessage]:
+    """Return the tokens' messages, all received at this moment."""
+    now_ms = time.time_ns() // 1_000_000
+    return [SettleMessage(token=token, received_at_ms=now_ms) for token in tokens]
+
+
+def record_receipts(
+    database_url: str,
+    messages: Sequence[SettleMessage],
+    *,
+    first_cashback_id: int,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> None:
+    """Record the receipts of messages of one moment, whose cashbacks have consecutive ids."""
+    if not messages:
+        return
+    last = first_cashback_id + len(messages)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            _RECORD,
+            (
+                messages[0].received_at_ms,
+                deadline_seconds - RESERVE_SECONDS,
+                deadline_seconds,
+                NEXT_ATTEMPT_SECONDS,
+                [message.event_id for message in messages],
+                [message.token for message in messages],
+                list(range(first_cashback_id, last)),
+            ),
+        )
+
+
+def receiver_entries(messages: Iterable[SettleMessage]) -> Iterator[str]:
+    """Yield the queue's entries for messages, as the receiver writes them."""
+    writer = EntryWriter(origin=_ORIGIN, sender=str(uuid.uuid4()))
+    for message in messages:
+        # The entry does not say which cashback it is, but for the summary.
+        summary = describe({"token": message.token})
+        yield writer.entry(ReceivedEvent(message, message.event_id, 0, summary))
+
+
+def push(redis_url: str, entries: Iterable[str], *, queue: str = QUEUE) -> None:
+    """Put entries onto a queue of Celery's, the first of them to be taken first."""
+    with redis.Redis.from_url(redis_url, socket_timeout=_REDIS_SECONDS) as client:
+        for group in grouped(entries, _TOGETHER):
+            client.lpush(queue, *group)
+
+
+def length(redis_url: str, queue: str) -> int:
+    """Return how many entries wait in a queue or are in a Celery worker's hands, not acknowledged."""
+    with redis.Redis.from_url(redis_url, socket_timeout=_REDIS_SECONDS) as client:
+        waiting: Any = client.llen(queue)
+        unacknowledged: Any = client.hlen("unacked")
+    return int(waiting) + int(unacknowledged)
+
+
+def grouped(values: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield the values in lists of `size`, the last one shorter."""
+    waiting = iter(values)
+    while group := list(itertools.islice(waiting, size)):
+        yield group
+
+
+def put_behind(rig: Rig, *, events: int, like: str, deadline_seconds: float) -> None:
+    """Put `events` more onto the queue, received now, whose tokens are `like` this one but for the signature.
+
+    They are younger than all that is there, so nobody settles them before those.
+    """
+    if events == 0:
+        return
+    messages = received_now(itertools.islice(unsigned(like), events))
+    record_receipts(
+        rig.database_url, messages, first_cashback_id=_BEHIND_CASHBACK_ID, deadline_seconds=deadline_seconds
+    )
+    push(rig.redis_url, receiver_entries(messages))
+    with psycopg.connect(rig.database_url, autocommit=True) as connection:
+        # What would otherwise happen in the middle of what is measured.
+        connection.execute("VACUUM ANALYZE receipts")
+        connection.execute("CHECKPOINT")
+
+
+def unsigned(token: str) -> Iterator[str]:
+    """Yield tokens that differ from `token`, and from each other, in the signature alone."""
+    signed, _, signature = token.rpartition(".")
+    for number in itertools.count():
+        digest = urlsafe_b64encode(sha512(str(number).encode()).digest()).decode().rstrip("=")
+        yield f"{signed}.{digest}{signature[len(digest) :]}"
