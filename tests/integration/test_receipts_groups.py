@@ -1,106 +1,13 @@
 """Many receipts in one statement, on a real PostgreSQL: what they share, and what they must not share."""
 
 import asyncio
-import os
-import signal
-import threading
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 
 import psycopg
 import pytest
 
-from deploy.local.postgres import PostgresServer
-from deploy.local.processes import wait_until
-from producer.contract import SettleMessage
-from producer.errors import CopyFailed, CopyTimedOut
-from producer.event import ReceivedEvent
+from producer.errors import CopyFailed
 from producer.receipts import MAX_GROUP_SIZE, Receipts
-
-RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
-
-
-def event(number: int, *, cashback_id: int = 1, ahead_seconds: int = 0) -> ReceivedEvent:
-    received_at_ms = (time.time_ns() // 1_000_000_000 + ahead_seconds) * 1000
-    message = SettleMessage(token=f"head.payload.{number}", received_at_ms=received_at_ms)
-    return ReceivedEvent(message, message.event_id, cashback_id, "")
-
-
-def with_receipts(
-    database_url: str,
-    work: Callable[[Receipts], Awaitable[None]],
-    *,
-    timeout_seconds: float = 10,
-    pool_size: int = 4,
-) -> None:
-    async def run() -> None:
-        receipts = Receipts(
-            database_url,
-            pool_size=pool_size,
-            max_waiting=1000,
-            timeout_seconds=timeout_seconds,
-            cutoff_seconds=15,
-            deadline_seconds=30,
-        )
-        await receipts.open()
-        try:
-            await work(receipts)
-        finally:
-            await receipts.close()
-
-    asyncio.run(run())
-
-
-def recorded_together(
-    database_url: str, events: list[ReceivedEvent], *, timeout_seconds: float = 10
-) -> list[object]:
-    """Record all of these at once; return what came of each."""
-    outcomes: list[object] = []
-
-    async def work(receipts: Receipts) -> None:
-        # The first one makes the connection, and the rest meet while it does.
-        futures = [receipts.record(each) for each in events]
-        outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
-
-    with_receipts(database_url, work, timeout_seconds=timeout_seconds)
-    return outcomes
-
-
-def ids_in(database_url: str) -> set[object]:
-    with psycopg.connect(database_url) as connection:
-        return {row[0] for row in connection.execute("SELECT event_id FROM receipts").fetchall()}
-
-
-def record_as_another(connection: psycopg.Connection, *events: ReceivedEvent) -> None:
-    """Record these in this order, as another receiver would."""
-    connection.execute(
-        RECORD,
-        (
-            [each.event_id for each in events],
-            [each.message.token for each in events],
-            [each.cashback_id for each in events],
-            [each.message.received_at_ms for each in events],
-        ),
-    )
-
-
-@contextmanager
-def held_by_another(database_url: str, held: ReceivedEvent) -> Iterator[psycopg.Connection]:
-    """Let another session record an event and not come to its end before it is rolled back."""
-    with psycopg.connect(database_url) as other:
-        record_as_another(other, held)
-        yield other
-        other.rollback()
-
-
-def waiting_sessions(database_url: str) -> list[int]:
-    """Return the process ids of the sessions that wait for somebody else's row."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ).fetchall()
-    return [row[0] for row in rows]
+from tests.group_receipts import event, ids_in, recorded_together, with_receipts
 
 
 def test_those_who_wait_share_a_transaction_up_to_the_limit(database_url: str) -> None:
@@ -132,15 +39,6 @@ def test_a_refused_row_is_a_failed_copy_that_says_why(database_url: str) -> None
 
     assert isinstance(bad, CopyFailed)
     assert "CheckViolation" in str(bad)
-
-
-def test_a_row_that_somebody_else_holds_times_out_alone(database_url: str) -> None:
-    events = [event(number) for number in range(20)]
-    with held_by_another(database_url, events[7]):
-        outcomes = recorded_together(database_url, events, timeout_seconds=4)
-
-    assert isinstance(outcomes.pop(7), CopyTimedOut)
-    assert outcomes == [True] * 19
 
 
 def test_a_token_that_comes_several_times_at_once_is_new_once(database_url: str) -> None:
@@ -175,115 +73,6 @@ def test_in_a_group_too_a_clock_that_runs_ahead_gains_no_time(database_url: str)
             "extract(epoch FROM next_attempt_at - received_at) FROM receipts"
         ).fetchall()
     assert rows == [(True, 30, 15, 3)]
-
-
-def test_two_groups_with_the_same_events_in_another_order_never_block_each_other(database_url: str) -> None:
-    low, middle, high = sorted((event(number) for number in range(3)), key=lambda each: each.event_id)
-    errors: list[Exception] = []
-
-    def record(*events: ReceivedEvent) -> None:
-        try:
-            with psycopg.connect(database_url) as connection:
-                record_as_another(connection, *events)
-        except psycopg.Error as error:
-            errors.append(error)
-
-    # Both come to a halt behind the one that is held, each with what it has taken before.
-    with held_by_another(database_url, middle):
-        groups = [
-            threading.Thread(target=record, args=each) for each in ((high, middle, low), (low, middle, high))
-        ]
-        for group in groups:
-            group.start()
-        wait_until(
-            lambda: len(waiting_sessions(database_url)) == len(groups),
-            what="both groups wait",
-            timeout_seconds=20,
-        )
-    for group in groups:
-        group.join()
-
-    assert errors == []
-    assert ids_in(database_url) == {low.event_id, middle.event_id, high.event_id}
-
-
-def test_a_connection_that_is_cut_in_the_middle_of_a_group_costs_nobody_the_receipt(
-    database_url: str,
-) -> None:
-    events = [event(number) for number in range(20)]
-    outcomes: list[object] = []
-
-    async def work(receipts: Receipts) -> None:
-        with held_by_another(database_url, events[7]) as other:
-            futures = [receipts.record(each) for each in events]
-            await asyncio.to_thread(
-                wait_until,
-                lambda: bool(waiting_sessions(database_url)),
-                what="the group waits",
-                timeout_seconds=20,
-            )
-            (pid,) = waiting_sessions(database_url)
-            other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
-        outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
-
-    with_receipts(database_url, work, timeout_seconds=20)
-
-    assert outcomes == [True] * 20
-    assert ids_in(database_url) == {each.event_id for each in events}
-
-
-def test_a_server_that_freezes_in_the_middle_is_no_false_success(
-    database_url: str, postgres_server: PostgresServer
-) -> None:
-    events = [event(number) for number in range(400)]
-    outcomes: list[object] = []
-
-    async def work(receipts: Receipts) -> None:
-        futures = [receipts.record(each) for each in events[:200]]
-        await futures[0]
-        postgres_server.freeze()
-        try:
-            futures += [receipts.record(each) for each in events[200:300]]
-            outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
-        finally:
-            postgres_server.thaw()
-        outcomes.extend(await asyncio.gather(*(receipts.record(each) for each in events[300:])))
-
-    with_receipts(database_url, work, timeout_seconds=1.5)
-
-    stored = ids_in(database_url)
-    assert outcomes[0] is True
-    assert outcomes[200:300] != [True] * 100
-    assert outcomes[300:] == [True] * 100
-    for each, outcome in zip(events, outcomes, strict=True):
-        assert (outcome is True and each.event_id in stored) or isinstance(outcome, CopyTimedOut)
-
-
-def test_a_connection_that_hangs_is_given_up_and_replaced(database_url: str) -> None:
-    async def work(receipts: Receipts) -> None:
-        assert await receipts.record(event(1))
-        hung = sessions_of_receivers(database_url)
-        for pid in hung:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            with pytest.raises(CopyTimedOut):
-                await receipts.record(event(2))
-            assert await receipts.record(event(3))
-        finally:
-            for pid in hung:
-                os.kill(pid, signal.SIGCONT)
-
-    with_receipts(database_url, work, timeout_seconds=1.5, pool_size=1)
-
-
-def sessions_of_receivers(database_url: str) -> list[int]:
-    """Return the process ids of the sessions of `Receipts`; the server is on this machine."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT pid FROM pg_stat_activity "
-            "WHERE datname = current_database() AND application_name = 'cashback-receiver'"
-        ).fetchall()
-    return [row[0] for row in rows]
 
 
 def test_a_caller_that_goes_away_leaves_its_receipt_and_its_group_alone(database_url: str) -> None:
