@@ -93,7 +93,8 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`."""
     with ExitStack() as stack:
         peer = stack.enter_context(serving(by_path(accept=accept, jwks=keys or jwks(1))))
-        client = stack.enter_context(httpx.Client(transport=DeadlineTransport(max_connections=8), timeout=5))
+        transport = DeadlineTransport(max_connections=8)
+        client = stack.enter_context(httpx.Client(transport=transport, timeout=5))
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
         pool = stack.enter_context(pool_of(ledger_url or database_url))
         ledger = Ledger(
@@ -107,7 +108,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
         handler = Handler(
             verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
             ledger=ledger,
-            accept=AcceptClient(client, base_url=peer.url, bearers=StaticBearer("x"), slots=100),
+            accept=AcceptClient(transport, base_url=peer.url, bearers=StaticBearer("x"), slots=100),
             marker=marker,
             timing=Timing(
                 cutoff_seconds=cutoff_seconds,

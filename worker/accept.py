@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -22,6 +23,12 @@ from worker.transport import ends_by, read_at_most
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536
 
+_HEADERS: Final = (
+    (b"User-Agent", b"cashback-worker"),
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"identity"),
+    (b"Content-Type", b"application/json"),
+)
 # Long enough for a slot that a prompt BETCORE is about to free, short enough to keep threads for credits.
 _SLOT_SECONDS: Final = 0.1
 
@@ -67,18 +74,22 @@ class BearerSource(Protocol):
 
 
 class AcceptClient:
-    """Sends accept answers over one kept-alive client; safe for use by many threads."""
+    """Sends accept answers over kept-alive connections; safe for use by many threads.
+
+    It asks the transport, not a client: an accept has no redirect, no cookie and no login of httpx's, and
+    what looks for them costs as much as the rest of the call.
+    """
 
     def __init__(
         self,
-        client: httpx.Client,
+        transport: httpx.BaseTransport,
         *,
         base_url: str,
         bearers: BearerSource,
         slots: int,
     ) -> None:
-        self._client = client
-        self._url = base_url + ACCEPT_PATH
+        self._transport = transport
+        self._url = httpx.URL(base_url + ACCEPT_PATH)
         self._bearers = bearers
         self._slots = BoundedSemaphore(slots)
 
@@ -109,8 +120,10 @@ class AcceptClient:
         return read_answer(status, content)
 
     def _post(self, body: bytes, bearer: str) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        with self._client.stream("POST", self._url, content=body, headers=headers) as response:
+        # In the order and the spelling in which they are sent; httpx adds Host and Content-Length.
+        headers = [*_HEADERS, (b"Authorization", b"Bearer " + bearer.encode("ascii"))]
+        request = httpx.Request("POST", self._url, content=body, headers=headers)
+        with closing(self._transport.handle_request(request)) as response:
             # A reply without end is no envelope of BETCORE's, and neither is an empty one.
             return response.status_code, read_at_most(response, MAX_REPLY_BYTES) or b""
 

@@ -68,24 +68,35 @@ class Database:
         self._pool = pool
         self._timeout_seconds = timeout_seconds
 
-    def rows(self, query: LiteralString, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-        """Run one statement and return its rows.
+    def next_deadline(self) -> Deadline:
+        """Return the moment (monotonic) by which a call that starts now has ended."""
+        return Deadline(time.monotonic() + self._timeout_seconds)
+
+    def rows(
+        self, query: LiteralString, parameters: Sequence[object], *, deadline: Deadline | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows, by `deadline` (monotonic) where one is given.
 
         Raises CutoffPassed where the database says so, and LedgerUnavailable for everything else: whether
         the statement took effect is then unknown.
         """
-        deadline = Deadline(time.monotonic() + self._timeout_seconds)
+        deadline = deadline or self.next_deadline()
+        left_seconds = deadline.remaining_seconds(time.monotonic())
+        if left_seconds == 0.0:
+            raise LedgerUnavailable("PostgreSQL: no time is left to ask")
         try:
-            with answers_by(deadline), self._pool.connection(timeout=self._timeout_seconds) as connection:
+            with answers_by(deadline), self._pool.connection(timeout=left_seconds) as connection:
                 return connection.execute(query, parameters).fetchall()
         except psycopg.Error as error:
             if error.sqlstate == _CUTOFF_PASSED:
                 raise CutoffPassed from error
             raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
 
-    def one_row(self, query: LiteralString, parameters: Sequence[object]) -> tuple[Any, ...]:
+    def one_row(
+        self, query: LiteralString, parameters: Sequence[object], *, deadline: Deadline | None = None
+    ) -> tuple[Any, ...]:
         """Run one statement that returns one row, and return it; raises as `rows` does."""
-        rows = self.rows(query, parameters)
+        rows = self.rows(query, parameters, deadline=deadline)
         if len(rows) != 1:
             raise LedgerUnavailable(f"PostgreSQL returned {len(rows)} rows instead of one")
         return rows[0]

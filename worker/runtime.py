@@ -19,13 +19,14 @@ from worker.broker import CeleryBroker
 from worker.database import Database, DeadlineConnection, open_pool
 from worker.deadline import AttemptTime, Backoff
 from worker.handler import Handler, Timing
-from worker.ledger import OVERDUE_SECONDS, Ledger, LedgerPolicy
+from worker.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.marker import AnswerMarker
 from worker.metrics import Metrics
 from worker.overdue import OverdueReceipts
 from worker.quarantine import Quarantine, QuarantineStore
 from worker.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.settings import WorkerSettings
+from worker.settling import GroupedLedger
 from worker.shared_tokens import RedisTokens
 from worker.sweeper import Sweeper
 from worker.transport import DeadlineTransport
@@ -51,13 +52,14 @@ class Runtime:
     def open(cls, settings: WorkerSettings, app: Celery) -> Self:
         """Build and start everything. Nothing waits for a server: what is away is found when it is back."""
         metrics = Metrics()
-        client = _http_client(settings)
+        transport = DeadlineTransport(max_connections=2 * settings.concurrency + 1)
+        client = _http_client(settings, transport)
         pool = open_pool(
             settings.database_url,
             size=settings.concurrency + _EXTRA_CONNECTIONS,
             statement_timeout_seconds=settings.database_timeout_seconds,
         )
-        ledger = Ledger(
+        ledger = GroupedLedger(
             pool, policy=_ledger_policy(settings), timeout_seconds=settings.database_timeout_seconds
         )
         marker = AnswerMarker(ledger, random=random.random)
@@ -66,7 +68,7 @@ class Runtime:
         handler = Handler(
             verifier=build_verifier(settings, keys=keys, client=client),
             ledger=ledger,
-            accept=_accept_client(settings, client, app),
+            accept=_accept_client(settings, transport, _bearers(settings, client, app)),
             marker=marker,
             timing=_timing(settings),
             cancel_types=settings.cancel_types,
@@ -105,9 +107,9 @@ class Runtime:
         self.client.close()
 
 
-def _http_client(settings: WorkerSettings) -> httpx.Client:
+def _http_client(settings: WorkerSettings, transport: httpx.BaseTransport) -> httpx.Client:
     return httpx.Client(
-        transport=DeadlineTransport(max_connections=2 * settings.concurrency + 1),
+        transport=transport,
         timeout=AttemptTime(settings.accept_timeout_seconds).longest_seconds,
         follow_redirects=False,
         headers={
@@ -127,11 +129,13 @@ def _timing(settings: WorkerSettings) -> Timing:
     )
 
 
-def _accept_client(settings: WorkerSettings, client: httpx.Client, app: Celery) -> AcceptClient:
+def _accept_client(
+    settings: WorkerSettings, transport: httpx.BaseTransport, bearers: BearerSource
+) -> AcceptClient:
     return AcceptClient(
-        client,
+        transport,
         base_url=settings.betcore_url,
-        bearers=_bearers(settings, client, app),
+        bearers=bearers,
         slots=max(1, settings.concurrency * 3 // 4),
     )
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import pytest
 
 from deploy.local.processes import free_port
@@ -49,9 +48,9 @@ class NoBearer:
 
 
 @contextmanager
-def http_client() -> Iterator[httpx.Client]:
-    with httpx.Client(transport=DeadlineTransport(max_connections=4), timeout=PLENTY_SECONDS) as client:
-        yield client
+def http_transport() -> Iterator[DeadlineTransport]:
+    with DeadlineTransport(max_connections=4) as transport:
+        yield transport
 
 
 @contextmanager
@@ -61,9 +60,9 @@ def accepting(
     bearers: Bearers | NoBearer | StaticBearer | None = None,
     slots: int = 4,
 ) -> Iterator[tuple[AcceptClient, Peer]]:
-    with serving(answer) as peer, http_client() as client:
+    with serving(answer) as peer, http_transport() as transport:
         source = bearers or StaticBearer("static")
-        yield AcceptClient(client, base_url=peer.url, bearers=source, slots=slots), peer
+        yield AcceptClient(transport, base_url=peer.url, bearers=source, slots=slots), peer
 
 
 def far() -> Deadline:
@@ -169,9 +168,9 @@ def test_a_reply_that_is_too_long_is_passing() -> None:
 
 
 def test_nobody_at_the_port_is_passing() -> None:
-    with http_client() as client:
+    with http_transport() as transport:
         url = f"http://127.0.0.1:{free_port()}"
-        accept = AcceptClient(client, base_url=url, bearers=StaticBearer("x"), slots=4)
+        accept = AcceptClient(transport, base_url=url, bearers=StaticBearer("x"), slots=4)
 
         answer = accept.send(BODY, far())
 

@@ -167,6 +167,12 @@ TRANSACTIONS = [
         (HAVE_ENTRIES,),
         "are not what it says",
     ),
+    Forbidden(
+        "transaction of nothing without entries",
+        bare_transaction("kind, account_id, amount_minor", f"'opening', {ANN}, 0"),
+        (HAVE_ENTRIES,),
+        "are not what it says",
+    ),
     *(
         Forbidden(name, statements, (HAVE_ENTRIES,), "are not what it says")
         for name, statements in {

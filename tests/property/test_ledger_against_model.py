@@ -102,16 +102,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         withhold_tax: bool,
         allow_negative: bool,
     ) -> None:
-        cashback_id = self.run * 10 + number
-        data = {
-            "PartnerUserId": self.user_id(name),
-            "TransactionType": transaction_type,
-            "Amount": amount,
-            "TaxAmount": tax,
-        }
-        instruction = read_instruction(data, cashback_id=cashback_id, cancel_types=CANCEL_TYPES)
-        event = new_event(cashback_id, age_seconds=LATE_SECONDS if late else 0)
-        self.history.append((event, instruction, late))
+        self.receive(number, transaction_type, name, amount, tax, late=late)
         self.settle(len(self.history) - 1, withhold_tax=withhold_tax, allow_negative=allow_negative)
 
     @rule(choice=choices, withhold_tax=st.booleans(), allow_negative=st.booleans())
@@ -210,6 +201,22 @@ class LedgerAgainstModel(RuleBasedStateMachine):
             timeout_seconds=30,
         )
 
+    def receive(  # noqa: PLR0913 - the members of a make
+        self, number: int, transaction_type: int | None, name: str, amount: object, tax: object, *, late: bool
+    ) -> Event:
+        """Add a make to the history."""
+        cashback_id = self.run * 10 + number
+        data = {
+            "PartnerUserId": self.user_id(name),
+            "TransactionType": transaction_type,
+            "Amount": amount,
+            "TaxAmount": tax,
+        }
+        instruction = read_instruction(data, cashback_id=cashback_id, cancel_types=CANCEL_TYPES)
+        event = new_event(cashback_id, age_seconds=LATE_SECONDS if late else 0)
+        self.history.append((event, instruction, late))
+        return event
+
     def event(self, choice: int) -> tuple[Event, Instruction, bool]:
         """Return an event of the history, or now and then one that nobody ever received."""
         index = choice % (len(self.history) + 1)
@@ -242,19 +249,26 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         assert len(set(self.transaction_ids.values())) == len(self.transaction_ids)
 
 
-def test_no_history_tells_the_ledger_from_its_model(database_url: str) -> None:
+def run_histories(
+    machine: type[LedgerAgainstModel], database_url: str, *, max_examples: int, steps: int
+) -> None:
+    """Run a machine's histories on a database."""
     with psycopg.connect(database_url, autocommit=True) as connection, pool_of(database_url) as pool:
 
-        class OnThisDatabase(LedgerAgainstModel):
+        class OnThisDatabase(machine):  # type: ignore[valid-type, misc] # whichever it is
             def __init__(self) -> None:
                 super().__init__(connection, pool)
 
         run_state_machine_as_test(
             OnThisDatabase,
             settings=settings(
-                max_examples=100,
-                stateful_step_count=40,
+                max_examples=max_examples,
+                stateful_step_count=steps,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
         )
+
+
+def test_no_history_tells_the_ledger_from_its_model(database_url: str) -> None:
+    run_histories(LedgerAgainstModel, database_url, max_examples=100, steps=40)

@@ -25,6 +25,7 @@ from tests.property.model import Model, User
 from worker.database import DeadlineConnection
 from worker.ledger import Event, Ledger
 from worker.settlement import Instruction, Settlement
+from worker.settling import GroupedLedger
 
 THREADS = 8
 TIMES_EACH = 3
@@ -71,14 +72,26 @@ def settle_in_parallel(ledger: Ledger, history: History, rng: random.Random) -> 
     return answers
 
 
-def settled(pool: ConnectionPool[DeadlineConnection], *, withhold_tax: bool, allow_negative: bool) -> Ledger:
-    return Ledger(
+def settled(
+    pool: ConnectionPool[DeadlineConnection],
+    kind: type[Ledger] = Ledger,
+    *,
+    withhold_tax: bool,
+    allow_negative: bool,
+) -> Ledger:
+    return kind(
         pool, policy=policy(withhold_tax=withhold_tax, allow_negative=allow_negative), timeout_seconds=30
     )
 
 
+BOTH_KINDS = pytest.mark.parametrize("kind", [Ledger, GroupedLedger])
+
+
+@BOTH_KINDS
 @pytest.mark.parametrize("seed", range(6))
-def test_parallel_calls_end_as_some_serial_order_would(database_url: str, seed: int) -> None:
+def test_parallel_calls_end_as_some_serial_order_would(
+    database_url: str, kind: type[Ledger], seed: int
+) -> None:
     rng = random.Random(seed)  # noqa: S311 - a test's history, not a secret
     withhold_tax, allow_negative = bool(seed % 2), bool(seed % 3)
     history = history_of(rng, cashbacks=6)
@@ -88,7 +101,7 @@ def test_parallel_calls_end_as_some_serial_order_would(database_url: str, seed: 
     ):
         for user_id, (currency, _) in USERS.items():
             add_user(connection, user_id, currency, balance_minor=START_MINOR)
-        ledger = settled(pool, withhold_tax=withhold_tax, allow_negative=allow_negative)
+        ledger = settled(pool, kind, withhold_tax=withhold_tax, allow_negative=allow_negative)
 
         answers = settle_in_parallel(ledger, history, rng)
         final = {event: ledger.settle(event, instruction) for event, instruction in history}
@@ -137,14 +150,17 @@ def replay(
     return model
 
 
-def test_one_event_called_by_all_threads_at_once_is_credited_once(database_url: str) -> None:
+@BOTH_KINDS
+def test_one_event_called_by_all_threads_at_once_is_credited_once(
+    database_url: str, kind: type[Ledger]
+) -> None:
     rng = random.Random(1)  # noqa: S311 - a test's history, not a secret
     with (
         psycopg.connect(database_url, autocommit=True) as connection,
         pool_of(database_url, size=THREADS) as pool,
     ):
         add_user(connection, "ann")
-        ledger = settled(pool, withhold_tax=False, allow_negative=True)
+        ledger = settled(pool, kind, withhold_tax=False, allow_negative=True)
         event = new_event(1)
 
         answers = settle_in_parallel(ledger, [(event, payout(1, "ann", "10"))] * THREADS, rng)
@@ -155,7 +171,10 @@ def test_one_event_called_by_all_threads_at_once_is_credited_once(database_url: 
         assert audit(connection) == SOUND
 
 
-def test_the_same_cashback_in_many_tokens_for_many_users_is_credited_once(database_url: str) -> None:
+@BOTH_KINDS
+def test_the_same_cashback_in_many_tokens_for_many_users_is_credited_once(
+    database_url: str, kind: type[Ledger]
+) -> None:
     rng = random.Random(2)  # noqa: S311 - a test's history, not a secret
     names = [f"user-{number}" for number in range(THREADS)]
     with (
@@ -164,7 +183,7 @@ def test_the_same_cashback_in_many_tokens_for_many_users_is_credited_once(databa
     ):
         for name in names:
             add_user(connection, name)
-        ledger = settled(pool, withhold_tax=False, allow_negative=True)
+        ledger = settled(pool, kind, withhold_tax=False, allow_negative=True)
 
         answers = settle_in_parallel(ledger, [(new_event(1), payout(1, name, "10")) for name in names], rng)
 
