@@ -3,6 +3,7 @@
 The app is built when it is first asked for, not at import, and opens nothing before a worker starts.
 """
 
+import logging
 import sys
 import threading
 from functools import cache
@@ -148,8 +149,16 @@ def _composed() -> Celery:
     except SettingsError as error:
         sys.stderr.write(f"cashback worker: {error}\n")
         raise SystemExit(2) from None
-    signals.setup_logging.connect(lambda **_: configure_logs(settings.log_level), weak=False)
+    signals.setup_logging.connect(lambda **_: _configure_logs(settings.log_level), weak=False)
     return create_app(settings)
+
+
+def _configure_logs(level: str) -> None:
+    configure_logs(level)
+    # Their two INFO lines for each task say what Flower, the receipts and the metrics say too, and cost a
+    # tenth of the worker's time. What fails is still logged.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def __getattr__(name: str) -> Celery:

@@ -1,17 +1,25 @@
 """The worker's consumer: what Celery would delete, and log with its token, goes into quarantine instead."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from celery.worker.consumer import Consumer
 
-from worker.elements import UNREADABLE, readable_transport
+from worker.channel import readable_transport
+from worker.elements import UNREADABLE
 from worker.quarantine import Quarantine
 from worker.rejected import rejected_bytes
 
 # What a message of the wrong shape makes Celery raise on its way to the pool.
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+# Nobody waits for an acknowledgement or for what Flower is told, and both cost less for many at once.
+PAUSE_SECONDS: Final = 0.02
+WORTH_WAKING: Final = 8
+MAX_EVENTS: Final = 240
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -32,14 +40,58 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
             *self.conninfo.connection_errors,
             *self.channel_errors,
         )
+        # A small window would stand empty until eight are done.
+        self._worth_waking = max(1, min(WORTH_WAKING, self.initial_prefetch_count // 2))
+        # As many as messages are in hand, at most.
+        self._acknowledgements: deque[Callable[[], object]] = deque()
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
-        """Connect with the reading of `worker.elements`."""
+        """Connect with the channels of `worker.channel`."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         plain = connection.get_transport_cls
         # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
         connection.get_transport_cls = lambda: readable_transport(plain())
         return self.ensure_connected(connection)
+
+    def register_with_event_loop(self, hub: Any) -> None:  # noqa: ANN401 - Celery has no types
+        """Have what waits for the event loop done together."""
+        super().register_with_event_loop(hub)
+        if self.event_dispatcher:
+            # Beyond it the thread that sends one more event writes them all.
+            self.event_dispatcher.buffer_limit = MAX_EVENTS
+        hub.call_repeatedly(PAUSE_SECONDS, self._catch_up)
+
+    def call_soon_ack(self, p: Callable[..., object], *args: object, **kwargs: object) -> None:
+        """Have a message acknowledged soon, together with others.
+
+        Celery's own wakes the event loop for each one, and with the loop its thread.
+        """
+        self._acknowledgements.append(partial(p, *args, **kwargs))
+        if len(self._acknowledgements) >= self._worth_waking:
+            self.hub.call_soon(self._acknowledge)
+
+    def on_send_event_buffered(self) -> None:
+        """Leave task events to `_catch_up`; Celery's own wakes the event loop for each one."""
+
+    def perform_pending_operations(self) -> None:
+        """Acknowledge what is waiting before the consumer ends."""
+        super().perform_pending_operations()
+        try:
+            self._acknowledge()
+        except self.connection_errors:
+            # They stand in `unacked`, and when they come again they find that their event has ended.
+            _logger.warning("the last acknowledgements are lost", exc_info=True)
+
+    def _catch_up(self) -> None:
+        self._acknowledge()
+        self._flush_events()
+
+    def _acknowledge(self) -> None:
+        while self._acknowledgements:
+            self._acknowledgements.popleft()()
+        channel = self._current_channel()
+        if channel is not None:
+            channel.qos.write_acknowledged()
 
     def update_strategies(self) -> None:
         """Leave out Celery's own tasks: nobody asks for them here, and celery.map and its like run others."""

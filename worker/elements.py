@@ -8,20 +8,15 @@ is acknowledged, and comes back when its worker dies.
 
 import base64
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
-import structlog
-from kombu.transport import redis as redis_transport
 from kombu.transport import virtual
-from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from kombu.utils.uuid import uuid
-from redis.exceptions import ConnectionError, ResponseError  # noqa: A004 - the one that kombu knows
+from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
 UNREADABLE: Final = "cashback-unreadable"
 """The header of an envelope around an element that was none; its value says what was wrong with it."""
-
-_log = structlog.get_logger(__name__)
 
 # An envelope is four levels deep. A very deep one can be read and then not be written to `unacked`.
 _MAX_DEPTH: Final = 50
@@ -32,6 +27,9 @@ class Element(dict[str, Any]):
 
     entry: bytes
     queue: str
+    delivery_tag: str
+    is_as_sent: bool
+    """Whether `entry` itself may stand in `unacked`: kombu can restore it as it is."""
 
 
 class ElementMessage(virtual.Message):  # type: ignore[misc]  # kombu has no types
@@ -75,11 +73,14 @@ def read_element(entry: bytes, queue: str) -> Element:
     """
     try:
         element = Element(_checked(entry))
+        element.is_as_sent = _can_be_restored(element)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the element with it
         element = Element(_wrapped(entry, error))
+        element.is_as_sent = False
+    element.delivery_tag = uuid()
     element["properties"] = {
         **element["properties"],
-        "delivery_tag": uuid(),
+        "delivery_tag": element.delivery_tag,
         "delivery_info": {"exchange": "", "routing_key": queue},
     }
     element.entry = entry
@@ -103,6 +104,12 @@ def _checked(entry: bytes) -> dict[str, Any]:
     return envelope
 
 
+def _can_be_restored(element: Element) -> bool:
+    # kombu's restoring writes into these, and drops a message where it cannot. Headers that were missing
+    # are an empty object by now.
+    return bool(element["headers"]) and isinstance(element["properties"].get("delivery_info"), dict)
+
+
 def _refuse_deep(envelope: dict[str, Any]) -> None:
     level: list[Any] = [envelope]
     for _ in range(_MAX_DEPTH):
@@ -124,74 +131,3 @@ def _wrapped(entry: bytes, error: Exception) -> dict[str, Any]:
         "headers": {UNREADABLE: f"{type(error).__name__}: {error}"},
         "properties": {"body_encoding": "base64"},
     }
-
-
-class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
-    """kombu's record of what is unacknowledged; it hands back what it can when its channel closes."""
-
-    def restore_unacked_once(self, stderr: Any = None) -> None:  # noqa: ANN401 - the signature of kombu
-        # A channel is also closed because its server is gone, and kombu 5.7 can then fail in ways that end
-        # the worker. What is not handed back stays in `unacked`; receipts bring its events back sooner.
-        try:
-            super().restore_unacked_once(stderr=stderr)
-        except Exception:  # noqa: BLE001 - logged with its traceback
-            _log.warning("unacked_not_handed_back", exc_info=True)
-
-
-class _ElementReader:
-    """Replaces kombu's reading of a popped element; to be mixed into a channel."""
-
-    Message = ElementMessage
-    QoS = _QoS
-
-    def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - the signature of kombu
-        # kombu 5.7's own method (transport/redis.py), but for read_element in the place of json.loads.
-        channel = cast("Any", self)
-        try:
-            try:
-                popped = channel.client.parse_response(channel.client.connection, "BRPOP", **options)
-            except channel.connection_errors:
-                channel.client.connection.disconnect()
-                raise
-            if not popped:
-                raise redis_transport.Empty
-            destination, entry = popped
-            queue = bytes_to_str(destination).rsplit(channel.sep, 1)[0]
-            channel._queue_cycle.rotate(queue)  # noqa: SLF001 - the mixin is a part of the channel
-            channel.connection._deliver(read_element(entry, queue), queue)  # noqa: SLF001 - the same
-            return True
-        finally:
-            channel._in_poll = None  # noqa: SLF001 - the same
-            channel._flush_brpop_reauth()  # noqa: SLF001 - the same
-
-
-class _Channel(_ElementReader, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types
-    pass
-
-
-class _SentinelChannel(_ElementReader, redis_transport.SentinelChannel):  # type: ignore[misc]
-    pass
-
-
-# A server that refuses a command (its disk or memory is full, or it became a replica) counts as away: to
-# Celery such an error is the end of the worker, but here it reconnects, and the sweeper settles meanwhile.
-_OUTAGES: Final = (*redis_transport.Transport.connection_errors, ResponseError)
-
-
-class _Transport(redis_transport.Transport):  # type: ignore[misc]  # kombu has no types
-    Channel = _Channel
-    connection_errors = _OUTAGES
-
-
-class _SentinelTransport(redis_transport.SentinelTransport):  # type: ignore[misc]  # kombu has no types
-    Channel = _SentinelChannel
-    connection_errors = _OUTAGES
-
-
-def readable_transport(transport: type[Any]) -> type[Any]:
-    """Return kombu's Redis transport, plain or with sentinels, with the reading of this module."""
-    readable = {
-        redis_transport.Transport: _Transport,
-        redis_transport.SentinelTransport: _SentinelTransport,
-    }
-    return readable.get(transport, transport)

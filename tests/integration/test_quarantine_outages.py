@@ -20,6 +20,8 @@ from tests.bad_messages import Bench, good, settle
 from tests.peer import Peer, Request, reply
 
 CONCURRENCY = 4
+# How many messages a worker takes in hand: celery_configuration says so.
+WINDOW = CONCURRENCY
 
 
 @pytest.fixture
@@ -84,15 +86,15 @@ def test_a_worker_takes_no_more_bad_messages_in_hand_than_its_prefetch_window(
     bench: Bench, postgres: PostgresServer
 ) -> None:
     bench.start_worker()
-    bad = [settle(headers={"task": f"partner.{number}"}) for number in range(10)]
+    bad = [settle(headers={"task": f"partner.{number}"}) for number in range(3 * WINDOW)]
     postgres.stop_immediate()
 
     for each in bad:
         bench.push(each)
 
-    wait_until_refused(bench, CONCURRENCY)
+    wait_until_refused(bench, WINDOW)
     with redis.Redis.from_url(bench.redis_url) as client:
-        assert client.llen(QUEUE) == len(bad) - CONCURRENCY
+        assert client.llen(QUEUE) == len(bad) - WINDOW
     postgres.start()
     for each in bad:
         bench.wait_for_row(each)
