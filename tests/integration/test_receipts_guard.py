@@ -1,6 +1,8 @@
 """A receipt's outcome, its times and its way through the states are guarded by the schema itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -22,6 +24,11 @@ OTHER_TRANSACTION = "(SELECT transaction_id FROM transactions WHERE cashback_id 
 CLOSED = "closed_at = clock_timestamp()"
 COLUMNS = "event_id, token, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at"
 TIMES = "now(), now() + interval '25 s', now() + interval '30 s', now()"
+
+
+def just_received(event: Event) -> Event:
+    """Return the event as received now: it was made when this file was read, which may be long ago."""
+    return replace(event, received_at=datetime.now(UTC))
 
 
 def change(event: Event, changes: str) -> tuple[str, ...]:
@@ -207,8 +214,8 @@ def filled(postgres_server: PostgresServer, migrated_template: str) -> Iterator[
                 (event.event_id, event.token, event.cashback_id, event.received_at),
             )
         for event in (PAID, AGAIN, GONE, DONE):
-            ledger.settle(event, payout(event.cashback_id, "ann", "10"))
-        ledger.settle(DECLINED, payout(3, "nobody", "10"))
+            ledger.settle(just_received(event), payout(event.cashback_id, "ann", "10"))
+        ledger.settle(just_received(DECLINED), payout(3, "nobody", "10"))
         ledger.close(GONE.event_id, State.REFUSED)
         ledger.mark_answered([DONE.event_id])
         assert audit(connection) == SOUND
