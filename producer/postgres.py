@@ -19,6 +19,12 @@ _CONNECT_TIMEOUT_SECONDS: Final = 2
 _STATEMENT_SHARE: Final = 0.8
 # Short enough to leave time for the neighbours of an event whose row is held, see Receipts.
 _LOCK_SHARE: Final = 0.25
+# For connections that only look up rows by their keys. A connection keeps its plans, those of the functions and
+# of the foreign keys' checks among them, and on a day on which the tables are still empty the planner prefers to
+# read them whole: a look-up by index is what stays right while they grow.
+LASTING_PLANS: Final = (
+    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+)
 
 
 @asynccontextmanager
@@ -63,8 +69,9 @@ def connection_options(database_url: str, timeout_seconds: float) -> dict[str, A
     statement_ms = max(1, int(timeout_ms * _STATEMENT_SHARE))
     lock_ms = max(1, int(timeout_ms * _LOCK_SHARE))
     options = (
-        f"{given.get('options', '')} -c statement_timeout={statement_ms} -c lock_timeout={lock_ms}".strip()
-    )
+        f"{given.get('options', '')} -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
+        f"{LASTING_PLANS}"
+    ).strip()
     defaults: dict[str, Any] = {
         "application_name": "cashback-receiver",
         "connect_timeout": _CONNECT_TIMEOUT_SECONDS,

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg_pool import ConnectionPool
 
+from producer.postgres import LASTING_PLANS
 from worker.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
 
@@ -124,7 +125,7 @@ def open_pool(
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
-            "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c timezone=UTC",
+            "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c timezone=UTC {LASTING_PLANS}",
         },
     )
     pool.open()

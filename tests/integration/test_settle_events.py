@@ -1,6 +1,7 @@
 """The call for a group: its locks meet others without a deadlock, and it reads no table as a whole."""
 
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
+from deploy.local.processes import wait_until
 from tests.books import SOUND, add_user, audit, balances, new_event, payout, policy, pool_of
 from worker.database import DeadlineConnection
 from worker.ledger import Ledger, Request
@@ -92,22 +94,76 @@ def received_rounds(connection: psycopg.Connection, *, first_cashback_id: int) -
     return rounds
 
 
-def test_a_group_reads_no_table_as_a_whole_even_when_nothing_is_known_of_its_size(database_url: str) -> None:
+def in_a_group(ledger: Ledger, requests: list[Request]) -> None:
+    """Settle them in one call."""
+    ledger.settle_group(requests, deadline=ledger.next_deadline())
+
+
+def one_by_one(ledger: Ledger, requests: list[Request]) -> None:
+    """Settle each in a call of its own."""
+    for request in requests:
+        ledger.settle_alone(request, deadline=ledger.next_deadline())
+
+
+@pytest.mark.parametrize("settle", [in_a_group, one_by_one])
+def test_settling_reads_no_table_as_a_whole_even_when_nothing_is_known_of_its_size(
+    database_url: str, settle: Callable[[Ledger, list[Request]], None]
+) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, pool_of(database_url, size=1) as pool:
         for name in USERS:
             add_user(connection, name)
         ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
         # The plans are made while the tables are all but empty, and then kept.
         first = requests_for(USERS, first_cashback_id=1)
-        ledger.settle_group(first, deadline=ledger.next_deadline())
+        settle(ledger, first)
+        ledger.mark_answered([request.event.event_id for request in first])
 
         before = scans(connection, pool)
 
         for number in range(2):
             more = requests_for(USERS, first_cashback_id=100 + 100 * number)
-            ledger.settle_group(more, deadline=ledger.next_deadline())
+            settle(ledger, more)
+            ledger.mark_answered([request.event.event_id for request in more])
 
         assert scans(connection, pool) == before
+        assert walks_over_receipts(connection) == 0
+
+
+def test_a_receipt_that_is_just_being_made_does_not_undo_the_group(database_url: str) -> None:
+    with (
+        psycopg.connect(database_url, autocommit=True) as connection,
+        psycopg.connect(database_url) as receiver,
+        pool_of(database_url, size=1) as pool,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        for name in USERS:
+            add_user(connection, name)
+        # Only the receiver's commit shall end the wait.
+        connection.execute("ALTER FUNCTION settle_events SET lock_timeout = '30s'")
+        ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
+        requests = requests_for(USERS, first_cashback_id=1)
+        overtaken = requests[len(requests) // 2].event
+        receiver.execute(
+            "SELECT record_receipt(%s, %s, %s, %s, 600, 900, 3)",
+            (overtaken.event_id, overtaken.token, overtaken.cashback_id, overtaken.received_at),
+        )
+
+        call = threads.submit(ledger.settle_group, requests, deadline=ledger.next_deadline())
+        wait_until(lambda: somebody_waits(connection), what="the group waits", timeout_seconds=20)
+        receiver.commit()
+        settled = call.result(30)
+
+        assert {event_id: each.code for event_id, each in settled.items()} == {
+            request.event.event_id: 200 for request in requests
+        }
+        assert set(balances(connection, *USERS).values()) == {100}
+        assert audit(connection) == SOUND
+
+
+def somebody_waits(connection: psycopg.Connection) -> bool:
+    """Say whether a session waits for another one's lock."""
+    row = connection.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").fetchone()
+    return row is not None and bool(row[0])
 
 
 def scans(connection: psycopg.Connection, pool: ConnectionPool[DeadlineConnection]) -> dict[str, int]:
@@ -118,3 +174,13 @@ def scans(connection: psycopg.Connection, pool: ConnectionPool[DeadlineConnectio
         "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY (%s)", (list(TABLES),)
     )
     return dict(rows.fetchall())
+
+
+def walks_over_receipts(connection: psycopg.Connection) -> int:
+    """Return how often a receipt was looked for by another index than the one of its id."""
+    row = connection.execute(
+        "SELECT sum(idx_scan)::integer FROM pg_stat_user_indexes"
+        " WHERE relname = 'receipts' AND indexrelname <> 'receipts_pkey'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
