@@ -1,7 +1,6 @@
 """Composition root of the receiver: `uvicorn --factory producer.app:create_app`."""
 
 import asyncio
-import gc
 import logging
 import sys
 import time
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producer.answers import Answer
 from producer.backlog import Backlog
+from producer.collector import calm_collector
 from producer.health import Health
 from producer.logs import configure_logs
 from producer.metrics import ReceiverMetrics
@@ -33,7 +33,6 @@ from producer.wiring import build_keys, build_verifier
 
 MAKE_PATH: Final = "/cashback-payments/make"
 
-_COLLECT_AFTER_OBJECTS: Final = 20_000
 _EXIT_BAD_SETTINGS: Final = 2
 # Copies end by themselves within their timeout; this is added for their clean-up.
 _CLOSE_SLACK_SECONDS: Final = 2.0
@@ -48,19 +47,8 @@ def create_app() -> ASGIApp:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_BAD_SETTINGS) from None
-    _calm_collector()
+    calm_collector()
     return app
-
-
-def _calm_collector() -> None:
-    """Let the garbage collector look less often, and never at what stands by now, for it stands for good.
-
-    A make leaves hardly any cycles behind: reference counts free it. This is the process's, so it is done
-    where the process is composed.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
 
 
 def build_app(settings: ReceiverSettings) -> ASGIApp:

@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
 
+from producer.collector import calm_collector
 from producer.contract import QUEUE, RETRY_QUEUE
 from producer.logs import configure_logs
 from producer.settings import SettingsError, load
@@ -51,6 +52,7 @@ class WorkerProcess:
     def _open(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
         if sender.app is self._app:
             self._runtime = Runtime.open(self.settings, self._app)
+            calm_collector()
 
     def _close(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
         if sender.app is self._app and self._runtime is not None:

@@ -5,7 +5,8 @@ it. Here each of them is made for all messages that there are at that moment.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import structlog
@@ -40,20 +41,28 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         in_hand = len(self._delivered) - len(self._dirty)
         return max(0, self.prefetch_count - in_hand) if self.prefetch_count else None
 
-    def note(self, elements: Sequence[Element]) -> None:
-        """Note elements that were popped as unacknowledged, all in one round trip."""
+    def note(
+        self, elements: Sequence[Element], *, take_along: int = 0, from_key: str | bytes = b""
+    ) -> list[bytes]:
+        """Note elements that were popped as unacknowledged, all in one round trip.
+
+        In the same one up to `take_along` entries more are popped from the list `from_key`; returns these.
+        """
         now = time.time()
         with self.pipe_or_acquire() as pipe:
             pipe.zadd(self.unacked_index_key, {element.delivery_tag: now for element in elements})
             pipe.hset(
                 self.unacked_key, mapping={element.delivery_tag: _as_unacked(element) for element in elements}
             )
-            pipe.execute()
+            if take_along > 0:
+                pipe.rpop(from_key, take_along)
+            replies = pipe.execute()
         if self._dirty:
             self._flush()
         for element in elements:
             # From here on it is handed back if the channel closes before somebody got it.
             self._quick_append(element.delivery_tag, element)
+        return (replies[-1] or []) if take_along > 0 else []
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - the signature of kombu
         """Take note of a message on its way to Celery, which `note` has been told of."""
@@ -105,6 +114,7 @@ class _ElementReader:
 
     Message = ElementMessage
     QoS = _QoS
+    _client_of: tuple[Any, Any] | None = None
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - the signature of kombu
         # kombu 5.7's own method (transport/redis.py), but for read_element in the place of json.loads, and
@@ -121,31 +131,35 @@ class _ElementReader:
             destination, entry = popped
             queue = bytes_to_str(destination).rsplit(channel.sep, 1)[0]
             channel._queue_cycle.rotate(queue)  # noqa: SLF001 - the mixin is a part of the channel
-            entries = [entry]
-            try:
-                entries += self._more_of(bytes_to_str(destination))
-            finally:
-                self._deliver_all(entries, queue)
+            self._take(entry, bytes_to_str(destination), queue)
             return True
         finally:
             channel._in_poll = None  # noqa: SLF001 - the same
             channel._flush_brpop_reauth()  # noqa: SLF001 - the same
 
-    def _more_of(self, key: str) -> list[bytes]:
+    def _take(self, entry: bytes, key: str, queue: str) -> None:
+        """Note what was popped and deliver it, and with it more of the same queue where there is room."""
         channel = cast("Any", self)
+        first = read_element(entry, queue)
         room = channel.qos.room()
-        count = MAX_TOGETHER - 1 if room is None else min(room, MAX_TOGETHER) - 1
-        if count < 1:
-            return []
-        with channel.conn_or_acquire() as client:
-            return client.rpop(key, count) or []
-
-    def _deliver_all(self, entries: Sequence[bytes], queue: str) -> None:
-        channel = cast("Any", self)
-        elements = [read_element(entry, queue) for entry in entries]
-        channel.qos.note(elements)
-        for element in elements:
+        most = MAX_TOGETHER if room is None else min(room, MAX_TOGETHER)
+        more = channel.qos.note([first], take_along=most - 1, from_key=key)
+        elements = [read_element(each, queue) for each in more]
+        if elements:
+            channel.qos.note(elements)
+        for element in (first, *elements):
             channel.connection._deliver(element, queue)  # noqa: SLF001 - the mixin is a part of the channel
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:  # noqa: ANN401 - the signature of kombu
+        """Yield a client of this channel's connections; making one costs more than what it is used for."""
+        channel = cast("Any", self)
+        if client is None:
+            pool = channel.pool
+            if self._client_of is None or self._client_of[0] is not pool:
+                self._client_of = (pool, channel._create_client())  # noqa: SLF001 - the same
+            client = self._client_of[1]
+        yield client
 
 
 class _Channel(_ElementReader, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types

@@ -20,6 +20,8 @@ from worker.ledger import Ledger
 MAX_WAITING: Final = 10_000
 MAX_GROUP: Final = 500
 MAX_BLOCK_SECONDS: Final = 5.0
+# Nobody waits for a mark, and one commit for all of this time costs what one for each event would.
+PAUSE_SECONDS: Final = 0.05
 _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 
 _log = structlog.get_logger(__name__)
@@ -67,8 +69,12 @@ class AnswerMarker:
                 self._write(group)
 
     def _next_group(self) -> tuple[list[UUID], bool]:
+        """Wait for marks; return those of the next moments, and whether they are the last."""
         group: list[UUID] = []
         item = self._waiting.get()
+        if item is not None:
+            # Not a wait for the next mark: that would wake this thread for each of them.
+            time.sleep(PAUSE_SECONDS)
         while item is not None:
             group.append(item)
             if len(group) == MAX_GROUP:
