@@ -1,4 +1,4 @@
-"""The garbage collector of a process that serves requests: it looks seldom, and not at what stands for good."""
+"""The garbage collector of a serving process: it looks seldom, and not at what stands for good."""
 
 import gc
 from typing import Final

@@ -10,6 +10,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from producer.plans import LASTING_PLANS
 from producer.settings import ENV_PREFIX, SettingsError
 
 # libpq's smallest.
@@ -19,12 +20,6 @@ _CONNECT_TIMEOUT_SECONDS: Final = 2
 _STATEMENT_SHARE: Final = 0.8
 # Short enough to leave time for the neighbours of an event whose row is held, see Receipts.
 _LOCK_SHARE: Final = 0.25
-# For connections that only look up rows by their keys. A connection keeps its plans, those of the functions and
-# of the foreign keys' checks among them, and on a day on which the tables are still empty the planner prefers to
-# read them whole: a look-up by index is what stays right while they grow.
-LASTING_PLANS: Final = (
-    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-)
 
 
 @asynccontextmanager

@@ -134,7 +134,7 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
         # The threads pool ignores time limits: every attempt is bounded by its own timeouts instead.
         "worker_pool": "threads",
         "worker_concurrency": settings.concurrency,
-        "worker_prefetch_multiplier": 1,
+        "worker_prefetch_multiplier": 2,
         # Retries wait in the worker's memory until they are due; beyond this many they wait in Redis.
         "worker_eta_task_limit": 10_000,
         "worker_send_task_events": True,

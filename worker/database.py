@@ -10,7 +10,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg_pool import ConnectionPool
 
-from producer.postgres import LASTING_PLANS
+from producer.plans import LASTING_PLANS
 from worker.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
 
@@ -107,6 +107,7 @@ def open_pool(
     database_url: str, *, size: int, statement_timeout_seconds: float
 ) -> ConnectionPool[DeadlineConnection]:
     """Open a pool of up to `size` autocommit connections; it connects in the background and when asked."""
+    statement_timeout_ms = int(statement_timeout_seconds * 1000)
     pool = ConnectionPool(
         database_url,
         connection_class=DeadlineConnection,
@@ -125,7 +126,7 @@ def open_pool(
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
-            "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c timezone=UTC {LASTING_PLANS}",
+            "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC {LASTING_PLANS}",
         },
     )
     pool.open()
