@@ -36,6 +36,7 @@ MAKE_PATH: Final = "/cashback-payments/make"
 _EXIT_BAD_SETTINGS: Final = 2
 # Copies end by themselves within their timeout; this is added for their clean-up.
 _CLOSE_SLACK_SECONDS: Final = 2.0
+_CANCEL_AGAIN_SECONDS: Final = 1.0
 
 
 def create_app() -> ASGIApp:
@@ -102,7 +103,7 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
             keys.start()
             await receipts.open()
             watch = asyncio.create_task(backlog.watch(), name="backlog")
-            stack.push_async_callback(_end, watch)
+            stack.push_async_callback(end_task, watch)
             yield
 
     health = Health(
@@ -151,10 +152,15 @@ def _application(
     return app
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it is gone: a connection that it is just opening is closed by then."""
-    task.cancel()
-    await asyncio.wait([task])
+async def end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is gone: a connection that it is just opening is closed by then.
+
+    Once is not enough: a library may take a cancellation for the end of its own waiting, and then the task
+    goes on, and the process would never end.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
 
 
 async def _in_envelope(_request: Request, error: Exception) -> Response:

@@ -86,4 +86,5 @@ def _server(settings: ReceiverSettings) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(timeout=30)
+        assert not thread.is_alive(), "the receiver does not end"
