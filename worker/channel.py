@@ -41,9 +41,7 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         in_hand = len(self._delivered) - len(self._dirty)
         return max(0, self.prefetch_count - in_hand) if self.prefetch_count else None
 
-    def note(
-        self, elements: Sequence[Element], *, take_along: int = 0, from_key: str | bytes = b""
-    ) -> list[bytes]:
+    def note(self, elements: Sequence[Element], *, take_along: int = 0, from_key: str = "") -> list[bytes]:
         """Note elements that were popped as unacknowledged, all in one round trip.
 
         In the same one up to `take_along` entries more are popped from the list `from_key`; returns these.

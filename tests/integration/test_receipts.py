@@ -1,48 +1,14 @@
 """Receipts on a real PostgreSQL, called as the receiver calls them."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 
 import psycopg
 import pytest
 
 from deploy.local.postgres import PostgresServer
-from producer.contract import SettleMessage
 from producer.errors import CopyFailed, CopyTimedOut
-from producer.event import ReceivedEvent
 from producer.receipts import NEXT_ATTEMPT_SECONDS, Receipts
-
-
-def event(number: int = 1, *, cashback_id: int = 1) -> ReceivedEvent:
-    message = SettleMessage(token=f"head.payload.{number}", received_at_ms=time.time_ns() // 1_000_000)
-    return ReceivedEvent(message, message.event_id, cashback_id, "")
-
-
-def with_receipts(
-    database_url: str,
-    work: Callable[[Receipts], Awaitable[None]],
-    *,
-    timeout_seconds: float = 5,
-    deadline_seconds: float = 30,
-    pool_size: int = 4,
-) -> None:
-    async def run() -> None:
-        receipts = Receipts(
-            database_url,
-            pool_size=pool_size,
-            max_waiting=100,
-            timeout_seconds=timeout_seconds,
-            cutoff_seconds=deadline_seconds / 2,
-            deadline_seconds=deadline_seconds,
-        )
-        await receipts.open()
-        try:
-            await work(receipts)
-        finally:
-            await receipts.close()
-
-    asyncio.run(run())
+from tests.open_receipts import event, with_receipts
 
 
 def seconds_to_next_attempt(database_url: str) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from producer.errors import CopyFailed
 from producer.receipts import MAX_GROUP_SIZE, Receipts
-from tests.group_receipts import event, ids_in, recorded_together, with_receipts
+from tests.open_receipts import event, ids_in, recorded_together, with_receipts
 
 
 def test_those_who_wait_share_a_transaction_up_to_the_limit(database_url: str) -> None:

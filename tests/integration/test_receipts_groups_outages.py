@@ -13,7 +13,7 @@ from deploy.local.processes import wait_until
 from producer.errors import CopyTimedOut
 from producer.event import ReceivedEvent
 from producer.receipts import Receipts
-from tests.group_receipts import (
+from tests.open_receipts import (
     event,
     held_by_another,
     ids_in,

@@ -13,7 +13,7 @@ from deploy.local.processes import wait_until
 from tests.books import SOUND, add_user, audit, balances, new_event, payout, policy, pool_of
 from worker.database import DeadlineConnection
 from worker.ledger import Ledger, Request
-from worker.settlement import Settlement
+from worker.settlement import Settlement, State
 
 TABLES = ("accounts", "currencies", "entries", "receipts", "transactions")
 USERS = [f"user-{number}" for number in range(12)]
@@ -105,25 +105,37 @@ def one_by_one(ledger: Ledger, requests: list[Request]) -> None:
         ledger.settle_alone(request, deadline=ledger.next_deadline())
 
 
+def settle_and_end(
+    ledger: Ledger, settle: Callable[[Ledger, list[Request]], None], requests: list[Request]
+) -> None:
+    """Settle the events and take them to their ends: one is put off and refused, the others are answered."""
+    settle(ledger, requests)
+    first, *others = [request.event.event_id for request in requests]
+    ledger.postpone(first, delay_seconds=1, error="HTTP 500")
+    ledger.close(first, State.REFUSED, error="HTTP 200, ErrorCode 103752")
+    ledger.mark_answered(others)
+
+
+@pytest.mark.parametrize("known", ["nothing", "empty"])
 @pytest.mark.parametrize("settle", [in_a_group, one_by_one])
-def test_settling_reads_no_table_as_a_whole_even_when_nothing_is_known_of_its_size(
-    database_url: str, settle: Callable[[Ledger, list[Request]], None]
+def test_settling_reads_no_table_as_a_whole_whatever_is_known_of_its_size(
+    database_url: str, settle: Callable[[Ledger, list[Request]], None], known: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, pool_of(database_url, size=1) as pool:
         for name in USERS:
             add_user(connection, name)
+        if known == "empty":
+            connection.execute("VACUUM ANALYZE")
         ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
         # The plans are made while the tables are all but empty, and then kept.
         first = requests_for(USERS, first_cashback_id=1)
-        settle(ledger, first)
-        ledger.mark_answered([request.event.event_id for request in first])
+        settle_and_end(ledger, settle, first)
 
         before = scans(connection, pool)
 
         for number in range(2):
             more = requests_for(USERS, first_cashback_id=100 + 100 * number)
-            settle(ledger, more)
-            ledger.mark_answered([request.event.event_id for request in more])
+            settle_and_end(ledger, settle, more)
 
         assert scans(connection, pool) == before
         assert walks_over_receipts(connection) == 0

@@ -3,6 +3,8 @@
 import psycopg
 import pytest
 
+from producer.plans import LASTING_PLANS
+
 BACKLOG = 5_000
 FEW_ROWS = 100
 SWEEPS = (
@@ -34,8 +36,8 @@ def test_a_deep_backlog_costs_a_sweep_nothing(database_url: str, sweep: str, *, 
     with psycopg.connect(database_url, autocommit=True) as connection:
         fill(connection, settled=settled)
 
-    # A session of its own: the counts of one hold what it did before, too.
-    with psycopg.connect(database_url) as connection:
+    # A session of its own, as the worker's are: the counts of one hold what it did before, too.
+    with psycopg.connect(database_url, options=LASTING_PLANS) as connection:
         connection.execute(sweep)
         read = connection.execute(
             "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'receipts'"

@@ -1,4 +1,4 @@
-"""Receipts that are recorded together, and other sessions that stand in their way."""
+"""Receipts as the receiver opens them, alone and together, and other sessions that stand in their way."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from producer.receipts import Receipts
 RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
 
 
-def event(number: int, *, cashback_id: int = 1, ahead_seconds: int = 0) -> ReceivedEvent:
+def event(number: int = 1, *, cashback_id: int = 1, ahead_seconds: int = 0) -> ReceivedEvent:
     """Return an event that is received now, or that much later."""
     received_at_ms = (time.time_ns() // 1_000_000_000 + ahead_seconds) * 1000
     message = SettleMessage(token=f"head.payload.{number}", received_at_ms=received_at_ms)
@@ -26,6 +26,7 @@ def with_receipts(
     work: Callable[[Receipts], Awaitable[None]],
     *,
     timeout_seconds: float = 10,
+    deadline_seconds: float = 30,
     pool_size: int = 4,
 ) -> None:
     """Run `work` with open receipts."""
@@ -36,8 +37,8 @@ def with_receipts(
             pool_size=pool_size,
             max_waiting=1000,
             timeout_seconds=timeout_seconds,
-            cutoff_seconds=15,
-            deadline_seconds=30,
+            cutoff_seconds=deadline_seconds / 2,
+            deadline_seconds=deadline_seconds,
         )
         await receipts.open()
         try:
