@@ -165,8 +165,6 @@ def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str,
 
 
 def _brief(value: object) -> str:
-    if isinstance(value, str) and _BRIEF.fullmatch(value):
-        return value
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
@@ -175,6 +173,8 @@ def _brief(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > _BRIEF_BITS:
         return "?"
     text = value if isinstance(value, str) else str(value)
+    if _BRIEF.fullmatch(text):
+        return text
     # Spaces and = go too: a value must not be able to look like another field.
     clean = "".join(
         character if "!" <= character <= "~" and character != "=" else "?"

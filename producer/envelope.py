@@ -6,7 +6,7 @@ makes.
 
 import itertools
 import json
-from base64 import b64encode
+from binascii import b2a_base64
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ def envelope(message: SettleMessage, *, summary: str, origin: str, delivery_tag:
     """
     task_id = str(message.event_id)
     return {
-        "body": _base64(_body(message)),
+        "body": b2a_base64(_body(message).encode(), newline=False).decode("ascii"),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {
@@ -81,23 +81,26 @@ class EntryWriter:
         entry = envelope(blank, summary=_SUMMARY, origin=origin, delivery_tag=_TAG) | {"body": _BODY}
         self._entry = _template(
             json.dumps(entry),
-            {_BODY: "body", str(blank.event_id): "task_id", json.dumps(_SUMMARY): "summary", _TAG: "tag"},
+            {_BODY: b"body", str(blank.event_id): b"task_id", json.dumps(_SUMMARY): b"summary", _TAG: b"tag"},
         )
         self._body = _template(
-            _body(blank), {json.dumps(_TOKEN): "token", str(_RECEIVED_AT_MS): "received_at_ms"}
+            _body(blank), {json.dumps(_TOKEN): b"token", str(_RECEIVED_AT_MS): b"received_at_ms"}
         )
-        self._sender = sender
+        self._sender = sender.encode("ascii")
         self._numbers = itertools.count(1)
 
-    def entry(self, event: ReceivedEvent) -> str:
+    def entry(self, event: ReceivedEvent) -> bytes:
         """Return the entry for an event, with a delivery tag of its own."""
         message = event.message
-        body = self._body % {"token": quoted(message.token), "received_at_ms": message.received_at_ms}
+        body = self._body % {
+            b"token": quoted(message.token).encode("ascii"),
+            b"received_at_ms": b"%d" % message.received_at_ms,
+        }
         return self._entry % {
-            "body": _base64(body),
-            "task_id": str(event.event_id),
-            "summary": quoted(event.summary),
-            "tag": f"{self._sender}.{next(self._numbers)}",
+            b"body": b2a_base64(body, newline=False),
+            b"task_id": str(event.event_id).encode("ascii"),
+            b"summary": quoted(event.summary).encode("ascii"),
+            b"tag": b"%b.%d" % (self._sender, next(self._numbers)),
         }
 
 
@@ -105,13 +108,9 @@ def _body(message: SettleMessage) -> str:
     return json.dumps([[], message.model_dump(), _EMBED])
 
 
-def _base64(text: str) -> str:
-    return b64encode(text.encode()).decode("ascii")
-
-
-def _template(text: str, places: dict[str, str]) -> str:
+def _template(text: str, places: dict[str, bytes]) -> bytes:
     """Return `text` as a template for %, with these parts of it replaced by named places."""
-    template = text.replace("%", "%%")
+    template = text.encode("ascii").replace(b"%", b"%%")
     for part, name in places.items():
-        template = template.replace(part, f"%({name})s")
+        template = template.replace(part.encode("ascii"), b"%%(%b)b" % name)
     return template

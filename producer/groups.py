@@ -9,50 +9,51 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+import structlog
+
 from producer.errors import CopyFailed, CopyTimedOut
 
 # Many times what a flush to disk takes, a small part of what a make may take.
 PATIENCE_SECONDS: Final = 0.05
 
+_log = structlog.get_logger(__name__)
+
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+
+# Is told once how a call ended: None is well, anything else is why it came to nothing.
+OnEnd = Callable[[Exception | None], None]
 
 
-class Member(Generic[Item, Result]):
+class Member(Generic[Item]):
     """One call in a group. Whoever serves the group ends each member by itself; the first end counts.
 
     `until` is loop time: a member that nobody has ended by then ends with CopyTimedOut.
     """
 
-    __slots__ = ("future", "item", "until")
+    __slots__ = ("_on_end", "has_ended", "item", "until")
 
-    def __init__(self, item: Item, *, until: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, item: Item, on_end: OnEnd, *, until: float) -> None:
         self.item = item
         self.until = until
-        self.future: asyncio.Future[Result] = loop.create_future()
+        self.has_ended = False
+        self._on_end = on_end
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether it has an outcome. A caller that gave up is none: the work is still to be done."""
-        return self.future.done() and not self.future.cancelled()
-
-    def succeed(self, result: Result) -> None:
-        """End with a result."""
-        if not self.future.done():
-            self.future.set_result(result)
-
-    def fail(self, error: Exception) -> None:
-        """End with an error."""
-        if not self.future.done():
-            self.future.set_exception(error)
-            # Where the caller has gone away nobody asks for it, and asyncio would complain about that.
-            self.future.exception()
+    def end(self, error: Exception | None = None) -> None:
+        """End well, or with an error."""
+        if self.has_ended:
+            return
+        self.has_ended = True
+        try:
+            self._on_end(error)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # The others of its group shall hear of their own ends.
+            _log.exception("end_not_heard")
 
 
-Work = Callable[[Sequence[Member[Item, Result]]], Awaitable[None]]
+Work = Callable[[Sequence[Member[Item]]], Awaitable[None]]
 
 
-class Groups(Generic[Item, Result]):
+class Groups(Generic[Item]):
     """Serves calls in groups of at most `max_size`, for one event loop.
 
     `work` serves one group; what it raises is the outcome of every member that it has not ended. Each call
@@ -66,7 +67,7 @@ class Groups(Generic[Item, Result]):
 
     def __init__(  # noqa: PLR0913 - all are named where it is built
         self,
-        work: Work[Item, Result],
+        work: Work[Item],
         *,
         what: str,
         at_once: int,
@@ -84,30 +85,29 @@ class Groups(Generic[Item, Result]):
         self._patience_seconds = patience_seconds
         # Kept, because asking for the running loop costs a call of the system each time.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: deque[Member[Item, Result]] = deque()
+        self._waiting: deque[Member[Item]] = deque()
         # All who have no outcome yet, and some who have, by `until`: everybody gets the same time.
-        self._open: deque[Member[Item, Result]] = deque()
+        self._open: deque[Member[Item]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._leaders: set[asyncio.Task[None]] = set()
         self._is_starting = False
         self._last_start_at = 0.0
 
-    def join(self, item: Item) -> asyncio.Future[Result]:
-        """Let `item` go with the next group; the future gets its outcome.
+    def join(self, item: Item, on_end: OnEnd) -> None:
+        """Let `item` go with the next group; `on_end` hears of its end.
 
-        The item is served whether or not somebody still waits for the future. CopyTimedOut: it was not
-        certain in time, and may be served all the same.
+        CopyTimedOut: it was not certain in time, and may be served all the same.
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         loop = self._loop
         now = loop.time()
-        member: Member[Item, Result] = Member(item, until=now + self._timeout_seconds, loop=loop)
+        member = Member(item, on_end, until=now + self._timeout_seconds)
         if len(self._waiting) >= self._max_waiting:
             _drop_ended(self._waiting)
         if len(self._waiting) >= self._max_waiting:
-            member.fail(CopyFailed(f"{self._what}: too many are waiting"))
-            return member.future
+            member.end(CopyFailed(f"{self._what}: too many are waiting"))
+            return
         self._waiting.append(member)
         _drop_ended(self._open)
         self._open.append(member)
@@ -118,7 +118,6 @@ class Groups(Generic[Item, Result]):
             leader = loop.create_task(self._lead(loop), name=f"group for {self._what}")
             self._leaders.add(leader)
             leader.add_done_callback(self._leaders.discard)
-        return member.future
 
     def _needs_leader(self, now: float) -> bool:
         if self._is_starting or len(self._leaders) >= self._at_once:
@@ -135,7 +134,7 @@ class Groups(Generic[Item, Result]):
         now = loop.time()
         self._timer = None
         while self._open and (self._open[0].has_ended or self._open[0].until <= now):
-            self._open.popleft().fail(CopyTimedOut(f"{self._what} did not answer in time"))
+            self._open.popleft().end(CopyTimedOut(f"{self._what} did not answer in time"))
         if self._open:
             self._timer = loop.call_at(self._open[0].until, self._expire)
 
@@ -151,26 +150,26 @@ class Groups(Generic[Item, Result]):
         # Nothing is awaited from here on, so who joins finds this leader either serving or gone.
         self._leaders.discard(asyncio.current_task())
 
-    def _taken(self) -> list[Member[Item, Result]]:
-        group: list[Member[Item, Result]] = []
+    def _taken(self) -> list[Member[Item]]:
+        group: list[Member[Item]] = []
         while self._waiting and len(group) < self._max_size:
             member = self._waiting.popleft()
             if not member.has_ended:
                 group.append(member)
         return group
 
-    async def _serve(self, group: Sequence[Member[Item, Result]]) -> None:
+    async def _serve(self, group: Sequence[Member[Item]]) -> None:
         try:
             await self._work(group)
         except Exception as error:  # noqa: BLE001 - it is the outcome of each, and whoever waits for it reports it
             for member in group:
-                member.fail(error)
+                member.end(error)
         except asyncio.CancelledError:
             for member in group:
-                member.fail(CopyFailed(f"{self._what}: the receiver was stopped"))
+                member.end(CopyFailed(f"{self._what}: the receiver was stopped"))
             raise
 
 
-def _drop_ended(members: deque[Member[Item, Result]]) -> None:
+def _drop_ended(members: deque[Member[Item]]) -> None:
     while members and members[0].has_ended:
         members.popleft()

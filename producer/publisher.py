@@ -16,7 +16,7 @@ from producer.contract import QUEUE
 from producer.envelope import EntryWriter, envelope
 from producer.errors import CopyFailed, CopyTimedOut
 from producer.event import ReceivedEvent
-from producer.groups import Groups, Member
+from producer.groups import Groups, Member, OnEnd
 from producer.redis_client import MAX_CONNECTIONS, close_client
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Publisher:
         )
         # redis-py's pool raises where it has no connection left, and the groups shall always find one.
         self._checks = asyncio.Semaphore(MAX_CONNECTIONS // 2)
-        self._groups: Groups[str, None] = Groups(
+        self._groups: Groups[bytes] = Groups(
             self._push,
             what="Redis",
             at_once=GROUPS_AT_ONCE,
@@ -50,14 +50,14 @@ class Publisher:
             timeout_seconds=timeout_seconds,
         )
 
-    def publish(self, event: ReceivedEvent) -> asyncio.Future[None]:
-        """Put an event's message onto the queue: when the future has ended well, Redis has it.
+    def publish(self, event: ReceivedEvent, on_end: OnEnd) -> None:
+        """Put an event's message onto the queue: when that has ended well, Redis has it.
 
         It ends with CopyFailed or CopyTimedOut otherwise. Then the message may be on the queue all the
         same, and a lost reply may put it there twice: the task id is the event's, and a second run of an
         event changes nothing.
         """
-        return self._groups.join(self._writer.entry(event))
+        self._groups.join(self._writer.entry(event), on_end)
 
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if Redis answers a PING in time; raise CopyFailed or CopyTimedOut if not."""
@@ -73,7 +73,7 @@ class Publisher:
         """Close the connections."""
         await close_client(self._client)
 
-    async def _push(self, group: Sequence[Member[str, None]]) -> None:
+    async def _push(self, group: Sequence[Member[bytes]]) -> None:
         try:
             async with asyncio.timeout_at(max(member.until for member in group)):
                 # One command: all of them are on the queue, in this order, or none.
@@ -83,4 +83,4 @@ class Publisher:
         except (RedisError, OSError) as error:
             raise CopyFailed(f"Redis: {type(error).__name__}: {error}") from error
         for member in group:
-            member.succeed(None)
+            member.end()

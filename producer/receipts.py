@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 
 from producer.errors import CopyFailed, CopyTimedOut
 from producer.event import ReceivedEvent
-from producer.groups import Groups, Member
+from producer.groups import Groups, Member, OnEnd
 from producer.postgres import connection_options, severed_at
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
@@ -22,7 +22,7 @@ GROUPS_AT_ONCE: Final = 2
 MAX_GROUP_SIZE: Final = 100
 
 # Binary, which needs no look at each character of a token for what might have to be quoted.
-_RECORD: Final = "SELECT record_receipts(%b, %b, %b, %b, %s, %s, %s)"
+_RECORD: Final = "SELECT count(*) FROM record_receipts(%b, %b, %b, %b, %s, %s, %s)"
 _CHECK: Final = "SELECT to_regproc('record_receipts') IS NOT NULL"
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
@@ -34,7 +34,7 @@ _SHUTDOWNS: Final = (
 
 _log = structlog.get_logger(__name__)
 
-Group = Sequence[Member[ReceivedEvent, bool]]
+Group = Sequence[Member[ReceivedEvent]]
 
 
 class Receipts:
@@ -66,7 +66,7 @@ class Receipts:
             reconnect_timeout=_RECONNECT_SECONDS,
             kwargs=connection_options(database_url, timeout_seconds),
         )
-        self._groups: Groups[ReceivedEvent, bool] = Groups(
+        self._groups: Groups[ReceivedEvent] = Groups(
             self._record_group,
             what="PostgreSQL",
             at_once=min(GROUPS_AT_ONCE, pool_size),
@@ -83,49 +83,42 @@ class Receipts:
         """Close the connections."""
         await self._pool.close()
 
-    def record(self, event: ReceivedEvent) -> asyncio.Future[bool]:
-        """Record that an event was received: the future is true if it is new, and then the row is committed.
+    def record(self, event: ReceivedEvent, on_end: OnEnd) -> None:
+        """Record that an event was received: when that has ended well, its row is committed.
 
         It ends with CopyFailed or CopyTimedOut otherwise; the row may be there all the same, and that does
         no harm: the event then runs its course, and a repeated make of the same token finds it.
         """
-        return self._groups.join(event)
+        self._groups.join(event, on_end)
 
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if a receipt could be recorded; raise CopyFailed or CopyTimedOut if not."""
         until = asyncio.get_running_loop().time() + timeout_seconds
-        if await self._call(_CHECK, (), until=until) != [True]:
+        if not await self._call(_CHECK, (), until=until):
             raise CopyFailed("PostgreSQL: the database has no schema yet; run `cashback migrate`")
 
     async def _record_group(self, group: Group) -> None:
         try:
-            news = set(
-                await self._call(
-                    _RECORD, self._parameters(group), until=max(member.until for member in group)
-                )
-            )
+            await self._call(_RECORD, self._parameters(group), until=max(member.until for member in group))
         except Exception as error:
             if len(group) == 1 or _concerns_all(error):
                 raise
             _log.warning("receipts_one_by_one", events=len(group), error=f"{type(error).__name__}: {error}")
         else:
             for member in group:
-                event_id = member.item.event_id
-                member.succeed(event_id in news)
-                # A token that stands in the group twice is new once.
-                news.discard(event_id)
+                member.end()
             return
         # One of them is to blame, and it shall not fail its neighbours.
         for member in group:
             await self._record_alone(member)
 
-    async def _record_alone(self, member: Member[ReceivedEvent, bool]) -> None:
+    async def _record_alone(self, member: Member[ReceivedEvent]) -> None:
         if member.has_ended:
             return
         try:
             await self._record_group([member])
         except Exception as error:  # noqa: BLE001 - it is this member's outcome, reported by whoever waits for it
-            member.fail(error)
+            member.end(error)
 
     def _parameters(self, group: Group) -> tuple[Any, ...]:
         events = [member.item for member in group]
@@ -138,7 +131,7 @@ class Receipts:
             *self._seconds,
         )
 
-    async def _call(self, query: str, parameters: tuple[Any, ...], *, until: float) -> list[object]:
+    async def _call(self, query: str, parameters: tuple[Any, ...], *, until: float) -> object:
         # After a restart of the server each pooled connection is found dead once; the statement may be sent
         # again, because recording a receipt twice is the same as once.
         for _ in range(self._pool_size):
@@ -148,7 +141,7 @@ class Receipts:
                 continue
         return await self._attempt(query, parameters, until=until)
 
-    async def _attempt(self, query: str, parameters: tuple[Any, ...], *, until: float) -> list[object]:
+    async def _attempt(self, query: str, parameters: tuple[Any, ...], *, until: float) -> object:
         loop = asyncio.get_running_loop()
         connection: psycopg.AsyncConnection[Any] | None = None
         try:
@@ -157,7 +150,8 @@ class Receipts:
                 severed_at(connection, until),
             ):
                 cursor = await connection.execute(query, parameters)
-                return [row[0] for row in await cursor.fetchall()]
+                row = await cursor.fetchone()
+                return row[0] if row else None
         except (PoolTimeout, psycopg.errors.QueryCanceled) as error:
             raise CopyTimedOut("PostgreSQL did not answer in time") from error
         except (PoolClosed, TooManyRequests) as error:

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -26,7 +27,8 @@ from producer.body import read_body, token_in
 from producer.contract import SettleMessage
 from producer.errors import CopyFailed
 from producer.event import ReceivedEvent, received_event
-from producer.metrics import ReceiverMetrics
+from producer.groups import OnEnd
+from producer.metrics import COPY_KINDS, ReceiverMetrics
 from producer.publisher import Publisher
 from producer.receipts import Receipts
 from producer.verifier import KeysUnavailable, UnknownKey, VerificationError, VerifiedToken, Verifier
@@ -71,7 +73,9 @@ class Receiver:
         self._max_in_flight = max_in_flight
         self._now_ms = now_ms
         self._in_flight = 0
-        self._copies: set[asyncio.Future[Any]] = set()
+        self._copying = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="key-lookup")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,8 +88,9 @@ class Receiver:
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Wait for copies under way, at most `timeout_seconds`; the answers to them may be gone already."""
-        if self._copies:
-            await asyncio.wait(self._copies, timeout=timeout_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._is_idle.wait()
         self._lookups.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, scope: Scope, receive: Receive, received_at_ms: int) -> Answer:
@@ -131,60 +136,60 @@ class Receiver:
 
         Both end within their time-out and, whatever becomes of the request, run to their end.
         """
-        both = _Both(asyncio.get_running_loop())
-        self._start("receipt", self._receipts.record, event, both)
-        self._start("message", self._publisher.publish, event, both)
-        if not await both.is_certain:
+        copies = _Copies(event, self._metrics, on_over=self._copies_over)
+        self._copying += 1
+        self._is_idle.clear()
+        copies.start("receipt", self._receipts.record)
+        copies.start("message", self._publisher.publish)
+        if not await copies.are_certain:
             raise NoCopyMade
 
-    def _start(
-        self,
-        kind: str,
-        copy: Callable[[ReceivedEvent], asyncio.Future[Any]],
-        event: ReceivedEvent,
-        both: "_Both",
-    ) -> None:
-        started = time.perf_counter()
-        try:
-            future = copy(event)
-        except Exception as error:  # noqa: BLE001 - it is this copy's outcome, and reported as such
-            future = asyncio.get_running_loop().create_future()
-            future.set_exception(error)
-        self._copies.add(future)
-        future.add_done_callback(partial(self._ended, kind, event, started, both))
-
-    def _ended(
-        self, kind: str, event: ReceivedEvent, started: float, both: "_Both", copy: asyncio.Future[Any]
-    ) -> None:
-        self._copies.discard(copy)
-        error = copy.exception()
-        result = "ok" if error is None else _reported(kind, event, error)
-        self._metrics.copy_ended(kind, result, seconds=time.perf_counter() - started)
-        both.one_ended(is_made=error is None)
+    def _copies_over(self) -> None:
+        self._copying -= 1
+        if not self._copying:
+            self._is_idle.set()
 
 
-class _Both:
-    """Waits for both copies of an event; `asyncio.wait` does the same at several times the cost.
+class _Copies:
+    """Both copies of one event on their way.
 
-    `is_certain` is true once both have ended and at least one was made. Its caller may go away.
+    `are_certain` is true once both have ended and at least one was made, and whoever waits for it may go
+    away; `on_over` is called then, whatever became of them.
     """
 
-    __slots__ = ("_is_made", "_open", "is_certain")
+    __slots__ = ("_event", "_is_made", "_metrics", "_on_over", "_open", "_started", "are_certain")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._open = 2
+    def __init__(
+        self, event: ReceivedEvent, metrics: ReceiverMetrics, *, on_over: Callable[[], None]
+    ) -> None:
+        self._event = event
+        self._metrics = metrics
+        self._on_over = on_over
+        self._open = len(COPY_KINDS)
         self._is_made = False
-        self.is_certain: asyncio.Future[bool] = loop.create_future()
+        self._started = time.perf_counter()
+        self.are_certain: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    def one_ended(self, *, is_made: bool) -> None:
-        """Take note that one of them has ended."""
+    def start(self, kind: str, copy: Callable[[ReceivedEvent, OnEnd], None]) -> None:
+        """Start one of them."""
+        try:
+            copy(self._event, partial(self._ended, kind))
+        except Exception as error:  # noqa: BLE001 - it is this copy's outcome, and reported as such
+            self._ended(kind, error)
+
+    def _ended(self, kind: str, error: Exception | None) -> None:
         self._open -= 1
-        self._is_made = self._is_made or is_made
-        if self._open == 0 and not self.is_certain.done():
-            self.is_certain.set_result(self._is_made)
+        self._is_made = self._is_made or error is None
+        if self._open == 0:
+            if not self.are_certain.done():
+                self.are_certain.set_result(self._is_made)
+            self._on_over()
+        # Last: whoever waits must not depend on what is told about it.
+        result = "ok" if error is None else _reported(kind, self._event, error)
+        self._metrics.copy_ended(kind, result, seconds=time.perf_counter() - self._started)
 
 
-def _reported(kind: str, event: ReceivedEvent, error: BaseException) -> str:
+def _reported(kind: str, event: ReceivedEvent, error: Exception) -> str:
     """Log why a copy was not made; return the reason."""
     event_id = str(event.event_id)
     if isinstance(error, CopyFailed):

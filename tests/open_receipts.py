@@ -10,6 +10,7 @@ import psycopg
 from producer.contract import SettleMessage
 from producer.event import ReceivedEvent
 from producer.receipts import Receipts
+from tests.outcomes import end_of
 
 RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
 
@@ -57,7 +58,7 @@ def recorded_together(
 
     async def work(receipts: Receipts) -> None:
         # The first one makes the connection, and the rest meet while it does.
-        futures = [receipts.record(each) for each in events]
+        futures = [end_of(receipts.record, each) for each in events]
         outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
 
     with_receipts(database_url, work, timeout_seconds=timeout_seconds)

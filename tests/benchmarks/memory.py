@@ -113,7 +113,7 @@ def _settled(rig: Rig, workers: list[ManagedProcess], span: Span) -> Iterator[in
         yield done + BATCH
 
 
-def _whole(rig: Rig, first_cashback_id: int, count: int) -> list[str]:
+def _whole(rig: Rig, first_cashback_id: int, count: int) -> list[bytes]:
     messages = queues.received_now(rig.tokens(count, first_cashback_id=first_cashback_id))
     queues.record_receipts(rig.database_url, messages, first_cashback_id=first_cashback_id)
     return list(queues.receiver_entries(messages))

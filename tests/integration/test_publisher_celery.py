@@ -22,6 +22,7 @@ from producer.publisher import Publisher
 from producer.redis_client import redis_client
 from producer.settings import ReceiverSettings
 from tests.betcore import cashback
+from tests.outcomes import end_of
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 DATA = cashback()
@@ -46,7 +47,7 @@ def publish(redis_url: str, *, times: int = 1, timeout_seconds: float = 5, maste
     async def run() -> None:
         publisher = publisher_on(redis_url, timeout_seconds=timeout_seconds, master=master)
         try:
-            await asyncio.gather(*(publisher.publish(EVENT) for _ in range(times)))
+            await asyncio.gather(*(end_of(publisher.publish, EVENT) for _ in range(times)))
         finally:
             await publisher.close()
 
@@ -155,9 +156,9 @@ def test_connections_that_died_with_a_restart_are_replaced_within_the_publish(
     async def run() -> None:
         publisher = publisher_on(redis_url, timeout_seconds=5)
         try:
-            await publisher.publish(EVENT)
+            await end_of(publisher.publish, EVENT)
             await asyncio.to_thread(valkey_server.restart)
-            await publisher.publish(EVENT)
+            await end_of(publisher.publish, EVENT)
         finally:
             await publisher.close()
 

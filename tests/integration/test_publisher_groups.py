@@ -15,6 +15,7 @@ from producer.event import ReceivedEvent
 from producer.publisher import MAX_GROUP_SIZE, Publisher
 from producer.redis_client import redis_client
 from producer.settings import ReceiverSettings
+from tests.outcomes import end_of
 
 
 def event(number: int) -> ReceivedEvent:
@@ -52,7 +53,7 @@ def pushes(client: redis.Redis) -> int:
 
 def test_those_who_wait_share_a_command_up_to_the_limit_and_keep_their_order(redis_url: str) -> None:
     async def work(publisher: Publisher) -> None:
-        await asyncio.gather(*(publisher.publish(event(number)) for number in range(350)))
+        await asyncio.gather(*(end_of(publisher.publish, event(number)) for number in range(350)))
 
     with redis.Redis.from_url(redis_url) as client:
         before = pushes(client)
@@ -68,7 +69,7 @@ def test_a_full_redis_fails_every_member_and_stores_none(redis_url: str) -> None
     outcomes: list[object] = []
 
     async def work(publisher: Publisher) -> None:
-        futures = [publisher.publish(event(number)) for number in range(20)]
+        futures = [end_of(publisher.publish, event(number)) for number in range(20)]
         outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
 
     with redis.Redis.from_url(redis_url) as client:
@@ -84,7 +85,7 @@ def test_a_full_redis_fails_every_member_and_stores_none(redis_url: str) -> None
 
 def test_a_connection_that_is_cut_in_the_middle_of_a_group_costs_nobody_the_message(redis_url: str) -> None:
     async def work(publisher: Publisher) -> None:
-        futures = [publisher.publish(event(number)) for number in range(20)]
+        futures = [end_of(publisher.publish, event(number)) for number in range(20)]
         await asyncio.to_thread(
             wait_until, lambda: bool(blocked(client)), what="the group waits", timeout_seconds=20
         )
@@ -114,16 +115,16 @@ def test_a_redis_that_freezes_in_the_middle_is_no_false_success(
     outcomes: list[object] = []
 
     async def work(publisher: Publisher) -> None:
-        futures = [publisher.publish(event(number)) for number in range(200)]
+        futures = [end_of(publisher.publish, event(number)) for number in range(200)]
         await futures[0]
         valkey_server.freeze()
         try:
-            futures += [publisher.publish(event(number)) for number in range(200, 300)]
+            futures += [end_of(publisher.publish, event(number)) for number in range(200, 300)]
             outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
         finally:
             valkey_server.thaw()
         outcomes.extend(
-            await asyncio.gather(*(publisher.publish(event(number)) for number in range(300, 400)))
+            await asyncio.gather(*(end_of(publisher.publish, event(number)) for number in range(300, 400)))
         )
 
     with_publisher(redis_url, work, timeout_seconds=1.5)
@@ -138,7 +139,7 @@ def test_a_redis_that_freezes_in_the_middle_is_no_false_success(
 
 def test_a_caller_that_goes_away_leaves_its_message_and_its_group_alone(redis_url: str) -> None:
     async def work(publisher: Publisher) -> None:
-        futures = [publisher.publish(event(number)) for number in range(20)]
+        futures = [end_of(publisher.publish, event(number)) for number in range(20)]
         futures[7].cancel()
         for number, future in enumerate(futures):
             if number != 7:
@@ -153,7 +154,7 @@ def test_a_caller_that_goes_away_leaves_its_message_and_its_group_alone(redis_ur
 
 def test_each_message_of_a_group_has_its_own_delivery_tag(redis_url: str) -> None:
     async def work(publisher: Publisher) -> None:
-        await asyncio.gather(*(publisher.publish(event(1)) for _ in range(50)))
+        await asyncio.gather(*(end_of(publisher.publish, event(1)) for _ in range(50)))
 
     with_publisher(redis_url, work)
 

@@ -22,6 +22,7 @@ from tests.open_receipts import (
     waiting_sessions,
     with_receipts,
 )
+from tests.outcomes import end_of
 
 
 def test_a_row_that_somebody_else_holds_times_out_alone(database_url: str) -> None:
@@ -30,7 +31,7 @@ def test_a_row_that_somebody_else_holds_times_out_alone(database_url: str) -> No
         outcomes = recorded_together(database_url, events, timeout_seconds=4)
 
     assert isinstance(outcomes.pop(7), CopyTimedOut)
-    assert outcomes == [True] * 19
+    assert outcomes == [None] * 19
 
 
 def test_two_groups_with_the_same_events_in_another_order_never_block_each_other(database_url: str) -> None:
@@ -71,7 +72,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_group_costs_nobody_the_rece
 
     async def work(receipts: Receipts) -> None:
         with held_by_another(database_url, events[7]) as other:
-            futures = [receipts.record(each) for each in events]
+            futures = [end_of(receipts.record, each) for each in events]
             await asyncio.to_thread(
                 wait_until,
                 lambda: bool(waiting_sessions(database_url)),
@@ -84,7 +85,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_group_costs_nobody_the_rece
 
     with_receipts(database_url, work, timeout_seconds=20)
 
-    assert outcomes == [True] * 20
+    assert outcomes == [None] * 20
     assert ids_in(database_url) == {each.event_id for each in events}
 
 
@@ -95,36 +96,36 @@ def test_a_server_that_freezes_in_the_middle_is_no_false_success(
     outcomes: list[object] = []
 
     async def work(receipts: Receipts) -> None:
-        futures = [receipts.record(each) for each in events[:200]]
+        futures = [end_of(receipts.record, each) for each in events[:200]]
         await futures[0]
         postgres_server.freeze()
         try:
-            futures += [receipts.record(each) for each in events[200:300]]
+            futures += [end_of(receipts.record, each) for each in events[200:300]]
             outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
         finally:
             postgres_server.thaw()
-        outcomes.extend(await asyncio.gather(*(receipts.record(each) for each in events[300:])))
+        outcomes.extend(await asyncio.gather(*(end_of(receipts.record, each) for each in events[300:])))
 
     with_receipts(database_url, work, timeout_seconds=1.5)
 
     stored = ids_in(database_url)
-    assert outcomes[0] is True
-    assert outcomes[200:300] != [True] * 100
-    assert outcomes[300:] == [True] * 100
+    assert outcomes[0] is None
+    assert outcomes[200:300] != [None] * 100
+    assert outcomes[300:] == [None] * 100
     for each, outcome in zip(events, outcomes, strict=True):
-        assert (outcome is True and each.event_id in stored) or isinstance(outcome, CopyTimedOut)
+        assert (outcome is None and each.event_id in stored) or isinstance(outcome, CopyTimedOut)
 
 
 def test_a_connection_that_hangs_is_given_up_and_replaced(database_url: str) -> None:
     async def work(receipts: Receipts) -> None:
-        assert await receipts.record(event(1))
+        await end_of(receipts.record, event(1))
         hung = sessions_of_receivers(database_url)
         for pid in hung:
             os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises(CopyTimedOut):
-                await receipts.record(event(2))
-            assert await receipts.record(event(3))
+                await end_of(receipts.record, event(2))
+            await end_of(receipts.record, event(3))
         finally:
             for pid in hung:
                 os.kill(pid, signal.SIGCONT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+import redis
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
@@ -21,6 +22,9 @@ def receiver(
     valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
 ) -> Iterator[RunningReceiver]:
     """One receiver for the whole module: nothing here is to be stored."""
+    # What another test left in the queue would look like a backlog.
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
     with running_receiver(
         redis_url=valkey_server.url,
         database_url=postgres_server.url_of(migrated_template),

@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from producer.backlog import Backlog
 from producer.contract import QUEUE
-from producer.event import ReceivedEvent
 from producer.metrics import ReceiverMetrics
 from producer.publisher import Publisher
 from producer.receipts import Receipts
@@ -29,15 +28,15 @@ from tests.betcore import Endpoints, served, signer
 class BrokenReceipts(Receipts):
     """A copy whose fault nobody foresaw."""
 
-    def record(self, event: ReceivedEvent) -> NoReturn:
-        raise RuntimeError(f"no receipt for {event.event_id}")
+    def record(self, *_: object) -> NoReturn:
+        raise RuntimeError("no receipt")
 
 
 class BrokenPublisher(Publisher):
     """A copy whose fault nobody foresaw."""
 
-    def publish(self, event: ReceivedEvent) -> NoReturn:
-        raise RuntimeError(f"no message for {event.event_id}")
+    def publish(self, *_: object) -> NoReturn:
+        raise RuntimeError("no message")
 
 
 async def answer_of(

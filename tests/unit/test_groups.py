@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from producer.errors import CopyFailed, CopyTimedOut
 from producer.groups import Groups, Member
 from tests import virtual_time
+from tests.outcomes import end_of
 
 TIMEOUT_SECONDS = 2.0
 PATIENCE_SECONDS = 0.05
@@ -29,7 +30,7 @@ class Call:
 
     starts_at: float = 0.0
     takes_seconds: float = 0.001
-    end: str = "ok"  # or "refused", "forgotten", "group breaks", "caller leaves"
+    end: str = "ok"  # or "refused", "forgotten", "group breaks"
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Server:
     most_busy: int = 0
     came_back_at: dict[int, float] = field(default_factory=dict)
 
-    async def serve(self, group: Sequence[Member[int, str]]) -> None:
+    async def serve(self, group: Sequence[Member[int]]) -> None:
         self.groups.append([member.item for member in group])
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)
@@ -56,9 +57,9 @@ class Server:
             raise ServerFault("all")
         for member in group:
             if self.calls[member.item].end == "refused":
-                member.fail(ServerFault(str(member.item)))
+                member.end(ServerFault(str(member.item)))
             elif self.calls[member.item].end != "forgotten":
-                member.succeed(str(member.item))
+                member.end()
 
     def broken(self) -> set[int]:
         """Return the items that shared a group with one that breaks it."""
@@ -79,8 +80,8 @@ class Outcome:
 
 
 def groups_of(
-    work: Callable[[Sequence[Member[int, str]]], Awaitable[None]], *, max_waiting: int = 1000
-) -> Groups[int, str]:
+    work: Callable[[Sequence[Member[int]]], Awaitable[None]], *, max_waiting: int = 1000
+) -> Groups[int]:
     return Groups(
         work,
         what="The server",
@@ -95,19 +96,17 @@ def groups_of(
 def outcomes_of(server: Server, *, max_waiting: int = 1000) -> list[Outcome]:
     """Make all calls and return what each caller was told."""
 
-    async def one(groups: Groups[int, str], item: int, call: Call) -> Outcome:
+    async def one(groups: Groups[int], item: int, call: Call) -> Outcome:
         await asyncio.sleep(call.starts_at)
         started = asyncio.get_running_loop().time()
-        future = groups.join(item)
-        if call.end == "caller leaves":
-            future.cancel()
+        future = end_of(groups.join, item)
         (told,) = await asyncio.gather(future, return_exceptions=True)
         return Outcome(told, asyncio.get_running_loop().time() - started)
 
     async def run() -> list[Outcome]:
         groups = groups_of(server.serve, max_waiting=max_waiting)
         told = await asyncio.gather(*(one(groups, item, call) for item, call in enumerate(server.calls)))
-        # What nobody waits for any more is served all the same.
+        # What was told that its time is up may still be under way.
         await asyncio.sleep(10 * TIMEOUT_SECONDS)
         return told
 
@@ -119,7 +118,7 @@ SOME_CALLS = st.lists(
         Call,
         starts_at=st.sampled_from([0.0, 0.0005, 0.001, 0.02, 0.1, 1.0]),
         takes_seconds=st.sampled_from([0.0, 0.001, 0.04, 0.06, 1.0, 3.0]),
-        end=st.sampled_from(["ok"] * 5 + ["refused", "forgotten", "group breaks", "caller leaves"]),
+        end=st.sampled_from(["ok"] * 5 + ["refused", "forgotten", "group breaks"]),
     ),
     max_size=40,
 )
@@ -137,10 +136,7 @@ def test_every_caller_gets_its_own_outcome_in_its_own_time(calls: list[Call]) ->
     for item, (call, outcome) in enumerate(zip(calls, outcomes, strict=True)):
         told = outcome.value
         assert outcome.took_seconds <= TIMEOUT_SECONDS + 1e-9
-        if call.end == "caller leaves":
-            assert isinstance(told, asyncio.CancelledError)
-            assert item in served
-        elif isinstance(told, CopyTimedOut):
+        if isinstance(told, CopyTimedOut):
             assert outcome.took_seconds == pytest.approx(TIMEOUT_SECONDS)
             came_back_at = server.came_back_at.get(item, math.inf)
             assert call.end == "forgotten" or came_back_at >= call.starts_at + TIMEOUT_SECONDS - 1e-9
@@ -153,7 +149,7 @@ def test_every_caller_gets_its_own_outcome_in_its_own_time(calls: list[Call]) ->
             assert isinstance(told, ServerFault)
             assert str(told) == str(item)
         else:
-            assert (call.end, told) == ("ok", str(item))
+            assert (call.end, told) == ("ok", None)
             assert item in served
 
 
@@ -170,7 +166,7 @@ def test_groups_are_bounded_in_size_and_number(calls: list[Call]) -> None:
 def test_a_lone_call_goes_at_once() -> None:
     server = Server([Call(takes_seconds=0.0)])
 
-    assert outcomes_of(server) == [Outcome("0", 0.0)]
+    assert outcomes_of(server) == [Outcome(None, 0.0)]
 
 
 def test_who_comes_while_a_group_is_under_way_goes_together_in_the_next_one() -> None:
@@ -197,7 +193,7 @@ def test_a_group_that_does_not_come_back_holds_up_nobody_else() -> None:
     outcomes = outcomes_of(server)
 
     assert isinstance(outcomes[0].value, CopyTimedOut)
-    assert [outcome.value for outcome in outcomes[1:]] == [str(number) for number in range(1, 10)]
+    assert [outcome.value for outcome in outcomes[1:]] == [None] * 9
 
 
 def test_a_call_whose_time_runs_out_while_it_waits_is_not_served_later() -> None:
@@ -214,7 +210,7 @@ def test_no_more_wait_than_may() -> None:
 
     outcomes = outcomes_of(server, max_waiting=2)
 
-    assert [outcome.value for outcome in outcomes[:3]] == ["0", "1", "2"]
+    assert [outcome.value for outcome in outcomes[:3]] == [None] * 3
     assert isinstance(outcomes[3].value, CopyFailed)
     assert "too many" in str(outcomes[3].value)
 
@@ -228,12 +224,28 @@ def test_places_of_those_whose_time_ran_out_are_free_again() -> None:
     assert [type(outcome.value) for outcome in outcomes] == [CopyTimedOut] * 5
 
 
+def test_a_caller_that_cannot_be_told_keeps_no_other_from_being_told() -> None:
+    def deaf(_error: Exception | None) -> None:
+        raise ServerFault("the caller")
+
+    async def served(group: Sequence[Member[int]]) -> None:
+        for member in group:
+            member.end()
+
+    async def run() -> None:
+        groups = groups_of(served)
+        groups.join(1, deaf)
+        await end_of(groups.join, 2)
+
+    virtual_time.run(run())
+
+
 def test_a_server_that_is_stopped_in_the_middle_leaves_no_caller_without_an_answer() -> None:
-    async def stopped(_group: Sequence[Member[int, str]]) -> None:
+    async def stopped(_group: Sequence[Member[int]]) -> None:
         raise asyncio.CancelledError
 
     async def run() -> object:
-        (told,) = await asyncio.gather(groups_of(stopped).join(1), return_exceptions=True)
+        (told,) = await asyncio.gather(end_of(groups_of(stopped).join, 1), return_exceptions=True)
         return told
 
     told = virtual_time.run(run())

@@ -155,8 +155,8 @@ def check_books(rig: Rig, *, events: int) -> None:
         raise BenchmarkFailed(f"{events} events and {books} do not go together")
 
 
-def _empty_entry(receiver_entry: str) -> str:
+def _empty_entry(receiver_entry: bytes) -> bytes:
     entry: dict[str, Any] = json.loads(receiver_entry)
     entry["headers"]["task"] = empty.TASK
     entry["properties"]["delivery_info"]["routing_key"] = empty.QUEUE
-    return json.dumps(entry)
+    return json.dumps(entry).encode()

@@ -6,7 +6,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha512
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 import redis
@@ -17,6 +17,8 @@ from producer.event import ReceivedEvent
 from producer.receipts import NEXT_ATTEMPT_SECONDS
 from tests.benchmarks.rig import Rig
 from worker.tasks import describe
+
+Value = TypeVar("Value")
 
 DEADLINE_SECONDS: Final = 30.0
 RESERVE_SECONDS: Final = 5.0
@@ -64,7 +66,7 @@ def record_receipts(
         )
 
 
-def receiver_entries(messages: Iterable[SettleMessage]) -> Iterator[str]:
+def receiver_entries(messages: Iterable[SettleMessage]) -> Iterator[bytes]:
     """Yield the queue's entries for messages, as the receiver writes them."""
     writer = EntryWriter(origin=_ORIGIN, sender=str(uuid.uuid4()))
     for message in messages:
@@ -73,7 +75,7 @@ def receiver_entries(messages: Iterable[SettleMessage]) -> Iterator[str]:
         yield writer.entry(ReceivedEvent(message, message.event_id, 0, summary))
 
 
-def push(redis_url: str, entries: Iterable[str], *, queue: str = QUEUE) -> None:
+def push(redis_url: str, entries: Iterable[bytes], *, queue: str = QUEUE) -> None:
     """Put entries onto a queue of Celery's, the first of them to be taken first."""
     with redis.Redis.from_url(redis_url, socket_timeout=_REDIS_SECONDS) as client:
         for group in grouped(entries, _TOGETHER):
@@ -88,7 +90,7 @@ def length(redis_url: str, queue: str) -> int:
     return int(waiting) + int(unacknowledged)
 
 
-def grouped(values: Iterable[str], size: int) -> Iterator[list[str]]:
+def grouped(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
     """Yield the values in lists of `size`, the last one shorter."""
     waiting = iter(values)
     while group := list(itertools.islice(waiting, size)):
