@@ -1,18 +1,19 @@
 """The copy in PostgreSQL: one row per received event."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
-from psycopg.types.numeric import Int8
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from producer.errors import CopyFailed, CopyTimedOut
 from producer.event import ReceivedEvent
 from producer.groups import Groups, Member, OnEnd
 from producer.postgres import connection_options, severed_at
+from producer.statement import Statement, float8, int8_array, text_array, uuid_array
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
 # a message takes through an idle queue, well below the deadline.
@@ -21,8 +22,8 @@ NEXT_ATTEMPT_SECONDS: Final = 3.0
 GROUPS_AT_ONCE: Final = 2
 MAX_GROUP_SIZE: Final = 100
 
-# Binary, which needs no look at each character of a token for what might have to be quoted.
-_RECORD: Final = "SELECT count(*) FROM record_receipts(%b, %b, %b, %b, %s, %s, %s)"
+_RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7)"
+_RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8")
 _CHECK: Final = "SELECT to_regproc('record_receipts') IS NOT NULL"
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
@@ -34,7 +35,9 @@ _SHUTDOWNS: Final = (
 
 _log = structlog.get_logger(__name__)
 
+Connection = psycopg.AsyncConnection[Any]
 Group = Sequence[Member[ReceivedEvent]]
+Result = TypeVar("Result")
 
 
 class Receipts:
@@ -54,7 +57,9 @@ class Receipts:
         cutoff_seconds: float,
         deadline_seconds: float,
     ) -> None:
-        self._seconds = (cutoff_seconds, deadline_seconds, min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 2))
+        self._statement = Statement("record_receipts", _RECORD, _RECORD_TYPES)
+        next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 2)
+        self._seconds = [float8(each) for each in (cutoff_seconds, deadline_seconds, next_attempt_seconds)]
         self._pool_size = pool_size
         self._pool = AsyncConnectionPool(
             database_url,
@@ -94,12 +99,13 @@ class Receipts:
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if a receipt could be recorded; raise CopyFailed or CopyTimedOut if not."""
         until = asyncio.get_running_loop().time() + timeout_seconds
-        if not await self._call(_CHECK, (), until=until):
+        if not await self._call(_has_schema, until=until):
             raise CopyFailed("PostgreSQL: the database has no schema yet; run `cashback migrate`")
 
     async def _record_group(self, group: Group) -> None:
         try:
-            await self._call(_RECORD, self._parameters(group), until=max(member.until for member in group))
+            record = partial(self._statement.run, parameters=self._parameters(group))
+            await self._call(record, until=max(member.until for member in group))
         except Exception as error:
             if len(group) == 1 or _concerns_all(error):
                 raise
@@ -120,38 +126,36 @@ class Receipts:
         except Exception as error:  # noqa: BLE001 - it is this member's outcome, reported by whoever waits for it
             member.end(error)
 
-    def _parameters(self, group: Group) -> tuple[Any, ...]:
+    def _parameters(self, group: Group) -> list[bytes]:
         events = [member.item for member in group]
-        return (
-            [event.event_id for event in events],
-            [event.message.token for event in events],
-            # Of one size, or the statement would have other types, and so another plan, for each group.
-            [Int8(event.cashback_id) for event in events],
-            [Int8(event.message.received_at_ms) for event in events],
+        return [
+            uuid_array([event.event_id for event in events]),
+            text_array([event.message.token for event in events]),
+            int8_array([event.cashback_id for event in events]),
+            int8_array([event.message.received_at_ms for event in events]),
             *self._seconds,
-        )
+        ]
 
-    async def _call(self, query: str, parameters: tuple[Any, ...], *, until: float) -> object:
+    async def _call(self, work: Callable[[Connection], Awaitable[Result]], *, until: float) -> Result:
         # After a restart of the server each pooled connection is found dead once; the statement may be sent
         # again, because recording a receipt twice is the same as once.
         for _ in range(self._pool_size):
             try:
-                return await self._attempt(query, parameters, until=until)
+                return await self._attempt(work, until=until)
             except _ConnectionLost:
                 continue
-        return await self._attempt(query, parameters, until=until)
+        return await self._attempt(work, until=until)
 
-    async def _attempt(self, query: str, parameters: tuple[Any, ...], *, until: float) -> object:
+    async def _attempt(self, work: Callable[[Connection], Awaitable[Result]], *, until: float) -> Result:
         loop = asyncio.get_running_loop()
-        connection: psycopg.AsyncConnection[Any] | None = None
+        connection: Connection | None = None
         try:
-            async with (
-                self._pool.connection(timeout=max(until - loop.time(), 0.001)) as connection,
-                severed_at(connection, until),
-            ):
-                cursor = await connection.execute(query, parameters)
-                row = await cursor.fetchone()
-                return row[0] if row else None
+            connection = await self._pool.getconn(timeout=max(until - loop.time(), 0.001))
+            try:
+                async with severed_at(connection, until):
+                    return await work(connection)
+            finally:
+                await self._pool.putconn(connection)
         except (PoolTimeout, psycopg.errors.QueryCanceled) as error:
             raise CopyTimedOut("PostgreSQL did not answer in time") from error
         except (PoolClosed, TooManyRequests) as error:
@@ -162,6 +166,11 @@ class Receipts:
             if isinstance(error, _SHUTDOWNS) or (connection is not None and connection.broken):
                 raise _ConnectionLost(f"PostgreSQL: {error}") from error
             raise _failure(error) from error
+
+
+async def _has_schema(connection: Connection) -> bool:
+    cursor = await connection.execute(_CHECK)
+    return await cursor.fetchone() == (True,)
 
 
 def _failure(error: psycopg.Error) -> CopyFailed:

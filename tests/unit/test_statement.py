@@ -1,0 +1,48 @@
+"""Parameters in PostgreSQL's binary form are what psycopg itself would write."""
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.types.numeric import Int8
+
+from producer.statement import float8, int8_array, text_array, uuid_array
+
+INT8 = st.integers(-(2**63), 2**63 - 1)
+# PostgreSQL has no text with a NUL in it.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+def as_psycopg_writes(value: Any) -> bytes:  # noqa: ANN401 -- whatever psycopg takes
+    (written,) = Transformer().dump_sequence([value], [PyFormat.BINARY])
+    assert written is not None
+    return bytes(written)
+
+
+@given(st.lists(INT8, min_size=1))
+def test_an_array_of_numbers(values: list[int]) -> None:
+    assert int8_array(values) == as_psycopg_writes([Int8(value) for value in values])
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1])
+def test_a_number_that_is_no_bigint_is_refused(value: int) -> None:
+    with pytest.raises(struct.error):
+        int8_array([1, value])
+
+
+@given(st.lists(TEXT, min_size=1))
+def test_an_array_of_texts(values: list[str]) -> None:
+    assert text_array(values) == as_psycopg_writes(values)
+
+
+@given(st.lists(st.uuids(), min_size=1))
+def test_an_array_of_uuids(values: list[Any]) -> None:
+    assert uuid_array(values) == as_psycopg_writes(values)
+
+
+@given(st.floats())
+def test_a_double(value: float) -> None:
+    assert float8(value) == as_psycopg_writes(value)
