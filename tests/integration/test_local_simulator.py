@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,9 +70,6 @@ def partner() -> Iterator[tuple[Partner, str]]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-Start = Callable[..., "httpx.Client"]
 
 
 @pytest.fixture
