@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from deploy.local.postgres import PostgresServer
+from producer.contract import MAX_TOKEN_CHARS
 from tests.books import SOUND, add_user, audit, database_of, ledger_on, new_event, payout
 from tests.breaking import Forbidden, expect_refused, no_constraint, no_trigger
 from worker.ledger import Event
@@ -184,6 +185,12 @@ TRUTH = [
         "receipts_cashback_id_check",
     ),
     Forbidden("no token", insert(text=""), (constraint("receipts_token_check"),), "receipts_token_check"),
+    Forbidden(
+        "a token that is too long",
+        insert(text="t" * (MAX_TOKEN_CHARS + 1)),
+        (constraint("receipts_token_check"),),
+        "receipts_token_check",
+    ),
     Forbidden(
         "cut-off after the deadline",
         insert(times="now(), now() + interval '31 s', now() + interval '30 s', now()"),
