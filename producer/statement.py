@@ -50,9 +50,13 @@ class Statement:
 
 
 async def _good_end(connection: psycopg.AsyncConnection[Any]) -> None:
-    for result in await connection.wait(generators.execute(connection.pgconn)):
+    results = await connection.wait(generators.execute(connection.pgconn))
+    # All of them: what fails at the commit comes behind the statement's own good end.
+    for result in results:
         if result.status not in _GOOD:
             raise error_from_result(result)
+    if not results:
+        raise psycopg.OperationalError("the server sent no result")
 
 
 def float8(value: float) -> bytes:

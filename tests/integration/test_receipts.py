@@ -90,6 +90,26 @@ def test_a_receipt_that_the_database_refuses_is_a_failed_copy(database_url: str)
     with_receipts(database_url, work, pool_size=1)
 
 
+def test_a_receipt_whose_commit_fails_is_a_failed_copy(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            """
+            CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION 'not to be committed';
+            END $$;
+            CREATE CONSTRAINT TRIGGER refuse_commit AFTER INSERT ON receipts
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_commit();
+            """
+        )
+
+    async def work(receipts: Receipts) -> None:
+        with pytest.raises(CopyFailed, match="not to be committed"):
+            await end_of(receipts.record, event())
+
+    with_receipts(database_url, work, pool_size=1)
+
+
 def test_a_frozen_server_keeps_no_caller_waiting_and_no_connection(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
