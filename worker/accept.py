@@ -17,8 +17,9 @@ from producer.contract import ErrorCode
 from worker import money
 from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
+from worker.replies import read_at_most
 from worker.settlement import Instruction, PostedTransaction, Settlement
-from worker.transport import ends_by, read_at_most
+from worker.time_limit import ends_by
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536

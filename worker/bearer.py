@@ -16,7 +16,8 @@ import structlog
 
 from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
-from worker.transport import ends_by, read_at_most
+from worker.replies import read_at_most
+from worker.time_limit import ends_by
 
 TOKEN_PATH: Final = "/mis-api/api/v2/auth/token"  # noqa: S105 - the path of the endpoint
 MAX_REPLY_BYTES: Final = 65_536

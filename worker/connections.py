@@ -1,8 +1,4 @@
-"""Kept-alive connections, each in the hands of one request at a time.
-
-httpcore's own pool looks at all of its connections around each request, with a system call for each one that
-is idle: with some dozen connections that was a third of the cost of an accept.
-"""
+"""Kept-alive connections, each in the hands of one exchange at a time."""
 
 import time
 from collections import deque
@@ -10,7 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
-import httpcore
+from worker.http11 import Connection
 
 KEEPALIVE_SECONDS: Final = 30.0
 
@@ -18,34 +14,31 @@ KEEPALIVE_SECONDS: Final = 30.0
 class Connections:
     """The idle connections to one origin; the last one that was given back is taken first.
 
-    There are never more than were in use at once. `connect` makes a new one, which connects when it is used.
+    There are never more than were in use at once. `make` makes a new one, which connects when it is used.
     """
 
     def __init__(
-        self,
-        connect: Callable[[], httpcore.HTTPConnection],
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, make: Callable[[], Connection], *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._connect = connect
+        self._make = make
         self._monotonic = monotonic
         self._lock = Lock()
-        self._idle: deque[tuple[float, httpcore.HTTPConnection]] = deque()
+        self._idle: deque[tuple[float, Connection]] = deque()
 
-    def take(self) -> httpcore.HTTPConnection:
+    def take(self) -> Connection:
         """Return an idle connection that its server has not closed, or a new one, for the caller alone."""
         while True:
             with self._lock:
                 connection = self._idle.pop()[1] if self._idle else None
             if connection is None:
-                return self._connect()
-            if not connection.has_expired():
+                return self._make()
+            if not connection.has_hung_up():
                 return connection
             connection.close()
 
-    def give_back(self, connection: httpcore.HTTPConnection) -> None:
+    def give_back(self, connection: Connection) -> None:
         """Keep the connection if it can serve again, close it otherwise; close those that idle for long."""
-        if not connection.is_idle() or connection.is_closed():
+        if not connection.can_serve_again:
             connection.close()
             return
         now = self._monotonic()
@@ -62,7 +55,7 @@ class Connections:
         for one in old:
             one.close()
 
-    def _take_out(self, idle_since_seconds: float) -> list[httpcore.HTTPConnection]:
+    def _take_out(self, idle_since_seconds: float) -> list[Connection]:
         old = []
         while self._idle and self._idle[0][0] < idle_since_seconds:
             old.append(self._idle.popleft()[1])

@@ -21,7 +21,8 @@ from worker.bearer import TOKEN_PATH, CachedBearer, TokenEndpoint
 from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
 from worker.shared_tokens import RedisTokens
-from worker.transport import DeadlineTransport, ends_by
+from worker.time_limit import ends_by
+from worker.transport import DeadlineTransport
 
 CREDENTIALS = {"PartnerClientId": "7", "Secret": "s"}
 LIFETIME_SECONDS = 100

@@ -5,14 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 
-import httpcore
 import httpx
 import pytest
 
 from tests.peer import Peer, Request, in_turn, raw, reply, serving, silence
 from worker.connections import KEEPALIVE_SECONDS, Connections
 from worker.deadline import Deadline
-from worker.transport import DeadlineTransport, ends_by, read_at_most
+from worker.http11 import Connection, Origin, Timeouts
+from worker.replies import read_at_most
+from worker.time_limit import ends_by
+from worker.transport import DeadlineTransport
 
 PLENTY_SECONDS = 20
 
@@ -119,24 +121,25 @@ def test_a_request_that_fails_leaves_its_place_to_the_next_one(transport: Deadli
 
 def test_connections_that_idle_for_long_are_closed_by_the_next_one_that_comes_back() -> None:
     clock = Clock()
-    made: list[httpcore.HTTPConnection] = []
-    with serving(reply(200)) as peer:
-        origin = httpcore.URL(peer.url).origin
-
-        def connect() -> httpcore.HTTPConnection:
-            made.append(httpcore.HTTPConnection(origin, keepalive_expiry=None))
-            return made[-1]
-
-        connections = Connections(connect, monotonic=clock)
+    with serving(reply(200)) as peer, ends_by(ends_in(PLENTY_SECONDS)):
+        url = httpx.URL(peer.url)
+        origin = Origin(host=url.host, port=url.port or 0, ssl_context=None)
+        connections = Connections(lambda: Connection(origin), monotonic=clock)
         both = [connections.take(), connections.take()]
         for each in both:
-            each.request("GET", peer.url)
+            exchange(each)
             connections.give_back(each)
         clock.now += KEEPALIVE_SECONDS + 1
 
         taken = connections.take()
         connections.give_back(taken)
 
-        assert [each.is_closed() for each in made] == [True, False]
+        assert [each.can_serve_again for each in both] == [False, True]
         connections.close()
-        assert [each.is_closed() for each in made] == [True, True]
+        assert [each.can_serve_again for each in both] == [False, False]
+
+
+def exchange(connection: Connection) -> bytes:
+    connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", Timeouts())
+    connection.read_head(Timeouts())
+    return b"".join(connection.read_body(Timeouts()))

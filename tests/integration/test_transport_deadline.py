@@ -8,7 +8,9 @@ import pytest
 
 from tests.peer import reply, serving, silence, trickle
 from worker.deadline import Deadline
-from worker.transport import DeadlineTransport, ends_by, read_at_most
+from worker.replies import read_at_most
+from worker.time_limit import ends_by
+from worker.transport import DeadlineTransport
 
 ENDLESS = trickle(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
 

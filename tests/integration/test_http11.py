@@ -1,0 +1,192 @@
+"""The client's side of HTTP/1.1: what ends an answer, what belongs to it, and what is no answer at all."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.peer import Answering, Peer, in_turn, raw, reply, serving
+from worker.deadline import Deadline
+from worker.http11 import MAX_HEAD_BYTES
+from worker.time_limit import cut, ends_by
+from worker.transport import DeadlineTransport
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+def transport() -> Iterator[DeadlineTransport]:
+    with DeadlineTransport(max_connections=2) as built:
+        yield built
+
+
+def keeping(*parts: bytes) -> Answering:
+    """Answer with these bytes as they are, and keep the connection."""
+
+    def answer(_peer: Peer, connection: object, _request: object) -> None:
+        for part in parts:
+            connection.sendall(part)  # type: ignore[attr-defined]
+
+    return answer
+
+
+def ask(transport: DeadlineTransport, url: str, **headers: str) -> tuple[int, bytes]:
+    request = httpx.Request("POST", url, content=b"x", headers=headers, extensions={"timeout": {"read": 5.0}})
+    response = transport.handle_request(request)
+    try:
+        return response.status_code, b"".join(response.iter_raw())
+    finally:
+        response.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (OK, b"ok"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", b"ok"),
+        (b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + OK, b"ok"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+        (OK + b"\r\n", b"ok"),
+    ],
+    ids=["length", "chunks", "interim answers", "no content", "a line break too many"],
+)
+def test_an_answer_that_says_where_it_ends_leaves_the_connection_in_use(
+    transport: DeadlineTransport, content: bytes, body: bytes
+) -> None:
+    with serving(keeping(content)) as peer:
+        assert [ask(transport, peer.url)[1] for _ in range(2)] == [body, body]
+
+    assert [request.connection for request in peer.requests] == [0, 0]
+
+
+def test_an_answer_in_many_pieces_is_one(transport: DeadlineTransport) -> None:
+    with serving(keeping(*(bytes([byte]) for byte in OK))) as peer:
+        assert ask(transport, peer.url) == (200, b"ok")
+
+
+def test_an_answer_without_a_length_ends_with_its_connection(transport: DeadlineTransport) -> None:
+    with serving(in_turn(raw(b"HTTP/1.1 200 OK\r\n\r\nall of it"), reply(200, b"next"))) as peer:
+        assert ask(transport, peer.url) == (200, b"all of it")
+        assert ask(transport, peer.url) == (200, b"next")
+
+    assert [request.connection for request in peer.requests] == [0, 1]
+
+
+@pytest.mark.parametrize("surplus", [OK.replace(b"ok", b"no"), b"junk"], ids=["a second answer", "junk"])
+def test_what_follows_an_answer_is_never_read_as_the_next_one(
+    transport: DeadlineTransport, surplus: bytes
+) -> None:
+    with serving(in_turn(keeping(OK + surplus), reply(200, b"next"))) as peer:
+        assert ask(transport, peer.url) == (200, b"ok")
+        assert ask(transport, peer.url) == (200, b"next")
+
+    assert [request.connection for request in peer.requests] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_HEAD_BYTES + 10),
+        b"SSH-2.0-OpenSSH\r\n",
+    ],
+    ids=["two lengths", "length and chunks", "another protocol", "a head without end", "no HTTP"],
+)
+def test_what_is_no_answer_is_an_error(transport: DeadlineTransport, content: bytes) -> None:
+    with serving(keeping(content)) as peer, pytest.raises(httpx.RemoteProtocolError):
+        ask(transport, peer.url)
+
+
+@pytest.mark.parametrize("value", ["a\r\nB: c", "a\nb", "a\rb", "a\0b"])
+def test_a_header_that_would_be_two_is_not_sent(transport: DeadlineTransport, value: str) -> None:
+    with serving(reply(200)) as peer:
+        with pytest.raises(httpx.LocalProtocolError):
+            ask(transport, peer.url, authorization=value)
+
+        assert ask(transport, peer.url) == (200, b'{"ErrorCode": 200, "Message": "Success"}')
+    assert len(peer.requests) == 1
+
+
+def test_a_body_of_unknown_length_is_not_sent(transport: DeadlineTransport) -> None:
+    with serving(reply(200)) as peer:
+        request = httpx.Request("POST", peer.url, content=iter([b"x"]))
+        with pytest.raises(httpx.LocalProtocolError):
+            transport.handle_request(request)
+
+        assert peer.requests == []
+
+
+def test_no_other_scheme_is_spoken(transport: DeadlineTransport) -> None:
+    with pytest.raises(httpx.UnsupportedProtocol):
+        ask(transport, "ftp://127.0.0.1/")
+
+
+def test_a_handshake_that_is_not_answered_ends_in_time(transport: DeadlineTransport) -> None:
+    with (
+        serving(reply(200)) as peer,
+        ends_by(Deadline(time.monotonic() + 0.3)),
+        pytest.raises(httpx.ConnectTimeout),
+    ):
+        ask(transport, peer.url.replace("http:", "https:"))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    transport: DeadlineTransport, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed_certificate(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5.0)
+        server = threading.Thread(target=shake_hands_once, args=(listener, context))
+        server.start()
+        with pytest.raises(httpx.ConnectError, match="certificate"):
+            ask(transport, f"https://127.0.0.1:{listener.getsockname()[1]}/")
+        server.join()
+
+
+def self_signed_certificate(directory: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def shake_hands_once(listener: socket.socket, context: ssl.SSLContext) -> None:
+    connection, _ = listener.accept()
+    with connection, suppress(OSError):
+        context.wrap_socket(connection, server_side=True).close()
+
+
+def test_a_limit_that_is_over_cuts_to_nothing() -> None:
+    with ends_by(Deadline(0.0)), pytest.raises(TimeoutError):
+        cut(1.0)
