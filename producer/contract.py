@@ -34,6 +34,12 @@ _BRIEF_BITS: Final = 100
 # What is shown as it is: printable ASCII without = and short. It is nearly all that ever comes.
 _BRIEF: Final = re.compile(rf"[!-<>-~]{{0,{_BRIEF_CHARS}}}")
 _MASK_SHOWS_CHARS: Final = 2
+# What `summary_of` writes: short values, and a user that is masked.
+_VALUE: Final = rf"[!-<>-~]{{0,{_BRIEF_CHARS + len('...')}}}"
+_MASK: Final = rf"[!-<>-~]{{{_MASK_SHOWS_CHARS}}}\*\*\*[!-<>-~]{{{_MASK_SHOWS_CHARS}}}"
+_SUMMARY: Final = re.compile(
+    rf"CashbackId={_VALUE} type={_VALUE} amount={_VALUE} user=(?:-|\?|\*\*\*|{_MASK})"
+)
 
 
 class ErrorCode(IntEnum):
@@ -145,6 +151,11 @@ def summary_of(data: Mapping[str, Any]) -> str:
         f"CashbackId={_brief(data.get('CashbackId'))} type={_brief(data.get('TransactionType'))} "
         f"amount={_brief(data.get('Amount'))} user={_masked(data.get('PartnerUserId'))}"
     )
+
+
+def is_summary(text: object) -> bool:
+    """Whether `text` could be of `summary_of`, and so may be shown; whether it is true is not said."""
+    return isinstance(text, str) and _SUMMARY.fullmatch(text) is not None
 
 
 def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Receipts:
 
     async def _record_group(self, group: Group) -> None:
         try:
-            record = partial(self._statement.run, parameters=self._parameters(group))
+            record = partial(self._record, parameters=self._parameters(group))
             await self._call(record, until=max(member.until for member in group))
         except Exception as error:
             if len(group) == 1 or _concerns_all(error):
@@ -117,6 +117,10 @@ class Receipts:
         # One of them is to blame, and it shall not fail its neighbours.
         for member in group:
             await self._record_alone(member)
+
+    async def _record(self, connection: Connection, *, parameters: Sequence[bytes]) -> None:
+        async with connection.lock:
+            await connection.wait(self._statement.exchange(connection, parameters))
 
     async def _record_alone(self, member: Member[ReceivedEvent]) -> None:
         if member.has_ended:

@@ -47,11 +47,11 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
         """Connect with the channels of `worker.channel`."""
-        connection = self.app.connection_for_read(heartbeat=heartbeat)
-        plain = connection.get_transport_cls
-        # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
-        connection.get_transport_cls = lambda: readable_transport(plain())
-        return self.ensure_connected(connection)
+        return self.ensure_connected(_readable(self.app.connection_for_read(heartbeat=heartbeat)))
+
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:  # noqa: ANN401
+        """Connect with the same channels, which keep their client of Redis: kombu's make one for each send."""
+        return self.ensure_connected(_readable(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
 
     def register_with_event_loop(self, hub: Any) -> None:  # noqa: ANN401 - Celery has no types
         """Have what waits for the event loop done together."""
@@ -149,6 +149,14 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
 
     def _acknowledging(self, message: Any) -> Callable[[], object]:  # noqa: ANN401 - the same
         return lambda: self.call_soon(message.ack_log_error, _logger, self.connection_errors)
+
+
+def _readable(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
+    """Have a connection use the channels of `worker.channel`."""
+    plain = connection.get_transport_cls
+    # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
+    connection.get_transport_cls = lambda: readable_transport(plain())
+    return connection
 
 
 def quarantining_consumer(quarantine: Callable[[], Quarantine]) -> type[QuarantiningConsumer]:

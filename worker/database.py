@@ -1,16 +1,18 @@
 """Connections to PostgreSQL that never wait longer than they were told to."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import local
 from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.pq.abc import PGresult
 from psycopg_pool import ConnectionPool
 
 from producer.plans import LASTING_PLANS
+from producer.statement import Statement
 from worker.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
 
@@ -81,13 +83,29 @@ class Database:
         Raises CutoffPassed where the database says so, and LedgerUnavailable for everything else: whether
         the statement took effect is then unknown.
         """
+        return self._ask(lambda connection: connection.execute(query, parameters).fetchall(), deadline)
+
+    def row_of(
+        self, statement: Statement, parameters: Sequence[bytes | None], *, deadline: Deadline
+    ) -> list[bytes | None]:
+        """Run a statement and return its one row as PostgreSQL writes it; raises as `rows` does."""
+
+        def run(connection: DeadlineConnection) -> PGresult:
+            with connection.lock:
+                return connection.wait(statement.exchange(connection, parameters))[-1]
+
+        result = self._ask(run, deadline)
+        _check_one_row(result.ntuples)
+        return [result.get_value(0, column) for column in range(result.nfields)]
+
+    def _ask(self, work: Callable[[DeadlineConnection], Result], deadline: Deadline | None) -> Result:
         deadline = deadline or self.next_deadline()
         left_seconds = deadline.remaining_seconds(time.monotonic())
         if left_seconds == 0.0:
             raise LedgerUnavailable("PostgreSQL: no time is left to ask")
         try:
             with answers_by(deadline), self._pool.connection(timeout=left_seconds) as connection:
-                return connection.execute(query, parameters).fetchall()
+                return work(connection)
         except psycopg.Error as error:
             if error.sqlstate == _CUTOFF_PASSED:
                 raise CutoffPassed from error
@@ -98,9 +116,13 @@ class Database:
     ) -> tuple[Any, ...]:
         """Run one statement that returns one row, and return it; raises as `rows` does."""
         rows = self.rows(query, parameters, deadline=deadline)
-        if len(rows) != 1:
-            raise LedgerUnavailable(f"PostgreSQL returned {len(rows)} rows instead of one")
+        _check_one_row(len(rows))
         return rows[0]
+
+
+def _check_one_row(rows: int) -> None:
+    if rows != 1:
+        raise LedgerUnavailable(f"PostgreSQL returned {rows} rows instead of one")
 
 
 def open_pool(

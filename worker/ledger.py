@@ -1,14 +1,16 @@
 """The ledger in PostgreSQL: calls of the SQL functions of `worker/schema/`, nothing else."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg_pool import ConnectionPool
 
+from producer.statement import Statement, boolean, float8, integer, timestamptz
 from worker.database import Database, DeadlineConnection
 from worker.deadline import Deadline
 from worker.settlement import Instruction, PostedTransaction, Settlement, State
@@ -16,7 +18,17 @@ from worker.settlement import Instruction, PostedTransaction, Settlement, State
 # An attempt that has not begun or ended this long after it should have counts as lost.
 OVERDUE_SECONDS: Final = 0.5
 
-_SETTLE: Final = "SELECT * FROM settle_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+# Each parameter of settle_event with its type; numbers that are exact go as text.
+_SETTLE_TYPES: Final = (
+    *("uuid", "text", "int8", "timestamptz", "float8", "float8", "float8"),
+    *("text", "int4", "text", "numeric", "numeric", "bool", "bool"),
+)
+_SETTLE: Final = Statement(
+    "settle_event",
+    "SELECT * FROM settle_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    _SETTLE_TYPES,
+    texts=[place for place, kind in enumerate(_SETTLE_TYPES) if kind == "numeric"],
+)
 _SETTLE_GROUP: Final = "SELECT * FROM settle_events(%s, %s, %s, %s)"
 
 
@@ -79,28 +91,30 @@ class Ledger:
 
     def settle_alone(self, request: Request, *, deadline: Deadline) -> Settlement:
         """Do what `settle` says in a transaction of its own, by `deadline` (monotonic)."""
-        event, instruction, policy = request.event, request.instruction, self._policy
-        row = self._database.one_row(
-            _SETTLE,
-            (
-                event.event_id,
-                event.token,
-                event.cashback_id,
-                event.received_at,
-                policy.cutoff_seconds,
-                policy.deadline_seconds,
-                request.attempt_seconds + OVERDUE_SECONDS,
-                instruction.kind,
-                instruction.transaction_type,
-                instruction.user_id,
-                instruction.amount,
-                instruction.tax,
-                policy.withhold_tax,
-                policy.allow_negative,
-            ),
-            deadline=deadline,
+        row = self._database.row_of(_SETTLE, self._parameters(request), deadline=deadline)
+        return _settlement(
+            [None if raw is None else read(raw) for read, raw in zip(_READERS, row, strict=True)]
         )
-        return _settlement(row)
+
+    def _parameters(self, request: Request) -> list[bytes | None]:
+        event, instruction, policy = request.event, request.instruction, self._policy
+        type_ = instruction.transaction_type
+        return [
+            event.event_id.bytes,
+            event.token.encode(),
+            integer(event.cashback_id, octets=8),
+            timestamptz(event.received_at),
+            float8(policy.cutoff_seconds),
+            float8(policy.deadline_seconds),
+            float8(request.attempt_seconds + OVERDUE_SECONDS),
+            _text(instruction.kind),
+            None if type_ is None else integer(type_, octets=4),
+            _text(instruction.user_id),
+            _text(instruction.amount),
+            _text(instruction.tax),
+            boolean(policy.withhold_tax),
+            boolean(policy.allow_negative),
+        ]
 
     def settle_group(self, requests: Sequence[Request], *, deadline: Deadline) -> dict[UUID, Settlement]:
         """Settle several events in one transaction, by `deadline` (monotonic); no event may be there twice.
@@ -159,7 +173,18 @@ def _as_json(request: Request) -> dict[str, object]:
     }
 
 
-def _settlement(row: tuple[Any, ...]) -> Settlement:
+def _text(value: str | Decimal | None) -> bytes | None:
+    return None if value is None else str(value).encode()
+
+
+# How to read each column of a settlement from PostgreSQL's text.
+_READERS: Final[tuple[Callable[[bytes], Any], ...]] = (
+    *(bytes.decode, int, int, int, int, bytes.decode, int, int, int, int),
+    *(float, float),
+)
+
+
+def _settlement(row: Sequence[Any]) -> Settlement:
     (state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor, exponent,
      attempts, seconds_to_cutoff, seconds_to_deadline) = row  # fmt: skip
     transaction = None

@@ -12,7 +12,15 @@ from celery.exceptions import Reject
 from celery.worker.request import Request
 from pydantic import ValidationError
 
-from producer.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data, summary_of
+from producer.contract import (
+    RETRY_QUEUE,
+    TASK_NAME,
+    DataError,
+    SettleMessage,
+    is_summary,
+    read_data,
+    summary_of,
+)
 from worker.errors import BadMessage
 from worker.handler import Handler
 from worker.quarantine import Quarantine
@@ -34,7 +42,8 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         for name in CANVAS:
             self._request_dict.pop(name, None)
         self._argsrepr = "()"
-        self._kwargsrepr = describe(self._kwargs)
+        if not is_summary(self._kwargsrepr):
+            self._kwargsrepr = describe(self._kwargs)
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr, expires=None)
         self._expires = None
         self.time_limits = (None, None)

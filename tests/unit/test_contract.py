@@ -21,6 +21,7 @@ from producer.contract import (
     cashback_id_of,
     celery_options,
     event_id_of,
+    is_summary,
     read_data,
     summary_of,
 )
@@ -168,6 +169,7 @@ def test_odd_values_are_shown_in_plain_short_text(amount: object, shown: str) ->
 def test_the_summary_of_anything_is_one_short_printable_line(data: dict[str, object]) -> None:
     summary = summary_of(data)
 
+    assert is_summary(summary)
     assert len(summary) < 220
     assert summary.isascii()
     assert summary.isprintable()
@@ -185,3 +187,21 @@ def test_the_options_for_celery_name_the_event_and_show_no_token() -> None:
     assert options["task_id"] == str(MESSAGE.event_id)
     assert options["queue"] == QUEUE
     assert MESSAGE.token not in json.dumps(options)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "()",
+        "{'token': 'eyJ'}",
+        "CashbackId=1 type=1 amount=1 user=188509",
+        "CashbackId=1 type=1 amount=1 user=18***09 token=eyJ",
+        f"CashbackId={'e' * 36} type=1 amount=1 user=18***09",
+        "CashbackId=1 type=1 amount=1 user=18***09\n",
+        "CashbackId=1 type=1 amount=\u00e9 user=-",
+    ],
+)
+def test_what_could_show_a_token_or_a_user_is_no_summary(text: object) -> None:
+    assert not is_summary(text)

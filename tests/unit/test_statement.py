@@ -1,15 +1,16 @@
 """Parameters in PostgreSQL's binary form are what psycopg itself would write."""
 
 import struct
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int4, Int8
 
-from producer.statement import float8, int8_array, text_array, uuid_array
+from producer.statement import boolean, float8, int8_array, integer, text_array, timestamptz, uuid_array
 
 INT8 = st.integers(-(2**63), 2**63 - 1)
 # PostgreSQL has no text with a NUL in it.
@@ -46,3 +47,28 @@ def test_an_array_of_uuids(values: list[Any]) -> None:
 @given(st.floats())
 def test_a_double(value: float) -> None:
     assert float8(value) == as_psycopg_writes(value)
+
+
+@given(INT8)
+def test_a_number_of_eight_octets(value: int) -> None:
+    assert integer(value, octets=8) == as_psycopg_writes(Int8(value))
+
+
+@given(st.integers(-(2**31), 2**31 - 1))
+def test_a_number_of_four_octets(value: int) -> None:
+    assert integer(value, octets=4) == as_psycopg_writes(Int4(value))
+
+
+def test_a_number_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(OverflowError):
+        integer(2**31, octets=4)
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_a_time(value: datetime) -> None:
+    assert timestamptz(value) == as_psycopg_writes(value)
+
+
+@given(st.booleans())
+def test_a_boolean(value: bool) -> None:  # noqa: FBT001 - a case
+    assert boolean(value) == as_psycopg_writes(value)
