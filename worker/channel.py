@@ -44,10 +44,13 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
     def note(self, elements: Sequence[Element], *, take_along: int = 0, from_key: str = "") -> list[bytes]:
         """Note elements that were popped as unacknowledged, all in one round trip.
 
-        In the same one up to `take_along` entries more are popped from the list `from_key`; returns these.
+        In the same one up to `take_along` entries more are popped from the list `from_key`, and what was
+        acknowledged is removed. Returns the entries.
         """
         now = time.time()
+        acknowledged = tuple(self._acknowledged)
         with self.pipe_or_acquire() as pipe:
+            self._remove(pipe, acknowledged)
             pipe.zadd(self.unacked_index_key, {element.delivery_tag: now for element in elements})
             pipe.hset(
                 self.unacked_key, mapping={element.delivery_tag: _as_unacked(element) for element in elements}
@@ -55,6 +58,7 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
             if take_along > 0:
                 pipe.rpop(from_key, take_along)
             replies = pipe.execute()
+        del self._acknowledged[: len(acknowledged)]
         if self._dirty:
             self._flush()
         for element in elements:
@@ -81,12 +85,16 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         """
         if not self._acknowledged:
             return
-        tags = tuple(self._acknowledged)
+        acknowledged = tuple(self._acknowledged)
         with self.pipe_or_acquire() as pipe:
-            pipe.zrem(self.unacked_index_key, *tags)
-            pipe.hdel(self.unacked_key, *tags)
+            self._remove(pipe, acknowledged)
             pipe.execute()
-        del self._acknowledged[: len(tags)]
+        del self._acknowledged[: len(acknowledged)]
+
+    def _remove(self, pipe: Any, delivery_tags: Sequence[str]) -> None:  # noqa: ANN401 - redis-py's pipeline
+        if delivery_tags:
+            pipe.zrem(self.unacked_index_key, *delivery_tags)
+            pipe.hdel(self.unacked_key, *delivery_tags)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:  # noqa: ANN401 - the signature of kombu
         """Acknowledge what is still to be, and hand back the rest, when the channel closes."""

@@ -49,8 +49,12 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         """Connect with the channels of `worker.channel`."""
         return self.ensure_connected(_readable(self.app.connection_for_read(heartbeat=heartbeat)))
 
-    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Any:  # noqa: ANN401
-        """Connect with the same channels, which keep their client of Redis: kombu's make one for each send."""
+    def connection_for_write(
+        self,
+        url: str | None = None,
+        heartbeat: float | None = None,
+    ) -> Any:  # noqa: ANN401 - Celery has no types
+        """Connect with the same channels: they keep their client of Redis, where kombu's make one anew."""
         return self.ensure_connected(_readable(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
 
     def register_with_event_loop(self, hub: Any) -> None:  # noqa: ANN401 - Celery has no types

@@ -42,8 +42,8 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         for name in CANVAS:
             self._request_dict.pop(name, None)
         self._argsrepr = "()"
-        if not is_summary(self._kwargsrepr):
-            self._kwargsrepr = describe(self._kwargs)
+        sent = self._request_dict.get("kwargsrepr")
+        self._kwargsrepr = sent if is_summary(sent) else describe(self._kwargs)
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr, expires=None)
         self._expires = None
         self.time_limits = (None, None)

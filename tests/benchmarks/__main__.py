@@ -33,8 +33,6 @@ TABLES: Final[dict[str, ModuleType]] = {
     "growth": growth,
     "memory": memory,
 }
-# It takes long, so it is run when it is asked for.
-BY_REQUEST: Final = "memory"
 REPORT_NAME: Final = "report.json"
 DOCUMENT: Final = ROOT / "docs/performance.md"
 PICTURES: Final = ROOT / "docs/performance"
@@ -65,10 +63,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--table", "tables", type=click.Choice(list(TABLES)), multiple=True, help="Default: most.")
+@click.option("--table", "tables", type=click.Choice(list(TABLES)), multiple=True, help="Default: all.")
 @click.option("--rounds", type=click.IntRange(min=1), default=None, help="Default: 3, quick: 1.")
 @click.option("--quick", is_flag=True, help="Show that everything runs, in minutes.")
-@click.option("--memory", "with_memory", is_flag=True, help="Also the memory over very many events.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -76,13 +73,9 @@ def main() -> None:
     show_default=True,
     help="Data, logs, pictures and report.json. Signed tokens there are used again.",
 )
-def run(
-    *, tables: tuple[str, ...], rounds: int | None, quick: bool, with_memory: bool, directory: Path
-) -> None:
+def run(*, tables: tuple[str, ...], rounds: int | None, quick: bool, directory: Path) -> None:
     """Measure tables, print them, write the report; ends with 1 where a table failed."""
-    chosen = [name for name in TABLES if name in tables or (not tables and name != BY_REQUEST)]
-    if with_memory and BY_REQUEST not in chosen:
-        chosen.append(BY_REQUEST)
+    chosen = [name for name in TABLES if name in tables or not tables]
     options = RunOptions(
         directory=directory,
         tables=chosen,

@@ -11,15 +11,13 @@ default the receiver would have refused most of them, as they could not be settl
 - **ledger of N**: the ledger holds N balanced payouts before it begins, spread over all accounts, each with
   its receipt, answered (with a short text for a token: the token lies in the table, not in an index). They
   are written by bulk statements with the triggers off, checked, vacuumed and analysed, and copied for each
-  sample. 10,000,000 take many minutes to write and 15 GB of disk, and are run only where
-  CASHBACK_BENCH_LEDGER=10000000 asks for them.
+  sample. 10,000,000 take some minutes to write and, with their copy, 30 GB of disk.
 - **half to one account**: every other event is for the same user, whose row all of them lock.
 
 The cost is CPU milliseconds per event, summed over all processes, and elapsed milliseconds per event. The
 ratios are deepest or largest ÷ empty, of the one of the two that grew more.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +35,6 @@ NAME: Final = "growth"
 CPU: Final = "cpu_ms_per_event"
 ELAPSED: Final = "ms_per_event"
 EMPTY: Final = "empty"
-LEDGER_VARIABLE: Final = "CASHBACK_BENCH_LEDGER"
 _DEADLINE_SECONDS: Final = 600
 _SETTINGS: Final = (("CASHBACK_DEADLINE_SECONDS", str(_DEADLINE_SECONDS)),)
 # Above all that is in a ledger beforehand: ids grow, in BETCORE's as in any other books.
@@ -45,8 +42,7 @@ _FIRST_CASHBACK_ID: Final = 20_000_001
 _TO_ALL: Final = Supply(first_cashback_id=_FIRST_CASHBACK_ID)
 _HALF_TO_ONE: Final = Supply(first_cashback_id=_FIRST_CASHBACK_ID, crowd=FAVOURITE)
 _BACKLOGS: Final = (10_000, 100_000)
-_LEDGERS: Final = (10_000, 1_000_000)
-_LARGEST: Final = 10_000_000
+_LEDGERS: Final = (10_000, 1_000_000, 10_000_000)
 _QUICK_LEDGERS: Final = (10_000, 100_000)
 
 
@@ -79,7 +75,7 @@ def measure(
     rig: Rig, *, rounds: int, quick: bool, say: Callable[[str], None]
 ) -> tuple[Table, dict[str, float]]:
     """Measure all rows; returns the table and its ratios. Raises BenchmarkFailed where work was not done."""
-    ledgers = _QUICK_LEDGERS if quick else ledger_sizes(os.environ.get(LEDGER_VARIABLE))
+    ledgers = _QUICK_LEDGERS if quick else _LEDGERS
     for size in ledgers:
         say(f"{NAME}: writing a ledger of {size:,} transactions")
         history.make_template(rig, size)
@@ -87,7 +83,7 @@ def measure(
     rows |= {waiting_row(n): partial(_sample, rig, Grown(waiting=n), quick=quick) for n in _BACKLOGS}
     rows |= {ledger_row(n): partial(_sample, rig, Grown(before=n), quick=quick) for n in ledgers}
     rows["half to one account"] = partial(_sample, rig, Grown(), quick=quick, supply=_HALF_TO_ONE)
-    table = interleave(NAME, _title(max(ledgers)), "event", rows, rounds=rounds, say=say)
+    table = interleave(NAME, title_of(max(ledgers)), "event", rows, rounds=rounds, say=say)
     return table, {
         "growth_backlog": growth(table, waiting_row(max(_BACKLOGS))),
         "growth_ledger": growth(table, ledger_row(max(ledgers))),
@@ -99,13 +95,9 @@ def growth(table: Table, row: str) -> float:
     return max(table.median(row, value) / table.median(EMPTY, value) for value in (CPU, ELAPSED))
 
 
-def ledger_sizes(asked: str | None) -> tuple[int, ...]:
-    """Return the sizes of the ledgers of the full form; `asked` adds a larger one."""
-    return tuple(sorted({*_LEDGERS, *([int(asked)] if asked else [])}))
-
-
-def _title(largest_ledger: int) -> str:
-    left_out = "" if largest_ledger >= _LARGEST else f" ({_LARGEST:,} transactions were not run)"
+def title_of(largest_ledger: int) -> str:
+    """Return the table's title, which says what a quick run left out."""
+    left_out = "" if largest_ledger == max(_LEDGERS) else f" ({max(_LEDGERS):,} transactions were not run)"
     return f"Growth: the cost of one event{left_out}"
 
 

@@ -7,7 +7,7 @@ says that it is closed. No accept is sent for them. What could pile up per messa
 connection would; that the whole ones are 20,000 and not a million is all that is less.
 
 One worker, the Procfile's command and default settings. Memory is the resident set, the median of some looks
-while work is done. It is no part of the default run: `--memory` asks for it.
+while work is done.
 """
 
 import itertools

@@ -33,6 +33,8 @@ READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 15.0
 _REDIS_SECONDS: Final = 30.0
 # A backlog of 100,000 messages does not fit into what deploy/valkey.conf allows a container.
+# All of the log's files that are ever used are kept, see databases.fill_log.
+_POSTGRES: Final = {"min_wal_size": "1GB", "max_wal_size": "1GB"}
 _VALKEY: Final = {"maxmemory": "2gb", "maxclients": "4000", "tcp-keepalive": "60"}
 
 
@@ -55,7 +57,9 @@ class Rig:
         self.valkey = ValkeyServer(
             self.directory / "valkey", log_path=self._log / "valkey.log", options=_VALKEY
         )
-        self.postgres = PostgresServer(self.directory / "postgres", log_path=self._log / "postgres.log")
+        self.postgres = PostgresServer(
+            self.directory / "postgres", log_path=self._log / "postgres.log", settings=_POSTGRES
+        )
         self._betcore_port = free_port()
         self.betcore_url = f"http://{LOCALHOST}:{self._betcore_port}"
         self.betcore = BetcoreClient(self.betcore_url)
@@ -195,6 +199,7 @@ class Rig:
         keys.write_bytes(self.store.key_set())
         self.valkey.wait_ready()
         self.postgres.wait_ready()
+        databases.fill_log(self.postgres)
         self._betcore = self.python("betcore", "tests.benchmarks.betcore", str(self._betcore_port), str(keys))
         self.wait_http(self._betcore, self._betcore_port, STATE_PATH)
         databases.create_ledger(self.postgres, TEMPLATE, users=USERS)

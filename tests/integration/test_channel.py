@@ -95,6 +95,19 @@ def test_acknowledged_ones_make_room_at_once_and_leave_redis_together(redis_url:
         assert counts(redis_url) == (2, 3, 3)
 
 
+def test_acknowledged_ones_leave_redis_with_the_next_fetch(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        for message in taken.messages[:5]:
+            message.ack()
+
+        connection.drain_events(timeout=5)
+
+        assert len(taken.messages) == MESSAGES
+        assert counts(redis_url) == (0, 5, 5)
+
+
 def test_a_channel_that_closes_acknowledges_first_and_hands_back_the_rest(redis_url: str) -> None:
     ids = push(redis_url, MESSAGES)
     with consuming(redis_url, prefetch=8) as (connection, taken):

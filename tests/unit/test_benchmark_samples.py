@@ -88,10 +88,10 @@ def test_growth_is_that_of_cpu_or_of_time_whichever_grew_more(
     assert growth.growth(table, "100,000 waiting") == pytest.approx(expected)
 
 
-def test_a_larger_ledger_is_measured_where_it_is_asked_for() -> None:
-    assert growth.ledger_sizes(None) == (10_000, 1_000_000)
-    assert growth.ledger_sizes("") == (10_000, 1_000_000)
-    assert growth.ledger_sizes("10000000") == (10_000, 1_000_000, 10_000_000)
+def test_a_title_says_which_ledger_was_not_measured() -> None:
+    largest = growth.ledger_row(10_000_000).removeprefix("ledger of ")
+    assert growth.title_of(10_000_000) == "Growth: the cost of one event"
+    assert growth.title_of(100_000) == f"Growth: the cost of one event ({largest} transactions were not run)"
 
 
 @pytest.mark.parametrize(("per_second", "events"), [(2.0, 50), (100.0, 500), (1e9, 3_000)])
