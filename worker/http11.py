@@ -16,7 +16,8 @@ import httpx
 
 from worker.time_limit import cut
 
-MAX_HEAD_BYTES: Final = 65_536
+# Of head, framing and trailers together: what an answer may have around its body.
+MAX_AROUND_BODY_BYTES: Final = 65_536
 _READ_BYTES: Final = 65_536
 _OK: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
@@ -84,14 +85,10 @@ class Connection:
         incoming = self._incoming
         while not incoming.has_head:
             self._read_more(timeouts)
-            if not incoming.has_head and incoming.bytes_before_body > MAX_HEAD_BYTES:
-                raise httpx.RemoteProtocolError(
-                    f"the head of the answer is longer than {MAX_HEAD_BYTES} bytes"
-                )
         return incoming.status, incoming.headers
 
     def read_body(self, timeouts: Timeouts) -> Iterator[bytes]:
-        """Yield the body of the answer as it arrives."""
+        """Yield the body of the answer as it arrives; how long it may be is for the caller to say."""
         incoming = self._incoming
         while True:
             yield from incoming.take_chunks()
@@ -123,13 +120,13 @@ class Connection:
             return self._connected_somewhere(timeout_seconds)
         except TimeoutError as error:
             raise httpx.ConnectTimeout(_text(error)) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that no host can have
             raise httpx.ConnectError(_text(error)) from error
 
     def _connected_somewhere(self, timeout_seconds: float | None) -> socket.socket:
-        """Try one address after the other; raises the last one's OSError."""
+        """Try one address after the other; raises the last one's OSError or ValueError."""
         origin = self._origin
-        failure = OSError(f"no address of {origin.host} is known")
+        failure: Exception = OSError(f"no address of {origin.host} is known")
         for family, kind, protocol, _, address in socket.getaddrinfo(
             origin.host, origin.port, type=socket.SOCK_STREAM
         ):
@@ -139,7 +136,7 @@ class Connection:
                 connecting.connect(address)
                 connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return self._secured(connecting, timeout_seconds)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 connecting.close()
                 failure = error
         raise failure
@@ -163,7 +160,7 @@ class _Incoming:
         """Expect another answer."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.bytes_before_body = 0
+        self._around_body_bytes = 0
         self.has_head = False
         self.is_complete = False
         self.keeps_alive = False
@@ -181,8 +178,7 @@ class _Incoming:
         if not data:
             self._end_of_connection()
             return
-        if not self.has_head:
-            self.bytes_before_body += len(data)
+        self._around_body_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as error:
@@ -191,6 +187,8 @@ class _Incoming:
             if not self.is_complete:
                 raise httpx.RemoteProtocolError(f"the answer is no HTTP/1.1: {error}") from error
             self.has_surplus = True
+        if self._around_body_bytes > MAX_AROUND_BODY_BYTES:
+            raise httpx.RemoteProtocolError(f"more than {MAX_AROUND_BODY_BYTES} bytes are around the body")
 
     def _end_of_connection(self) -> None:
         if not self._ends_with_connection:
@@ -202,8 +200,8 @@ class _Incoming:
         self.has_surplus = self.is_complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        if not self.is_complete:
+        """Keep a header; what follows the body (trailers) is dropped."""
+        if not self.has_head:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -219,6 +217,7 @@ class _Incoming:
     def on_body(self, chunk: bytes) -> None:
         """Keep a part of the body."""
         if not self.is_complete:
+            self._around_body_bytes -= len(chunk)
             self._chunks.append(chunk)
 
     def on_message_complete(self) -> None:
@@ -236,5 +235,5 @@ def _is_interim(status: int) -> bool:
     return status < _OK and status != _SWITCHING_PROTOCOLS
 
 
-def _text(error: OSError) -> str:
+def _text(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -15,6 +15,8 @@ from worker.http11 import Connection, Origin, Timeouts
 from worker.time_limit import cut
 
 _PORTS: Final = {"http": 80, "https": 443}
+# Their answers have no body, whatever their headers say, and no call of BETCORE's is one of them.
+_WITHOUT_BODY: Final = frozenset({"HEAD", "CONNECT"})
 
 
 class DeadlineTransport(httpx.BaseTransport):
@@ -32,22 +34,18 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; closing the response gives its connection back."""
-        message = message_of(request)
+        message = _message_of(request)
         given = request.extensions.get("timeout", {})
         timeouts = Timeouts(connect=given.get("connect"), read=given.get("read"), write=given.get("write"))
         connections = self._connections(request.url)
         self._take_place(given.get("pool"))
-        body = None
+        exchange = _Exchange(connections, timeouts, self._places)
         try:
-            body = _Body(connections, connections.take(), timeouts, self._places)
-            status, headers = body.begin(message)
+            status, headers = exchange.begin(message)
         except BaseException:
-            if body is None:
-                self._places.release()
-            else:
-                body.close()
+            exchange.close()
             raise
-        return httpx.Response(status, headers=headers, stream=body)
+        return httpx.Response(status, headers=headers, stream=exchange)
 
     def close(self) -> None:
         """Close the connections that are idle; one that is in use is closed by its own deadline."""
@@ -79,44 +77,46 @@ class DeadlineTransport(httpx.BaseTransport):
         return self._origins.setdefault(key, Connections(lambda: Connection(origin)))
 
 
-class _Body(httpx.SyncByteStream):
-    """The body of an answer, as it arrives; closing it gives the connection and its place back, once."""
+class _Exchange(httpx.SyncByteStream):
+    """One request and its answer, whose body is read as it arrives.
 
-    def __init__(
-        self,
-        connections: Connections,
-        connection: Connection,
-        timeouts: Timeouts,
-        places: BoundedSemaphore,
-    ) -> None:
+    Closing it gives its connection and its place back, once.
+    """
+
+    def __init__(self, connections: Connections, timeouts: Timeouts, places: BoundedSemaphore) -> None:
         self._connections = connections
-        self._connection = connection
         self._timeouts = timeouts
         self._places = places
+        self._connection: Connection | None = None
         self._is_closed = False
 
     def begin(self, message: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Send a request; return the status and the headers of its answer."""
+        self._connection = self._connections.take()
         self._connection.send(message, self._timeouts)
         return self._connection.read_head(self._timeouts)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._connection.read_body(self._timeouts)
+        return iter(()) if self._connection is None else self._connection.read_body(self._timeouts)
 
     def close(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
         try:
-            self._connections.give_back(self._connection)
+            if self._connection is not None:
+                self._connections.give_back(self._connection)
         finally:
             self._places.release()
 
 
-def message_of(request: httpx.Request) -> bytes:
+def _message_of(request: httpx.Request) -> bytes:
     """Return a request as it is sent, in one piece: one call of the system, one packet.
 
     Raises httpx.LocalProtocolError for what HTTP/1.1 has no place for.
     """
+    if request.method in _WITHOUT_BODY:
+        raise httpx.LocalProtocolError(f"the answer to {request.method} is not read here")
     if "transfer-encoding" in request.headers:
         raise httpx.LocalProtocolError("only a body of known length is sent")
     lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]

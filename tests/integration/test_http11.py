@@ -18,11 +18,12 @@ from cryptography.x509.oid import NameOID
 
 from tests.peer import Answering, Peer, in_turn, raw, reply, serving
 from worker.deadline import Deadline
-from worker.http11 import MAX_HEAD_BYTES
+from worker.http11 import MAX_AROUND_BODY_BYTES
 from worker.time_limit import cut, ends_by
 from worker.transport import DeadlineTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
@@ -54,12 +55,14 @@ def ask(transport: DeadlineTransport, url: str, **headers: str) -> tuple[int, by
     ("content", "body"),
     [
         (OK, b"ok"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", b"ok"),
+        (CHUNKED + b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n", b"ok"),
+        (CHUNKED + b"2\r\nok\r\n0\r\nX: y\r\n\r\n", b"ok"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000, b"x" * 200_000),
         (b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + OK, b"ok"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
         (OK + b"\r\n", b"ok"),
     ],
-    ids=["length", "chunks", "interim answers", "no content", "a line break too many"],
+    ids=["length", "chunks", "trailer", "long", "interim answers", "no content", "a line break too many"],
 )
 def test_an_answer_that_says_where_it_ends_leaves_the_connection_in_use(
     transport: DeadlineTransport, content: bytes, body: bytes
@@ -100,10 +103,18 @@ def test_what_follows_an_answer_is_never_read_as_the_next_one(
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_HEAD_BYTES + 10),
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_AROUND_BODY_BYTES + 10),
+        CHUNKED + b"0\r\nX: " + b"x" * (MAX_AROUND_BODY_BYTES + 10),
         b"SSH-2.0-OpenSSH\r\n",
     ],
-    ids=["two lengths", "length and chunks", "another protocol", "a head without end", "no HTTP"],
+    ids=[
+        "two lengths",
+        "length and chunks",
+        "another protocol",
+        "a head without end",
+        "a trailer without end",
+        "no HTTP",
+    ],
 )
 def test_what_is_no_answer_is_an_error(transport: DeadlineTransport, content: bytes) -> None:
     with serving(keeping(content)) as peer, pytest.raises(httpx.RemoteProtocolError):
@@ -127,6 +138,17 @@ def test_a_body_of_unknown_length_is_not_sent(transport: DeadlineTransport) -> N
             transport.handle_request(request)
 
         assert peer.requests == []
+
+
+@pytest.mark.parametrize("method", ["HEAD", "CONNECT"])
+def test_what_has_an_answer_without_a_body_is_not_asked(transport: DeadlineTransport, method: str) -> None:
+    with pytest.raises(httpx.LocalProtocolError):
+        transport.handle_request(httpx.Request(method, "http://127.0.0.1:9/"))
+
+
+def test_a_name_that_no_host_can_have_is_an_error(transport: DeadlineTransport) -> None:
+    with pytest.raises(httpx.ConnectError):
+        ask(transport, f"http://{'x' * 64}.example/")
 
 
 def test_no_other_scheme_is_spoken(transport: DeadlineTransport) -> None:
