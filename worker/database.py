@@ -142,6 +142,8 @@ def open_pool(
         kwargs={
             "autocommit": True,
             "prepare_threshold": 1,
+            # What `Statement` writes and reads, whatever the server or the URL would choose.
+            "client_encoding": "UTF8",
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "cashback-worker",
             "keepalives_idle": 10,

@@ -141,6 +141,21 @@ def test_settling_reads_no_table_as_a_whole_whatever_is_known_of_its_size(
         assert walks_over_receipts(connection) == 0
 
 
+@pytest.mark.parametrize("settle", [in_a_group, one_by_one])
+def test_a_user_is_found_whatever_encoding_connections_were_told(
+    database_url: str, settle: Callable[[Ledger, list[Request]], None]
+) -> None:
+    url = f"{database_url}?client_encoding=LATIN1"
+    with psycopg.connect(database_url, autocommit=True) as connection, pool_of(url, size=1) as pool:
+        add_user(connection, "Zo\u00eb")
+
+        settle(
+            Ledger(pool, policy=policy(), timeout_seconds=30), requests_for(["Zo\u00eb"], first_cashback_id=1)
+        )
+
+        assert balances(connection, "Zo\u00eb") == {"Zo\u00eb": 100}
+
+
 def test_a_receipt_that_is_just_being_made_does_not_undo_the_group(database_url: str) -> None:
     with (
         psycopg.connect(database_url, autocommit=True) as connection,
