@@ -1,11 +1,13 @@
 """Redis: killed, emptied, frozen, flushed, gone for long, half-open, and out of disk space."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import redis
 
+from deploy.local.processes import ManagedProcess
 from producer.contract import QUEUE
 from tests.faults.proxy import HALF_OPEN, PASS
 from tests.faults.scene import Scene
@@ -13,6 +15,7 @@ from tests.faults.scene import Scene
 _AROUND_SECONDS: Final = 1.0
 _FULL_DEVICE: Final = "/dev/full"
 _CLIENT_SECONDS: Final = 5.0
+_STILL_SECONDS: Final = 0.25
 
 
 def redis_kill(scene: Scene) -> None:
@@ -56,7 +59,7 @@ def redis_half_open(scene: Scene) -> None:
 
 def redis_flushall(scene: Scene) -> None:
     """FLUSHALL under load: queues, unacknowledged messages and cached tokens are gone."""
-    # Work must lie in the queue, or there is nothing to lose: BETCORE is slower than makes come.
+    # Unacknowledged messages are in the workers' hands while BETCORE takes its time.
     scene.rig.simulate(accept="slow:1")
     flushed = 0
     with (
@@ -65,12 +68,25 @@ def redis_flushall(scene: Scene) -> None:
     ):
         while load.is_sending:
             scene.pause_randomly(0.5, _AROUND_SECONDS)
-            with scene.fault("FLUSHALL"):
-                flushed += int(str(client.llen(QUEUE)))
-                client.flushall()
+            # Work must lie in the queue, or there is nothing to lose; workers that go on leave none there.
+            with _standing_still(scene.rig.workers):
+                scene.pause(_STILL_SECONDS)
+                with scene.fault("FLUSHALL"):
+                    flushed += int(str(client.llen(QUEUE)))
+                    client.flushall()
     scene.rig.simulate(accept="ok")
     scene.figures["flushed"] = flushed
     scene.expect(flushed > 0, "no message lay in the queue when it was flushed")
+
+
+@contextmanager
+def _standing_still(processes: Sequence[ManagedProcess]) -> Iterator[None]:
+    """Freeze processes for as long as the block takes."""
+    with ExitStack() as thaws:
+        for process in processes:
+            process.freeze()
+            thaws.callback(process.thaw)
+        yield
 
 
 def redis_gone(scene: Scene) -> None:
