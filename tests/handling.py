@@ -24,6 +24,7 @@ from worker.ledger import Ledger
 from worker.marker import AnswerMarker
 from worker.metrics import Metrics
 from worker.settlement import Step
+from worker.slots import Slots
 from worker.transport import DeadlineTransport
 
 USER = "188509"
@@ -108,7 +109,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
         handler = Handler(
             verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
             ledger=ledger,
-            accept=AcceptClient(transport, base_url=peer.url, bearers=StaticBearer("x"), slots=100),
+            accept=AcceptClient(transport, base_url=peer.url, bearers=StaticBearer("x"), slots=Slots(100)),
             marker=marker,
             timing=Timing(
                 cutoff_seconds=cutoff_seconds,

@@ -74,6 +74,16 @@ def raw(content: bytes) -> Answering:
     return answer
 
 
+def slowly(seconds: float) -> Answering:
+    """Answer properly, after some time."""
+
+    def answer(peer: Peer, connection: socket.socket, request: Request) -> None:
+        peer.closing.wait(seconds)
+        reply(200)(peer, connection, request)
+
+    return answer
+
+
 def silence(peer: Peer, _connection: socket.socket, _request: Request) -> None:
     """Never answer, and keep the connection open."""
     peer.closing.wait()

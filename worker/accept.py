@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from http import HTTPStatus
-from threading import BoundedSemaphore
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -19,6 +18,7 @@ from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
 from worker.replies import read_at_most
 from worker.settlement import Instruction, PostedTransaction, Settlement
+from worker.slots import Slots
 from worker.time_limit import ends_by
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
@@ -30,8 +30,6 @@ _HEADERS: Final = (
     (b"Accept-Encoding", b"identity"),
     (b"Content-Type", b"application/json"),
 )
-# Long enough for a slot that a prompt BETCORE is about to free, short enough to keep threads for credits.
-_SLOT_SECONDS: Final = 0.1
 
 MESSAGES: Final = MappingProxyType(
     {
@@ -87,26 +85,23 @@ class AcceptClient:
         *,
         base_url: str,
         bearers: BearerSource,
-        slots: int,
+        slots: Slots,
     ) -> None:
         self._transport = transport
         self._url = httpx.URL(base_url + ACCEPT_PATH)
         self._bearers = bearers
-        self._slots = BoundedSemaphore(slots)
+        self._slots = slots
 
     def send(self, body: bytes, deadline: Deadline) -> Answer:
         """Make one attempt, which ends before `deadline`; never raises for what the network does.
 
-        A 401 renews the access token and sends once more at once. With all slots taken by a BETCORE that
-        is slow to answer, nothing is sent: the caller's thread is needed for fresh credits.
+        A 401 renews the access token and sends once more at once. Where no slot becomes free, nothing is
+        sent: the caller's thread is needed for fresh credits.
         """
-        if not self._slots.acquire(timeout=_SLOT_SECONDS):
-            return Answer(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
-        try:
-            with ends_by(deadline):
-                return self._attempt(body, deadline)
-        finally:
-            self._slots.release()
+        with self._slots.take(deadline) as has_slot, ends_by(deadline):
+            if not has_slot:
+                return Answer(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
+            return self._attempt(body, deadline)
 
     def _attempt(self, body: bytes, deadline: Deadline) -> Answer:
         try:

@@ -28,6 +28,7 @@ from worker.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.settings import WorkerSettings
 from worker.settling import GroupedLedger
 from worker.shared_tokens import RedisTokens
+from worker.slots import Slots
 from worker.sweeper import Sweeper
 from worker.transport import DeadlineTransport
 
@@ -136,7 +137,7 @@ def _accept_client(
         transport,
         base_url=settings.betcore_url,
         bearers=bearers,
-        slots=max(1, settings.concurrency * 3 // 4),
+        slots=Slots(max(1, settings.concurrency * 3 // 4)),
     )
 
 

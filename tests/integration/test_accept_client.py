@@ -2,22 +2,26 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from deploy.local.processes import free_port
-from tests.peer import Answering, Peer, in_turn, raw, reply, serving, silence, trickle
+from tests.peer import Answering, Peer, in_turn, raw, reply, serving, silence, slowly, trickle
 from worker.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, Verdict
 from worker.bearer import StaticBearer
 from worker.deadline import Deadline
 from worker.errors import BearerUnavailable
+from worker.slots import Slots
 from worker.transport import DeadlineTransport
 
 BODY = b'{"ErrorCode": 200}'
 # How long an attempt may take; a test as a whole has the suite's own limit, which is far above it.
 ATTEMPT_SECONDS = 0.4
 PLENTY_SECONDS = 60.0
+# Prompt, and longer than a thread waits for a slot of a slow BETCORE.
+PROMPT_CALL_SECONDS = 0.2
 
 
 class Bearers:
@@ -62,7 +66,7 @@ def accepting(
 ) -> Iterator[tuple[AcceptClient, Peer]]:
     with serving(answer) as peer, http_transport() as transport:
         source = bearers or StaticBearer("static")
-        yield AcceptClient(transport, base_url=peer.url, bearers=source, slots=slots), peer
+        yield AcceptClient(transport, base_url=peer.url, bearers=source, slots=Slots(slots)), peer
 
 
 def far() -> Deadline:
@@ -170,7 +174,7 @@ def test_a_reply_that_is_too_long_is_passing() -> None:
 def test_nobody_at_the_port_is_passing() -> None:
     with http_transport() as transport:
         url = f"http://127.0.0.1:{free_port()}"
-        accept = AcceptClient(transport, base_url=url, bearers=StaticBearer("x"), slots=4)
+        accept = AcceptClient(transport, base_url=url, bearers=StaticBearer("x"), slots=Slots(4))
 
         answer = accept.send(BODY, far())
 
@@ -238,3 +242,26 @@ def test_an_attempt_after_one_that_was_cut_off_starts_anew() -> None:
 
     assert verdicts == [Verdict.PASSING, Verdict.ACKNOWLEDGED]
     assert [request.connection for request in peer.requests] == [0, 1]
+
+
+def test_who_finds_all_slots_taken_gets_the_next_one_of_a_prompt_betcore() -> None:
+    """As a lottery ticket instead, an event was seen to lose seven draws and its 10 s."""
+    with accepting(slowly(PROMPT_CALL_SECONDS), slots=1) as (accept, peer), ThreadPoolExecutor(2) as pool:
+        verdicts = [each.result().verdict for each in [pool.submit(accept.send, BODY, far()) for _ in "ab"]]
+
+    assert verdicts == [Verdict.ACKNOWLEDGED] * 2
+    assert len(peer.requests) == 2
+
+
+def test_with_all_slots_taken_by_a_betcore_that_is_silent_nothing_is_sent() -> None:
+    with accepting(silence, slots=1) as (accept, peer), ThreadPoolExecutor(1) as pool:
+        held = pool.submit(accept.send, BODY, far())
+        while not peer.requests:
+            time.sleep(0.01)
+        answer = accept.send(BODY, far())
+
+        assert answer.verdict is Verdict.PASSING
+        assert answer.detail.startswith("not sent")
+        assert not held.done()
+        assert len(peer.requests) == 1
+        peer.closing.set()
