@@ -1,6 +1,5 @@
 """The fault suite's checks: quiet on a true history, and each one finds what it is there for."""
 
-import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +10,6 @@ import pytest
 from deploy.local.demo.history import Accept, Entry, History, LedgerAccount, Make, Receipt, Transaction
 from tests.faults import checks
 from tests.faults.evidence import Evidence, Fault, Key, Ordered
-from tests.faults.load import plan_load
 from tests.faults.outcome import INVARIANTS, Outcome, judge
 
 BEGUN_MS = 1_800_000_000_000
@@ -280,26 +278,3 @@ def test_an_accept_that_came_too_late_is_unmet() -> None:
     late = accept(accept_id=2, in_time=False, late=True, acknowledged=False)
 
     assert not judged(replace(but(accepts=(accept(), late)), faults=(FAULT,))).is_good
-
-
-def test_the_same_seed_draws_the_same_load() -> None:
-    def draw(seed: int) -> object:
-        rng = random.Random(seed)  # noqa: S311 -- a replay, no secret
-        return plan_load(rng, prefix="u", first_cashback_id=1, makes=500, rate_per_second=50.0)
-
-    assert draw(7) == draw(7)
-    assert draw(7) != draw(8)
-
-
-def test_a_load_repeats_and_cancels_only_what_it_sent_before() -> None:
-    rng = random.Random(7)  # noqa: S311 -- a replay, no secret
-    planned = plan_load(rng, prefix="u", first_cashback_id=1, makes=500, rate_per_second=50.0)
-
-    first_at: dict[object, float] = {}
-    for entry in planned:
-        first_at.setdefault(entry.order["cashback_id"], entry.at_seconds)
-    followers = [
-        entry for entry in planned if entry.again is not None or entry.order["transaction_type"] == -1
-    ]
-    assert followers
-    assert all(entry.at_seconds >= first_at[entry.order["cashback_id"]] + 0.5 for entry in followers)
