@@ -6,9 +6,7 @@ as the last one is answered; *window* keeps so many makes under way, from their 
 from those moments, so that a slow answer cannot hide what waited behind it.
 """
 
-import asyncio
 import json
-import selectors
 import sys
 import time
 from dataclasses import asdict
@@ -32,14 +30,7 @@ def main(plan_path: Path, result_path: Path) -> None:
         for token in Path(plan.tokens_path).read_text("ascii").splitlines()
     ]
     prepared = time.process_time()
-    if plan.kind == "closed":
-        result = uvloop.run(ClosedLoad(plan, requests).run())
-    else:
-        # uvloop and epoll wake at the next whole millisecond.
-        with asyncio.Runner(
-            loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
-        ) as runner:
-            result = runner.run(_KINDS[plan.kind](plan, requests).run())
+    result = uvloop.run(_KINDS[plan.kind](plan, requests).run())
     result.cpu_seconds = time.process_time() - prepared
     result_path.write_text(json.dumps(asdict(result)), "utf-8")
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.benchmarks.betcore import STATE_PATH
+from tests.benchmarks.kernel_timer import KernelTimer
 from tests.benchmarks.line import Line, get_request
 from tests.benchmarks.senders import Load, Plan
 
-# select(2), which alone wakes within microseconds, takes descriptors below 1024.
 MAX_LINES: Final = 500
 _POLL_SECONDS: Final = 0.005
 
@@ -90,16 +90,28 @@ class WindowLoad(PacedLoad):
 
 
 class OpenLoad(PacedLoad):
-    """Each make goes out at its own moment."""
+    """Each make goes out at its own moment; one that is missed is made up for at once."""
 
     async def send(self) -> None:
-        """Sleep until each moment; a moment that is missed is made up for at once."""
+        """Fix all moments, and wait until the last make is sent."""
         self.take_lines()
         begun = time.monotonic() + 2 * _POLL_SECONDS
-        for number, request in enumerate(self.requests):
-            due = begun + number / self.plan.rate_per_second
-            self.result.due_ns.append(int(due * 1e9))
-            if (wait := due - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
-            self.submit(request)
+        rate = self.plan.rate_per_second
+        self.result.due_ns = [int((begun + number / rate) * 1e9) for number in range(len(self.requests))]
+        self._waiting = deque(self.result.due_ns)
+        self._all_sent = asyncio.Event()
+        self._timer = KernelTimer(self._send_due)
+        self._send_due()
+        await self._all_sent.wait()
+        self._timer.close()
         self.result.ended_at = time.monotonic()
+
+    def _send_due(self) -> None:
+        """Send what is due, and have the timer ring for the next one."""
+        while self._waiting and self._waiting[0] <= time.monotonic_ns():
+            self._waiting.popleft()
+            self.submit(self.requests.popleft())
+        if self._waiting:
+            self._timer.set(self._waiting[0])
+        else:
+            self._all_sent.set()
