@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,9 +34,13 @@ Answering = Callable[["Peer", socket.socket, Request], None]
 
 @dataclass
 class Peer:
-    """A server on 127.0.0.1; `answer` is called for each request and writes what it likes to the socket."""
+    """A server on 127.0.0.1; `answer` is called for each request and writes what it likes to the socket.
+
+    With `tls` it speaks TLS.
+    """
 
     answer: Answering
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     url: str = ""
@@ -126,12 +131,12 @@ def by_path(**answers: Answering) -> Answering:
 
 
 @contextmanager
-def serving(answer: Answering) -> Iterator[Peer]:
+def serving(answer: Answering, *, tls: ssl.SSLContext | None = None) -> Iterator[Peer]:
     """Run a peer; at the end all its connections are closed and its threads have ended."""
-    peer = Peer(answer)
+    peer = Peer(answer, tls)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         listener.settimeout(_POLL_SECONDS)
-        peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        peer.url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         acceptor = threading.Thread(target=_accept, args=(peer, listener), name="peer")
         acceptor.start()
         try:
@@ -158,15 +163,25 @@ def _accept(peer: Peer, listener: socket.socket) -> None:
 
 
 def _serve(peer: Peer, connection: socket.socket, number: int) -> None:
-    with connection:
-        connection.settimeout(_POLL_SECONDS)
+    try:
+        secured = _secured(peer, connection)
+    except ssl.SSLError:
+        # The client broke the handshake off.
+        connection.close()
+        return
+    with secured:
+        secured.settimeout(_POLL_SECONDS)
         try:
-            while (request := _read(peer, connection, number)) is not None:
+            while (request := _read(peer, secured, number)) is not None:
                 peer.requests.append(request)
-                peer.answer(peer, connection, request)
+                peer.answer(peer, secured, request)
         except (ConnectionError, BrokenPipeError):
             # The client hung up, which is its right and often the point of the test.
             return
+
+
+def _secured(peer: Peer, connection: socket.socket) -> socket.socket:
+    return connection if peer.tls is None else peer.tls.wrap_socket(connection, server_side=True)
 
 
 def _read(peer: Peer, connection: socket.socket, number: int) -> Request | None:

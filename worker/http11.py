@@ -18,6 +18,7 @@ from worker.time_limit import cut
 
 # Of head, framing and trailers together: what an answer may have around its body.
 MAX_AROUND_BODY_BYTES: Final = 65_536
+# More than a record of TLS holds, so that none is left half read where nothing more would be seen to come.
 _READ_BYTES: Final = 65_536
 _OK: Final = 200
 _SWITCHING_PROTOCOLS: Final = 101
@@ -52,7 +53,7 @@ class Connection:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._socket: socket.socket | None = None
-        self._hang_up = select.poll()
+        self._readable = select.poll()
         self._incoming = _Incoming()
         self._can_serve_again = False
 
@@ -63,18 +64,18 @@ class Connection:
 
     def has_hung_up(self) -> bool:
         """Whether the server closed an idle connection, or sent what nobody asked for."""
-        return bool(self._hang_up.poll(0))
+        return bool(self._readable.poll(0))
 
     def send(self, message: bytes, timeouts: Timeouts) -> None:
         """Begin an exchange: send a whole request."""
         self._can_serve_again = False
         if self._socket is None:
             self._socket = self._connected(timeouts.connect)
-            self._hang_up.register(self._socket, select.POLLIN)
+            self._socket.setblocking(False)
+            self._readable.register(self._socket, select.POLLIN)
         self._incoming.begin()
         try:
-            self._socket.settimeout(cut(timeouts.write))
-            self._socket.sendall(message)
+            _send_all(self._socket, message, timeouts.write)
         except TimeoutError as error:
             raise httpx.WriteTimeout(_text(error)) from error
         except OSError as error:
@@ -107,13 +108,23 @@ class Connection:
         if self._socket is None:
             raise httpx.ReadError("nothing was sent")
         try:
-            self._socket.settimeout(cut(timeouts.read))
-            data = self._socket.recv(_READ_BYTES)
+            data = self._receive(self._socket, timeouts.read)
         except TimeoutError as error:
             raise httpx.ReadTimeout(_text(error)) from error
         except OSError as error:
             raise httpx.ReadError(_text(error)) from error
         self._incoming.feed(data)
+
+    def _receive(self, connected: socket.socket, timeout_seconds: float | None) -> bytes:
+        while True:
+            # First of all: the answer is hardly ever there by the time that its request is sent.
+            _wait(self._readable, timeout_seconds)
+            try:
+                return connected.recv(_READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                continue
+            except ssl.SSLWantWriteError:
+                _wait(_poll(connected, select.POLLOUT), timeout_seconds)
 
     def _connected(self, timeout_seconds: float | None) -> socket.socket:
         try:
@@ -147,6 +158,35 @@ class Connection:
             return connected
         connected.settimeout(cut(timeout_seconds))
         return context.wrap_socket(connected, server_hostname=self._origin.host)
+
+
+# A socket with a timeout of Python's makes three calls of the system for each operation: to set it, to wait,
+# to do it. Each of them lets go of the interpreter's lock, and the thread then has to get it back.
+
+
+def _send_all(connected: socket.socket, message: bytes, timeout_seconds: float | None) -> None:
+    left = memoryview(message)
+    while left:
+        cut(timeout_seconds)
+        try:
+            left = left[connected.send(left) :]
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            _wait(_poll(connected, select.POLLOUT), timeout_seconds)
+        except ssl.SSLWantReadError:
+            _wait(_poll(connected, select.POLLIN), timeout_seconds)
+
+
+def _poll(connected: socket.socket, events: int) -> select.poll:
+    poll = select.poll()
+    poll.register(connected, events)
+    return poll
+
+
+def _wait(poll: select.poll, timeout_seconds: float | None) -> None:
+    """Wait until the socket can go on; raise TimeoutError where it cannot in time."""
+    left_seconds = cut(timeout_seconds)
+    if not poll.poll(None if left_seconds is None else left_seconds * 1_000):
+        raise TimeoutError("timed out")
 
 
 class _Incoming:

@@ -1,7 +1,7 @@
 """A timer of Linux that an event loop can wait for: it rings to the microsecond, and costs next to nothing.
 
-The sleep of uvloop and of asyncio's epoll ends at the next whole millisecond. Python has this timer from 3.13 on,
-as `os.timerfd_create`.
+The sleep of uvloop and of asyncio's epoll ends at the next whole millisecond. Python has this timer from
+3.13 on, as `os.timerfd_create`.
 """
 
 import asyncio

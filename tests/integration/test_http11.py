@@ -1,20 +1,11 @@
 """The client's side of HTTP/1.1: what ends an answer, what belongs to it, and what is no answer at all."""
 
 import socket
-import ssl
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.peer import Answering, Peer, in_turn, raw, reply, serving
 from worker.deadline import Deadline
@@ -156,57 +147,11 @@ def test_no_other_scheme_is_spoken(transport: DeadlineTransport) -> None:
         ask(transport, "ftp://127.0.0.1/")
 
 
-def test_a_handshake_that_is_not_answered_ends_in_time(transport: DeadlineTransport) -> None:
-    with (
-        serving(reply(200)) as peer,
-        ends_by(Deadline(time.monotonic() + 0.3)),
-        pytest.raises(httpx.ConnectTimeout),
-    ):
-        ask(transport, peer.url.replace("http:", "https:"))
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    transport: DeadlineTransport, tmp_path: Path
-) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed_certificate(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(5.0)
-        server = threading.Thread(target=shake_hands_once, args=(listener, context))
-        server.start()
-        with pytest.raises(httpx.ConnectError, match="certificate"):
-            ask(transport, f"https://127.0.0.1:{listener.getsockname()[1]}/")
-        server.join()
-
-
-def self_signed_certificate(directory: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
-def shake_hands_once(listener: socket.socket, context: ssl.SSLContext) -> None:
-    connection, _ = listener.accept()
-    with connection, suppress(OSError):
-        context.wrap_socket(connection, server_side=True).close()
+def test_a_request_that_nobody_reads_ends_in_time(transport: DeadlineTransport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ends_by(Deadline(time.monotonic() + 0.3)):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(httpx.WriteTimeout):
+            transport.handle_request(httpx.Request("POST", url, content=bytes(50_000_000)))
 
 
 def test_a_limit_that_is_over_cuts_to_nothing() -> None:

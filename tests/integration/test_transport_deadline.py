@@ -58,6 +58,16 @@ def test_after_the_block_the_thread_is_free_again(client: httpx.Client) -> None:
         assert client.get(peer.url).status_code == 200
 
 
+def test_nothing_is_sent_when_the_time_is_over(client: httpx.Client) -> None:
+    with serving(reply(200)) as peer:
+        client.get(peer.url)
+        with ends_by(ends_in(0.0)), pytest.raises(httpx.WriteTimeout):
+            client.get(peer.url)
+        client.get(peer.url)
+
+    assert len(peer.requests) == 2
+
+
 @pytest.mark.parametrize(("size", "whole"), [(99, True), (100, True), (101, False), (100_000, False)])
 def test_a_reply_is_read_up_to_its_limit(client: httpx.Client, size: int, whole: bool) -> None:  # noqa: FBT001 - a case
     with serving(reply(200, b"x" * size)) as peer, client.stream("GET", peer.url) as response:
