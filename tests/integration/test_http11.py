@@ -14,6 +14,8 @@ from worker.time_limit import cut, ends_by
 from worker.transport import DeadlineTransport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+# More than what two sockets' buffers take.
+LONG = bytes(50_000_000)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -148,10 +150,29 @@ def test_no_other_scheme_is_spoken(transport: DeadlineTransport) -> None:
 
 
 def test_a_request_that_nobody_reads_ends_in_time(transport: DeadlineTransport) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, ends_by(Deadline(time.monotonic() + 0.3)):
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(httpx.WriteTimeout):
-            transport.handle_request(httpx.Request("POST", url, content=bytes(50_000_000)))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ends_by(Deadline(time.monotonic() + 0.3)),
+        pytest.raises(httpx.WriteTimeout),
+    ):
+        transport.handle_request(httpx.Request("POST", url_of(listener), content=LONG))
+
+
+@pytest.mark.parametrize(
+    ("operation", "content", "error"),
+    [("read", b"x", httpx.ReadTimeout), ("write", LONG, httpx.WriteTimeout)],
+)
+def test_a_request_that_brings_its_own_timeout_ends_by_it(
+    transport: DeadlineTransport, operation: str, content: bytes, error: type[Exception]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(error):
+        transport.handle_request(
+            httpx.Request("POST", url_of(listener), content=content, extensions={"timeout": {operation: 0.2}})
+        )
+
+
+def url_of(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
 def test_a_limit_that_is_over_cuts_to_nothing() -> None:
