@@ -16,6 +16,7 @@ from kombu.utils.json import dumps
 from redis.exceptions import ResponseError
 
 from worker.elements import Element, ElementMessage, read_element
+from worker.transactions import Command, Transactions
 
 _log = structlog.get_logger(__name__)
 
@@ -30,6 +31,10 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of kombu
         super().__init__(*args, **kwargs)
         self._acknowledged: list[str] = []
+        self._being_removed: tuple[str, ...] = ()
+        self._takes_along = False
+        # A channel that closes disconnects its pool, and this connection with it.
+        self._transactions = Transactions(self._own_connection)
 
     def can_consume(self) -> bool:
         """Say whether so few messages are in hand that it is worth to take more."""
@@ -41,30 +46,35 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         in_hand = len(self._delivered) - len(self._dirty)
         return max(0, self.prefetch_count - in_hand) if self.prefetch_count else None
 
-    def note(self, elements: Sequence[Element], *, take_along: int = 0, from_key: str = "") -> list[bytes]:
-        """Note elements that were popped as unacknowledged, all in one round trip.
+    def begin_note(self, elements: Sequence[Element], *, take_along: int = 0, from_key: str = "") -> None:
+        """Note elements that were popped as unacknowledged, all in one round trip, which `end_note` ends.
 
         In the same one up to `take_along` entries more are popped from the list `from_key`, and what was
-        acknowledged is removed. Returns the entries.
+        acknowledged is removed.
         """
         now = time.time()
-        acknowledged = tuple(self._acknowledged)
-        with self.pipe_or_acquire() as pipe:
-            self._remove(pipe, acknowledged)
-            pipe.zadd(self.unacked_index_key, {element.delivery_tag: now for element in elements})
-            pipe.hset(
-                self.unacked_key, mapping={element.delivery_tag: _as_unacked(element) for element in elements}
-            )
-            if take_along > 0:
-                pipe.rpop(from_key, take_along)
-            replies = pipe.execute()
-        del self._acknowledged[: len(acknowledged)]
+        scores = [part for element in elements for part in (now, element.delivery_tag)]
+        entries = [part for element in elements for part in (element.delivery_tag, _as_unacked(element))]
+        commands: list[Command] = [
+            *self._removal(),
+            ("ZADD", self.unacked_index_key, *scores),
+            ("HSET", self.unacked_key, *entries),
+        ]
+        if take_along > 0:
+            commands.append(("RPOP", from_key, take_along))
+        self._takes_along = take_along > 0
+        self._transactions.begin(commands)
         if self._dirty:
             self._flush()
         for element in elements:
             # From here on it is handed back if the channel closes before somebody got it.
             self._quick_append(element.delivery_tag, element)
-        return (replies[-1] or []) if take_along > 0 else []
+
+    def end_note(self) -> list[bytes]:
+        """Wait until they are noted; return the entries that were popped along with them."""
+        replies = self._transactions.end()
+        self._forget_removed()
+        return (replies[-1] or []) if self._takes_along else []
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - the signature of kombu
         """Take note of a message on its way to Celery, which `note` has been told of."""
@@ -85,16 +95,23 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         """
         if not self._acknowledged:
             return
-        acknowledged = tuple(self._acknowledged)
-        with self.pipe_or_acquire() as pipe:
-            self._remove(pipe, acknowledged)
-            pipe.execute()
-        del self._acknowledged[: len(acknowledged)]
+        self._transactions.begin(self._removal())
+        self._transactions.end()
+        self._forget_removed()
 
-    def _remove(self, pipe: Any, delivery_tags: Sequence[str]) -> None:  # noqa: ANN401 - redis-py's pipeline
-        if delivery_tags:
-            pipe.zrem(self.unacked_index_key, *delivery_tags)
-            pipe.hdel(self.unacked_key, *delivery_tags)
+    def _own_connection(self) -> Any:  # noqa: ANN401 - redis-py's connection
+        return self.channel.pool.get_connection()
+
+    def _removal(self) -> list[Command]:
+        """Return what removes all that is acknowledged by now."""
+        tags = self._being_removed = tuple(self._acknowledged)
+        if not tags:
+            return []
+        return [("ZREM", self.unacked_index_key, *tags), ("HDEL", self.unacked_key, *tags)]
+
+    def _forget_removed(self) -> None:
+        del self._acknowledged[: len(self._being_removed)]
+        self._being_removed = ()
 
     def restore_unacked_once(self, stderr: Any = None) -> None:  # noqa: ANN401 - the signature of kombu
         """Acknowledge what is still to be, and hand back the rest, when the channel closes."""
@@ -146,15 +163,23 @@ class _ElementReader:
     def _take(self, entry: bytes, key: str, queue: str) -> None:
         """Note what was popped and deliver it, and with it more of the same queue where there is room."""
         channel = cast("Any", self)
+        deliver = channel.connection._deliver  # noqa: SLF001 - the mixin is a part of the channel
         first = read_element(entry, queue)
         room = channel.qos.room()
         most = MAX_TOGETHER if room is None else min(room, MAX_TOGETHER)
-        more = channel.qos.note([first], take_along=most - 1, from_key=key)
-        elements = [read_element(each, queue) for each in more]
-        if elements:
-            channel.qos.note(elements)
-        for element in (first, *elements):
-            channel.connection._deliver(element, queue)  # noqa: SLF001 - the mixin is a part of the channel
+        channel.qos.begin_note([first], take_along=most - 1, from_key=key)
+        more: list[Element] = []
+        try:
+            # Nobody but this worker has it by now: it gains nothing by waiting until Redis has it again.
+            deliver(first, queue)
+        finally:
+            # Whatever became of the first one, those that came along are noted.
+            more = [read_element(each, queue) for each in channel.qos.end_note()]
+            if more:
+                channel.qos.begin_note(more)
+                channel.qos.end_note()
+        for element in more:
+            deliver(element, queue)
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:  # noqa: ANN401 - the signature of kombu
