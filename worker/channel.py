@@ -77,7 +77,7 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         return (replies[-1] or []) if self._takes_along else []
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - the signature of kombu
-        """Take note of a message on its way to Celery, which `note` has been told of."""
+        """Take note of a message on its way to Celery, which `begin_note` has been told of."""
         if delivery_tag in self._delivered:
             self._quick_append(delivery_tag, message)
         else:
