@@ -39,6 +39,9 @@ class Transactions:
             self._connection = self._take_connection()
         elif time.monotonic() - self._last_used_seconds > _IDLE_SECONDS:
             self._hang_up_if_cut()
+        if not self._connection.is_connected:
+            # Sending would connect by itself, but to where it was before, whatever sentinels say by now.
+            self._connection.connect()
         whole = (_MULTI, *commands, _EXEC)
         self._connection.send_packed_command(self._connection.pack_commands(whole))
         self._replies_due = len(whole)
@@ -66,7 +69,7 @@ class Transactions:
         return list(replies)
 
     def _hang_up_if_cut(self) -> None:
-        """Have the next command connect anew where the connection is of no use any more."""
+        """Disconnect where the connection is of no use any more."""
         try:
             # Nothing is owed: what can be read is the end of the connection.
             is_cut = self._connection.can_read()

@@ -163,6 +163,29 @@ def test_a_connection_that_was_cut_while_idle_is_replaced(
     assert_works(transactions)
 
 
+def test_a_lost_connection_finds_its_way_as_the_first_one_did(redis_url: str, client: redis.Redis) -> None:
+    class Asking(redis.Connection):
+        """Counts how often it was told to connect; one of sentinels asks them for the primary then."""
+
+        asked = 0
+
+        def connect(self) -> None:
+            Asking.asked += 1
+            super().connect()  # type: ignore[no-untyped-call] # redis-py left it untyped
+
+    with pool_of(redis_url, connection_class=Asking) as pool:
+        taking = Taking(pool)
+        transactions = Transactions(taking)
+        assert_works(transactions)
+        asked_at_first = Asking.asked
+        kill(client, taking)
+        with pytest.raises(redis.ConnectionError):
+            run(transactions, ("GET", "works"))
+
+        assert_works(transactions)
+        assert Asking.asked == asked_at_first + 1
+
+
 def test_a_redis_that_says_nothing_ends_the_waiting(redis_url: str, client: redis.Redis) -> None:
     with pool_of(redis_url, socket_timeout=0.2) as pool:
         transactions = Transactions(Taking(pool))
