@@ -1,12 +1,12 @@
 """The body of make: read within limits, and the token taken out of it."""
 
-import asyncio
 import json
 from typing import Final
 
 from starlette.types import Receive, Scope
 
 from producer.answers import BodyTooLarge, BodyTooSlow, ClientGone
+from producer.in_time import in_time
 from producer.verifier import NotAToken
 
 MAX_BODY_BYTES: Final = 16_384
@@ -28,16 +28,18 @@ async def read_body(
         if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
             raise BodyTooLarge
     try:
-        async with asyncio.timeout(timeout_seconds):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            while (
-                message["type"] == "http.request" and message.get("more_body") and len(body) <= MAX_BODY_BYTES
-            ):
-                message = await receive()
-                body += message.get("body", b"")
+        # Nearly every body comes with its head, and is there.
+        return await in_time(_whole_body(receive), timeout_seconds=timeout_seconds)
     except TimeoutError as error:
         raise BodyTooSlow from error
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message["type"] == "http.request" and message.get("more_body") and len(body) <= MAX_BODY_BYTES:
+        message = await receive()
+        body += message.get("body", b"")
     if message["type"] != "http.request":
         raise ClientGone
     if len(body) > MAX_BODY_BYTES:
