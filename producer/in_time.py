@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from types import coroutine
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
@@ -18,29 +19,20 @@ async def in_time(work: Coroutine[Any, Any, Result], *, timeout_seconds: float) 
         result: Result = end.value
         return result
     async with asyncio.timeout(timeout_seconds):
-        return await _Rest(work, awaited)
+        return await _rest_of(work, awaited)
 
 
-class _Rest(Generic[Result]):
-    """What is left of a coroutine that has taken its first step and waits for `awaited`."""
-
-    __slots__ = ("_awaited", "_work")
-
-    def __init__(self, work: Coroutine[Any, Any, Result], awaited: object) -> None:
-        self._work = work
-        self._awaited = awaited
-
-    def __await__(self) -> Generator[Any, Any, Result]:
-        """Take the other steps, as `yield from` would have taken them all."""
-        awaited = self._awaited
-        while True:
+@coroutine
+def _rest_of(work: Coroutine[Any, Any, Result], awaited: object) -> Generator[Any, Any, Result]:
+    """Take the other steps of `work`, which waits for `awaited`, as `yield from` takes all of them."""
+    while True:
+        try:
             try:
-                try:
-                    value = yield awaited
-                except BaseException as error:  # noqa: BLE001 - it is the work's to deal with, a cancellation above all
-                    awaited = self._work.throw(error)
-                else:
-                    awaited = self._work.send(value)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
+                value = yield awaited
+            except BaseException as error:  # noqa: BLE001 - it is the work's to deal with, a cancellation above all
+                awaited = work.throw(error)
+            else:
+                awaited = work.send(value)
+        except StopIteration as end:
+            result: Result = end.value
+            return result

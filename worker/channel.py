@@ -168,7 +168,6 @@ class _ElementReader:
         room = channel.qos.room()
         most = MAX_TOGETHER if room is None else min(room, MAX_TOGETHER)
         channel.qos.begin_note([first], take_along=most - 1, from_key=key)
-        more: list[Element] = []
         try:
             # Nobody but this worker has it by now: it gains nothing by waiting until Redis has it again.
             deliver(first, queue)
