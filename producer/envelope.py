@@ -9,9 +9,9 @@ import json
 from binascii import b2a_base64
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final
+from uuid import UUID
 
 from producer.contract import QUEUE, TASK_NAME, SettleMessage
-from producer.event import ReceivedEvent
 
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT: Final = 2
@@ -70,7 +70,7 @@ def envelope(message: SettleMessage, *, summary: str, origin: str, delivery_tag:
 
 
 class EntryWriter:
-    """Writes events as entries of the queue: `envelope` as JSON, with all that is always the same done once.
+    """Writes messages as entries of the queue: `envelope` as JSON; what is always the same is done once.
 
     `origin` is as in `envelope`. `sender` tells this writer from all others that ever wrote; with a number
     behind it, it makes the delivery tags.
@@ -89,17 +89,16 @@ class EntryWriter:
         self._sender = sender.encode("ascii")
         self._numbers = itertools.count(1)
 
-    def entry(self, event: ReceivedEvent) -> bytes:
-        """Return the entry for an event, with a delivery tag of its own."""
-        message = event.message
+    def entry(self, message: SettleMessage, *, event_id: UUID, summary: str) -> bytes:
+        """Return the entry for a message, with a delivery tag of its own; `event_id` is the message's."""
         body = self._body % {
             b"token": quoted(message.token).encode("ascii"),
             b"received_at_ms": b"%d" % message.received_at_ms,
         }
         return self._entry % {
             b"body": b2a_base64(body, newline=False),
-            b"task_id": str(event.event_id).encode("ascii"),
-            b"summary": quoted(event.summary).encode("ascii"),
+            b"task_id": str(event_id).encode("ascii"),
+            b"summary": quoted(summary).encode("ascii"),
             b"tag": b"%b.%d" % (self._sender, next(self._numbers)),
         }
 

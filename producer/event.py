@@ -1,10 +1,12 @@
 """A received event: what both of its copies are made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from producer.answers import DataUnreadable, NoCashbackId
-from producer.contract import DataError, SettleMessage, cashback_id_of, read_data, summary_of
+from producer.contract import DataError, SettleMessage, cashback_id_of, read_data
 from producer.verifier import VerifiedToken
 
 
@@ -12,13 +14,13 @@ from producer.verifier import VerifiedToken
 class ReceivedEvent:
     """A verified make. What is derived from the message stands here because deriving it costs time.
 
-    `event_id` is the message's, and `summary` describes the event in one short line without the token.
+    `event_id` is the message's, and `data` is what its token carries.
     """
 
     message: SettleMessage
     event_id: UUID
     cashback_id: int
-    summary: str
+    data: Mapping[str, Any]
 
 
 def received_event(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:
@@ -30,4 +32,4 @@ def received_event(message: SettleMessage, verified: VerifiedToken) -> ReceivedE
     cashback_id = cashback_id_of(data)
     if cashback_id is None:
         raise NoCashbackId
-    return ReceivedEvent(message, message.event_id, cashback_id, summary_of(data))
+    return ReceivedEvent(message, message.event_id, cashback_id, data)

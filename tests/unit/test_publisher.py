@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from producer.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
 from producer.envelope import EntryWriter, envelope
-from producer.event import ReceivedEvent
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 
@@ -56,7 +55,7 @@ def test_an_entry_is_the_envelope_as_json_whatever_it_carries(
     message = SettleMessage(token=token, received_at_ms=received_at_ms)
     writer = EntryWriter(origin=ORIGIN, sender="sender")
 
-    entry = json.loads(writer.entry(ReceivedEvent(message, message.event_id, 480, summary)))
+    entry = json.loads(writer.entry(message, event_id=message.event_id, summary=summary))
 
     tag = entry["properties"]["delivery_tag"]
     expected = envelope(message, summary=summary, origin=ORIGIN, delivery_tag=tag)
@@ -65,9 +64,10 @@ def test_an_entry_is_the_envelope_as_json_whatever_it_carries(
 
 
 def test_no_two_entries_share_a_delivery_tag() -> None:
-    event = ReceivedEvent(MESSAGE, MESSAGE.event_id, 480, "")
     writers = [EntryWriter(origin=ORIGIN, sender=sender) for sender in ("one", "two")]
 
-    tags = [json.loads(writer.entry(event))["properties"]["delivery_tag"] for writer in writers * 100]
+    entries = [writer.entry(MESSAGE, event_id=MESSAGE.event_id, summary="") for writer in writers * 100]
+
+    tags = [json.loads(entry)["properties"]["delivery_tag"] for entry in entries]
 
     assert len(set(tags)) == 200

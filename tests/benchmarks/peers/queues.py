@@ -13,7 +13,6 @@ import redis
 
 from producer.contract import QUEUE, SettleMessage
 from producer.envelope import EntryWriter
-from producer.event import ReceivedEvent
 from producer.receipts import NEXT_ATTEMPT_SECONDS
 from tests.benchmarks.rig import Rig
 from worker.tasks import describe
@@ -70,9 +69,8 @@ def receiver_entries(messages: Iterable[SettleMessage]) -> Iterator[bytes]:
     """Yield the queue's entries for messages, as the receiver writes them."""
     writer = EntryWriter(origin=_ORIGIN, sender=str(uuid.uuid4()))
     for message in messages:
-        # The entry does not say which cashback it is, but for the summary.
         summary = describe({"token": message.token})
-        yield writer.entry(ReceivedEvent(message, message.event_id, 0, summary))
+        yield writer.entry(message, event_id=message.event_id, summary=summary)
 
 
 def push(redis_url: str, entries: Iterable[bytes], *, queue: str = QUEUE) -> None:
