@@ -1,70 +1,29 @@
-"""The simulated BETCORE, seen by a real HTTP client."""
+"""The simulated BETCORE's accept, its access tokens and its log, seen by a real HTTP client."""
 
 import asyncio
 import json
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
-import jwt
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-from deploy.local.processes import free_port, wait_until
-from deploy.local.simulator.app import new_simulator
-from deploy.local.simulator.server import new_server
-from deploy.local.simulator.settings import SimulatorSettings
-
-API = "/mis-api/api/v2"
-CREDENTIALS = {"PartnerClientId": "PartnerClient-1556", "Secret": "s3cret"}
-
-
-class Clock:
-    """A wall clock that can be moved forward."""
-
-    def __init__(self) -> None:
-        self.ahead_seconds = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead_seconds
-
-
-class Partner:
-    """The other end of makes: takes them over HTTP and keeps what arrived."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, bytes]] = []
-
-    async def make(self, request: Request) -> JSONResponse:
-        self.requests.append((request.headers["content-type"], await request.body()))
-        return JSONResponse({"ErrorCode": 200, "Message": "Success"})
-
-
-@contextmanager
-def serving(server: uvicorn.Server) -> Iterator[str]:
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started, what="the server listens", timeout_seconds=10)
-        yield f"http://127.0.0.1:{server.config.port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+from tests.simulated import (
+    API,
+    CREDENTIALS,
+    LOG_LIMIT,
+    Clock,
+    Partner,
+    listening_partner,
+    send_make,
+    simulated_betcore,
+)
 
 
 @pytest.fixture(scope="module")
-def partner() -> Iterator[tuple[Partner, str]]:
-    partner = Partner()
-    app = Starlette(routes=[Route("/cashback-payments/make", partner.make, methods=["POST"])])
-    with serving(uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="warning"))) as url:
-        yield partner, url
+def partner() -> Iterator[Partner]:
+    with listening_partner() as partner:
+        yield partner
 
 
 @pytest.fixture
@@ -73,23 +32,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def betcore(partner: tuple[Partner, str], clock: Clock) -> Iterator[httpx.Client]:
-    settings = SimulatorSettings(partner_url=partner[1], secret=CREDENTIALS["Secret"], log_limit=20)
-    server = new_server(new_simulator(settings, clock=clock), host="127.0.0.1", port=free_port())
-    with serving(server) as url, httpx.Client(base_url=url, timeout=5) as client:
+def betcore(partner: Partner, clock: Clock) -> Iterator[httpx.Client]:
+    with simulated_betcore(partner_url=partner.url, clock=clock) as client:
         yield client
 
 
 def bearer_of(betcore: httpx.Client) -> dict[str, str]:
     reply = betcore.post(f"{API}/auth/token", json=CREDENTIALS).json()
     return {"Authorization": f"Bearer {reply['Value']['AccessToken']}"}
-
-
-def send_make(betcore: httpx.Client, **order: object) -> dict[str, Any]:
-    response = betcore.post("/sim/makes", json={"cashback_id": 480, "user_id": "7", "amount": "10", **order})
-    assert response.status_code == 200, response.text
-    result: dict[str, Any] = response.json()
-    return result
 
 
 def accept_body(**value: object) -> dict[str, Any]:
@@ -339,88 +289,16 @@ def test_orders_that_make_no_sense_are_refused_with_a_reason(betcore: httpx.Clie
 
 
 def test_a_full_log_says_so(betcore: httpx.Client) -> None:
-    for _ in range(20):
+    for _ in range(LOG_LIMIT):
         send_make(betcore)
 
     response = betcore.post("/sim/makes", json={"cashback_id": 480})
 
     assert (response.status_code, response.json()["reason"]) == (507, "log_full")
-    for _ in range(20):
+    for _ in range(LOG_LIMIT):
         assert accept(betcore).status_code == 200
     assert accept(betcore).status_code == 503
     assert betcore.get("/sim/log").json()["accepts_unlogged"] == 1
-
-
-def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
-    betcore: httpx.Client, partner: tuple[Partner, str]
-) -> None:
-    keys = jwt.PyJWKSet.from_dict(betcore.get(f"{API}/auth/jwks").json())
-
-    first = send_make(betcore, amount="12.340", tax_amount="0.10")
-    send_make(betcore, same_token_as=first["make_id"], body_shape="raw")
-    send_make(betcore, same_token_as=first["make_id"], body_shape="object")
-
-    (json_type, bare), (text_type, raw), (_, wrapped) = partner[0].requests[-3:]
-    token = json.loads(bare)
-    assert (json_type, text_type) == ("application/json", "text/plain")
-    assert raw.decode() == token
-    assert json.loads(wrapped) == {"token": token}
-    header = jwt.get_unverified_header(token)
-    assert (header["alg"], header["typ"], len(header["kid"])) == ("RS256", "JWT", 40)
-    claims = jwt.decode(token, keys[header["kid"]].key, algorithms=["RS256"])
-    assert set(claims) == {"nbf", "exp", "iss", "client_id", "data"}
-    assert claims["exp"] == claims["nbf"] + 10
-    assert claims["data"] == (
-        '{"CashbackId": 480, "PartnerUserId": "7", "TransactionType": 1,'
-        ' "Amount": "12.340", "TaxAmount": "0.10"}'
-    )
-    assert first["reply"] == {"ErrorCode": 200, "Message": "Success"}
-
-
-def test_a_partner_that_is_away_is_a_result_and_not_an_error(clock: Clock) -> None:
-    settings = SimulatorSettings(partner_url=f"http://127.0.0.1:{free_port()}")
-    server = new_server(new_simulator(settings, clock=clock), host="127.0.0.1", port=free_port())
-    with serving(server) as url, httpx.Client(base_url=url) as betcore:
-        result = send_make(betcore)
-
-    assert result["http_status"] is None
-    assert result["error"].startswith("ConnectError")
-
-
-def test_a_rotated_key_signs_at_once_and_the_old_one_stays_published_as_long_as_asked(
-    betcore: httpx.Client, clock: Clock
-) -> None:
-    def published() -> list[str]:
-        return [key["kid"] for key in betcore.get(f"{API}/auth/jwks").json()["keys"]]
-
-    (old,) = published()
-    new = betcore.post("/sim/rotate-keys", json={"old_key_seconds": 60}).json()["kid"]
-    both = published()
-    clock.ahead_seconds = 61
-
-    assert both == [old, new]
-    assert published() == [new]
-
-
-def test_verify_vouches_for_its_own_living_tokens_alone(
-    betcore: httpx.Client, partner: tuple[Partner, str], clock: Clock
-) -> None:
-    def verified(tamper: str) -> httpx.Response:
-        send_make(betcore, tamper=tamper)
-        return betcore.post(f"{API}/auth/verify", content=partner[0].requests[-1][1])
-
-    good = verified("none")
-    bad = [
-        verified(tamper)
-        for tamper in ("signature", "payload", "expired", "unknown_kid", "wrong_key", "garbage")
-    ]
-    confused = [verified(tamper) for tamper in ("alg_none", "hs256")]
-
-    assert good.json()["ErrorCode"] == 200
-    assert json.loads(good.json()["Value"]["data"])["CashbackId"] == 480
-    assert {response.status_code for response in [*bad, *confused]} == {401}
-    clock.ahead_seconds = 11
-    assert betcore.post(f"{API}/auth/verify", content=partner[0].requests[-9][1]).status_code == 401
 
 
 def test_many_makes_and_accepts_at_once_are_all_logged(betcore: httpx.Client) -> None:

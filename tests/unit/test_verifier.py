@@ -1,18 +1,16 @@
-"""The verifier: what BETCORE did not sign, or not for this moment, never passes."""
+"""The verifier with BETCORE's keys: what BETCORE did not sign, or not for this moment, never passes."""
 
 import hashlib
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from producer.contract import MAX_TOKEN_CHARS
-from producer.keys import KeySet
 from producer.verifier import (
     BadClaims,
     BadSignature,
@@ -28,31 +26,8 @@ from producer.verifier import (
     WrongIssuer,
     is_token_shaped,
 )
-from producer.verify_endpoint import VerifyEndpoint
-from tests.betcore import CLIENT_ID, ISSUER, Endpoints, Reply, base64url, cashback, signer
-
-BASE_URL = "http://betcore.test"
-AT = 1_800_000_000
-NOW = datetime.fromtimestamp(AT + 1, tz=UTC)
-
-
-def verifier_of(
-    endpoints: Endpoints, *, fetched: bool = True, fallback: bool = False, **options: str
-) -> Verifier:
-    client = httpx.Client(transport=httpx.WSGITransport(endpoints))
-    keys = KeySet(
-        betcore_url=BASE_URL,
-        client=client,
-        refresh_seconds=300,
-        unknown_key_seconds=10,
-        timeout_seconds=3,
-        retired_key_seconds=30,
-        clock=lambda: 0.0,
-    )
-    if fetched:
-        keys.fetch()
-    endpoint = VerifyEndpoint(betcore_url=BASE_URL, client=client, timeout_seconds=3) if fallback else None
-    return Verifier(keys, leeway_seconds=5, fallback=endpoint, **options)
+from tests.betcore import CLIENT_ID, ISSUER, Endpoints, base64url, cashback, signer
+from tests.verifiers import AT, NOW, verifier_of
 
 
 @pytest.fixture
@@ -268,67 +243,6 @@ def test_without_any_key_nothing_can_be_said(betcore: Endpoints) -> None:
 
     with pytest.raises(KeysUnavailable):
         verifier_of(betcore, fetched=False).verify(signer(1).token(at=AT), at=NOW)
-
-
-def ask(reply: Reply, token: str) -> None:
-    """Verify with no key at all and this reply of the Verify endpoint."""
-    verifier_of(Endpoints(verify=reply), fetched=False, fallback=True).verify(token, at=NOW)
-
-
-def envelope(error_code: int, *, status: int) -> Reply:
-    return status, json.dumps({"ErrorCode": error_code, "Message": "..."}).encode()
-
-
-def test_the_fallback_vouches_only_with_200_in_both_places() -> None:
-    ask(envelope(200, status=200), signer(1).token(at=AT))
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        envelope(200, status=500),
-        envelope(200, status=401),
-        envelope(200, status=302),
-        envelope(200, status=429),
-        envelope(401, status=429),
-        envelope(102823, status=200),
-        envelope(500, status=200),
-        (200, b""),
-        (200, b"OK"),
-        (200, b"[]"),
-        (200, b"{}"),
-        (200, b'{"ErrorCode": "200"}'),
-        (200, b'{"ErrorCode": true}'),
-        (200, b"x" * 300_000),
-        (401, b"<html>"),
-    ],
-)
-def test_a_reply_of_the_fallback_that_does_not_decide_leaves_it_open(reply: Reply) -> None:
-    with pytest.raises(KeysUnavailable):
-        ask(reply, signer(1).token(at=AT))
-
-
-@pytest.mark.parametrize(("code", "status"), [(401, 200), (401, 401), (103753, 400), (103752, 403)])
-def test_the_fallback_refuses_with_a_readable_refusal(code: int, status: int) -> None:
-    with pytest.raises(BadSignature):
-        ask(envelope(code, status=status), signer(1).token(at=AT))
-
-
-def test_what_the_fallback_vouches_for_still_has_to_be_in_its_time() -> None:
-    with pytest.raises(TokenExpired):
-        ask(envelope(200, status=200), signer(1).token(at=AT - 60))
-
-
-def test_the_fallback_is_not_asked_about_what_the_keys_decide(betcore: Endpoints) -> None:
-    betcore.answer_verify(200)
-    verifier = verifier_of(betcore, fallback=True)
-    head, payload, signature = signer(1).token(at=AT).split(".")
-
-    with pytest.raises(BadSignature):
-        verifier.verify(f"{head}.{payload}.{'A' * len(signature)}", at=NOW)
-    with pytest.raises(UnknownKey):
-        verifier.verify(signer(2).token(at=AT), at=NOW)
-    assert betcore.asked == []
 
 
 SHARED = Endpoints()

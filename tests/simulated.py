@@ -1,0 +1,86 @@
+"""The simulated BETCORE on a port of its own, the partner that it calls, and what is often asked of it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from deploy.local.processes import free_port, wait_until
+from deploy.local.simulator.app import new_simulator
+from deploy.local.simulator.server import new_server
+from deploy.local.simulator.settings import SimulatorSettings
+
+API: Final = "/mis-api/api/v2"
+CREDENTIALS: Final = {"PartnerClientId": "PartnerClient-1556", "Secret": "s3cret"}
+LOG_LIMIT: Final = 20
+
+
+class Clock:
+    """A wall clock that can be moved forward."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_seconds
+
+
+class Partner:
+    """The other end of makes: takes them over HTTP at `url` and keeps what arrived."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[tuple[str, bytes]] = []
+
+    async def make(self, request: Request) -> JSONResponse:
+        """Keep a make and say 200."""
+        self.requests.append((request.headers["content-type"], await request.body()))
+        return JSONResponse({"ErrorCode": 200, "Message": "Success"})
+
+
+@contextmanager
+def listening_partner() -> Iterator[Partner]:
+    """Yield a partner that takes makes."""
+    port = free_port()
+    partner = Partner(f"http://127.0.0.1:{port}")
+    app = Starlette(routes=[Route("/cashback-payments/make", partner.make, methods=["POST"])])
+    with _serving(uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))):
+        yield partner
+
+
+@contextmanager
+def simulated_betcore(*, partner_url: str, clock: Callable[[], float]) -> Iterator[httpx.Client]:
+    """Yield a client of a new simulator."""
+    settings = SimulatorSettings(partner_url=partner_url, secret=CREDENTIALS["Secret"], log_limit=LOG_LIMIT)
+    port = free_port()
+    server = new_server(new_simulator(settings, clock=clock), host="127.0.0.1", port=port)
+    with _serving(server), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+        yield client
+
+
+def send_make(betcore: httpx.Client, **order: object) -> dict[str, Any]:
+    """Have a make sent to the partner; return what the simulator says of it."""
+    response = betcore.post("/sim/makes", json={"cashback_id": 480, "user_id": "7", "amount": "10", **order})
+    assert response.status_code == 200, response.text
+    result: dict[str, Any] = response.json()
+    return result
+
+
+@contextmanager
+def _serving(server: uvicorn.Server) -> Iterator[None]:
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started, what="the server listens", timeout_seconds=10)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
