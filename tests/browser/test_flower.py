@@ -33,6 +33,8 @@ def show_tasks(page: Page, row: Locator, *texts: str) -> None:
     ends_at = time.monotonic() + SHOWN_WITHIN_MS / 1_000
     while True:
         page.goto("/tasks")
+        # The newest come first, 15 to a page, and each retry is received anew: that drives others off it.
+        page.get_by_label("Tasks per page").select_option("100")
         page.wait_for_load_state("networkidle")
         shown = row.first.inner_text() if row.count() else "nothing"
         if all(text in shown for text in texts):
