@@ -139,6 +139,7 @@ class Receiver:
         copies = _Copies(event, self._metrics, on_over=self._copies_over)
         self._copying += 1
         self._is_idle.clear()
+        # The receipt first: what its message costs here is then done while PostgreSQL works.
         copies.start("receipt", self._receipts.record)
         copies.start("message", self._publisher.publish)
         if not await copies.are_certain:
