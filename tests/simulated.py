@@ -74,6 +74,38 @@ def send_make(betcore: httpx.Client, **order: object) -> dict[str, Any]:
     return result
 
 
+def bearer_of(betcore: httpx.Client) -> dict[str, str]:
+    """Return the header of a new access token."""
+    reply = betcore.post(f"{API}/auth/token", json=CREDENTIALS).json()
+    return {"Authorization": f"Bearer {reply['Value']['AccessToken']}"}
+
+
+def accept_body(**value: object) -> dict[str, Any]:
+    """Return the body of a good accept, with these members of Value."""
+    members = {
+        "CashbackId": 480,
+        "PartnerUserId": "7",
+        "PartnerTransactionId": "480-1",
+        "TransactionType": 1,
+        "Amount": 10,
+        "TaxAmount": 0,
+    }
+    return {"ErrorCode": 200, "Message": "Success", "Value": {**members, **value}}
+
+
+def accept(betcore: httpx.Client, body: dict[str, Any] | None = None) -> httpx.Response:
+    """Send an accept, a good one if none is given, with a new access token."""
+    return betcore.post(
+        f"{API}/cashback-payments/accept", json=body or accept_body(), headers=bearer_of(betcore)
+    )
+
+
+def last_accept(betcore: httpx.Client) -> dict[str, Any]:
+    """Return the log's last entry of an accept."""
+    entry: dict[str, Any] = betcore.get("/sim/log").json()["accepts"][-1]
+    return entry
+
+
 @contextmanager
 def _serving(server: uvicorn.Server) -> Iterator[None]:
     thread = threading.Thread(target=server.run)

@@ -1,31 +1,12 @@
 """What the simulated BETCORE sends and vouches for: makes, its keys and Verify, seen from outside."""
 
 import json
-from collections.abc import Iterator
 
 import httpx
 import jwt
-import pytest
 
 from deploy.local.processes import free_port
-from tests.simulated import API, Clock, Partner, listening_partner, send_make, simulated_betcore
-
-
-@pytest.fixture(scope="module")
-def partner() -> Iterator[Partner]:
-    with listening_partner() as partner:
-        yield partner
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def betcore(partner: Partner, clock: Clock) -> Iterator[httpx.Client]:
-    with simulated_betcore(partner_url=partner.url, clock=clock) as client:
-        yield client
+from tests.simulated import API, Clock, Partner, send_make, simulated_betcore
 
 
 def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
