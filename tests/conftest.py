@@ -8,6 +8,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from deploy.local.postgres import PostgresServer
@@ -15,6 +16,17 @@ from deploy.local.valkey import ValkeyServer
 from worker.migrations import migrate
 
 _TEMPLATE = "cashback_template"
+
+# One profile for the whole suite: what takes long on a slow machine fails no test, and what an earlier run
+# found and left under .hypothesis decides nothing.
+settings.register_profile(
+    "suite",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

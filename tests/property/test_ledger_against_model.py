@@ -4,7 +4,7 @@ import itertools
 from decimal import Decimal
 
 import psycopg
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from psycopg_pool import ConnectionPool
@@ -261,12 +261,7 @@ def run_histories(
 
         run_state_machine_as_test(
             OnThisDatabase,
-            settings=settings(
-                max_examples=max_examples,
-                stateful_step_count=steps,
-                deadline=None,
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-            ),
+            settings=settings(max_examples=max_examples, stateful_step_count=steps),
         )
 
 
