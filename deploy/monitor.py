@@ -13,7 +13,7 @@ from celery import Celery
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from producer.settings import ENV_PREFIX, RedisUrl, SettingsError, load
+from producer.shared.settings import ENV_PREFIX, RedisUrl, SettingsError, load
 
 MIN_PASSWORD_CHARS: Final = 8
 _CONNECT_TIMEOUT_SECONDS: Final = 3.0

@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from deploy.monitor import MonitorSettings
-from producer.settings import ENV_PREFIX, ReceiverSettings
+from producer.shared.settings import ENV_PREFIX, ReceiverSettings
 from worker.cli.broker import BrokerSettings
 from worker.settings import WorkerSettings
 

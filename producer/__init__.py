@@ -1,1 +1,4 @@
-"""Everything up to the queue: the receiver, and what other partner services import to enqueue."""
+"""Everything up to the queue, and what both sides share.
+
+`app` composes the receiver and may import every room; nothing imports it, and nothing here imports `worker`.
+"""

@@ -18,18 +18,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from producer.answers import Answer
-from producer.backlog import Backlog
-from producer.collector import calm_collector
-from producer.health import Health
-from producer.logs import configure_logs
-from producer.metrics import ReceiverMetrics
-from producer.publisher import Publisher
-from producer.receipts import Receipts
-from producer.receiver import Receiver
-from producer.redis_client import redis_client
-from producer.settings import ReceiverSettings, SettingsError, load
-from producer.wiring import build_keys, build_verifier
+from producer.copies.publisher import Publisher
+from producer.copies.receipts import Receipts
+from producer.copies.redis_client import redis_client
+from producer.receiver.answers import Answer
+from producer.receiver.backlog import Backlog
+from producer.receiver.handler import Receiver
+from producer.receiver.health import Health
+from producer.receiver.metrics import ReceiverMetrics
+from producer.shared.garbage import calm_collector
+from producer.shared.logs import configure_logs
+from producer.shared.settings import ReceiverSettings, SettingsError, load
+from producer.shared.wiring import build_keys, build_verifier
 
 MAKE_PATH: Final = "/cashback-payments/make"
 

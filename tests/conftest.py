@@ -13,7 +13,7 @@ from psycopg import sql
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from worker.migrations import migrate
+from worker.schema.migrate import migrate
 
 _TEMPLATE = "cashback_template"
 

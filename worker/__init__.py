@@ -1,1 +1,5 @@
-"""Everything after the queue: the ledger, the accept answer, and the task that joins them."""
+"""Everything after the queue.
+
+`app` and `runtime` compose the worker and may import every room; nothing imports them. Of the producer, this
+package takes `client`, `protocol` and `shared` alone.
+"""

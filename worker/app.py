@@ -12,16 +12,16 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
 
-from producer.collector import calm_collector
-from producer.contract import QUEUE, RETRY_QUEUE
-from producer.logs import configure_logs
-from producer.settings import SettingsError, load
-from worker.consumer import quarantining_consumer
-from worker.handler import Handler
-from worker.quarantine import Quarantine
+from producer.client.contract import QUEUE, RETRY_QUEUE
+from producer.shared.garbage import calm_collector
+from producer.shared.logs import configure_logs
+from producer.shared.settings import SettingsError, load
+from worker.handling.handler import Handler
+from worker.quarantine.writer import Quarantine
+from worker.queue.consumer import quarantining_consumer
+from worker.queue.tasks import SettleTask
 from worker.runtime import Runtime
 from worker.settings import WorkerSettings
-from worker.tasks import SettleTask
 
 
 class WorkerProcess:

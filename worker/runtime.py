@@ -10,27 +10,27 @@ import httpx
 from celery import Celery
 from psycopg_pool import ConnectionPool
 
-from producer.keys import KeySet
-from producer.settings import reveal
-from producer.wiring import build_keys, build_verifier
-from worker.accept import AcceptClient, BearerSource
-from worker.bearer import CachedBearer, StaticBearer, TokenEndpoint
-from worker.broker import CeleryBroker
-from worker.database import Database, DeadlineConnection, open_pool
-from worker.deadline import AttemptTime, Backoff
-from worker.handler import Handler, Timing
-from worker.ledger import OVERDUE_SECONDS, LedgerPolicy
-from worker.marker import AnswerMarker
+from producer.protocol.keys import KeySet
+from producer.shared.settings import reveal
+from producer.shared.wiring import build_keys, build_verifier
+from worker.betcore.accept import AcceptClient, BearerSource
+from worker.betcore.bearer import CachedBearer, StaticBearer, TokenEndpoint
+from worker.betcore.shared_tokens import RedisTokens
+from worker.betcore.slots import Slots
+from worker.domain.deadline import AttemptTime, Backoff
+from worker.handling.handler import Handler, Timing
+from worker.http.transport import DeadlineTransport
+from worker.ledger.answered_marks import AnswerMarker
+from worker.ledger.database import Database, DeadlineConnection, open_pool
+from worker.ledger.group_commit import GroupedLedger
+from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
-from worker.overdue import OverdueReceipts
-from worker.quarantine import Quarantine, QuarantineStore
-from worker.retention import SECONDS_PER_DAY, Keep, Retention
+from worker.quarantine.writer import Quarantine, QuarantineStore
+from worker.recovery.broker import CeleryBroker
+from worker.recovery.overdue import OverdueReceipts
+from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
+from worker.recovery.sweeper import Sweeper
 from worker.settings import WorkerSettings
-from worker.settling import GroupedLedger
-from worker.shared_tokens import RedisTokens
-from worker.slots import Slots
-from worker.sweeper import Sweeper
-from worker.transport import DeadlineTransport
 
 # Beside the task threads: the marker's, the sweeper's and the quarantine's connection.
 _EXTRA_CONNECTIONS: Final = 3

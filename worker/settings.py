@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from producer.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
-from worker.bearer import fits_a_header
-from worker.settlement import PAYOUT_TYPE
+from producer.shared.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
+from worker.betcore.bearer import fits_a_header
+from worker.domain.settlement import PAYOUT_TYPE
 
 
 def _split(value: object) -> object:

@@ -23,10 +23,10 @@ import httpx
 import uvloop
 
 from deploy.local.processes import LOCALHOST
-from producer.keys import JWKS_PATH
+from producer.protocol.keys import JWKS_PATH
 from tests.benchmarks.errors import BenchmarkFailed
-from worker.accept import ACCEPT_PATH
-from worker.bearer import TOKEN_PATH
+from worker.betcore.accept import ACCEPT_PATH
+from worker.betcore.bearer import TOKEN_PATH
 
 STATE_PATH: Final = "/bench/state"
 ARRIVALS_PATH: Final = "/bench/arrivals"

@@ -9,8 +9,8 @@ from psycopg import sql
 
 from deploy.local.postgres import PostgresServer
 from tests.benchmarks.errors import BenchmarkFailed
-from worker.accounts import import_accounts
-from worker.migrations import migrate
+from worker.accounts.importing import import_accounts
+from worker.schema.migrate import migrate
 
 # Of 16 MB each.
 _LOG_FILES: Final = 62

@@ -20,7 +20,7 @@ from typing import Final
 import psutil  # type: ignore[import-untyped]  # ships no type information
 
 from deploy.local.processes import ManagedProcess
-from producer.contract import QUEUE
+from producer.client.contract import QUEUE
 from tests.benchmarks.measure import Table, interleave
 from tests.benchmarks.peers import queues
 from tests.benchmarks.peers.contender import kill, wait_for

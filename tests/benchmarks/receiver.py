@@ -18,7 +18,7 @@ import redis
 
 from deploy.local.processes import ManagedProcess, free_port
 from producer.app import MAKE_PATH
-from producer.contract import QUEUE
+from producer.client.contract import QUEUE
 from tests.benchmarks.drive import cost_of, send_load, write_tokens
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.measure import Table, interleave, percentile

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from deploy.local.environment import ROOT
 from deploy.local.stack import Stack, StackOptions
 
-ROOT = Path(__file__).parents[2]
 SCREENSHOTS = ROOT / "var/screenshots"
 ACCOUNTS = "user_id,currency,status,balance\n188509,EUR,active,0\n"
 # Short, so that what is never acknowledged fails while we watch; long enough to be seen retrying before.

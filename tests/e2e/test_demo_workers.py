@@ -17,7 +17,7 @@ from deploy.local.demo.history import read_history
 from deploy.local.demo.run import demo_environment
 from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
-from producer.contract import TASK_NAME
+from producer.client.contract import TASK_NAME
 
 EVENTS = 120
 SENDERS = 16

@@ -19,7 +19,7 @@ from deploy.local.processes import LOCALHOST, ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
-from producer.contract import QUEUE, RETRY_QUEUE
+from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.faults.proxy import PASS, Proxy
 
 BETCORE_URL: Final = "CASHBACK_BETCORE_URL"

@@ -5,10 +5,10 @@ from typing import BinaryIO, Final
 
 import click
 
-from worker.accounts import import_accounts
+from worker.accounts.importing import import_accounts
 from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.output import as_json_option, major, print_document, print_table
-from worker.reports import Account, AccountEntry, read_account
+from worker.cli.queries.reports import Account, AccountEntry, read_account
 
 _IMPORT_SECONDS: Final = 1_800.0
 _MAX_ENTRIES: Final = 1_000

@@ -9,8 +9,8 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 from pydantic import Field
 
-from producer.settings import RedisUrl, SharedSettings, load
-from worker.broker import BrokerUnavailable
+from producer.shared.settings import RedisUrl, SharedSettings, load
+from worker.recovery.broker import BrokerUnavailable
 from worker.settings import CommandSettings
 
 _TIMEOUT_SECONDS: Final = 5.0

@@ -8,10 +8,10 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from producer.logs import configure_logs
-from producer.settings import ENV_PREFIX, SettingsError, load
-from worker.database import DeadlineConnection, answers_by
-from worker.deadline import Deadline
+from producer.shared.logs import configure_logs
+from producer.shared.settings import ENV_PREFIX, SettingsError, load
+from worker.domain.deadline import Deadline
+from worker.ledger.database import DeadlineConnection, answers_by
 from worker.settings import CommandSettings
 
 QUERY_SECONDS: Final = 30.0

@@ -5,8 +5,7 @@ from uuid import UUID
 
 import click
 
-from producer.contract import MAX_CASHBACK_ID
-from worker import reports
+from producer.client.contract import MAX_CASHBACK_ID
 from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.event_output import (
     cashback_document,
@@ -15,8 +14,9 @@ from worker.cli.event_output import (
     print_page,
 )
 from worker.cli.output import as_json_option, print_document
+from worker.cli.queries import reports
 from worker.cli.since import parse_since
-from worker.settlement import State
+from worker.domain.settlement import State
 
 _MAX_EVENTS = 1_000
 

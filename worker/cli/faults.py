@@ -4,9 +4,9 @@ import click
 import psycopg
 from psycopg import errors
 
-from producer.settings import SettingsError
-from worker.database import AnswerTimeout
+from producer.shared.settings import SettingsError
 from worker.errors import WorkerError
+from worker.ledger.database import AnswerTimeout
 
 _SCHEMA_MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 

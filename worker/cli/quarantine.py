@@ -9,13 +9,13 @@ from typing import Any, Final
 import click
 import psycopg
 
-from worker import quarantined
 from worker.cli.broker import open_queues
 from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.output import as_json_option, print_document, print_table
+from worker.cli.queries.reports import NotFound
 from worker.errors import WorkerError
-from worker.quarantined import AlreadyRequeued, NotWhole, Quarantined
-from worker.reports import NotFound
+from worker.quarantine import listing
+from worker.quarantine.listing import AlreadyRequeued, NotWhole, Quarantined
 
 _MAX_MESSAGES: Final = 1_000
 _REQUEUE_SECONDS: Final = 600.0
@@ -52,7 +52,7 @@ def list_messages(
     the last one.
     """
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
-        page = quarantined.list_quarantined(
+        page = listing.list_quarantined(
             connection, reason=reason, only_open=only_open, after=after, limit=limit
         )
     if as_json:
@@ -80,8 +80,8 @@ def show_message(*, quarantine_id: int, body: bool, as_json: bool) -> None:
     the first MiB of it.
     """
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
-        message = quarantined.read_quarantined(connection, quarantine_id)
-        content = quarantined.read_content(connection, quarantine_id) if body else None
+        message = listing.read_quarantined(connection, quarantine_id)
+        content = listing.read_content(connection, quarantine_id) if body else None
     document = asdict(message)
     if as_json:
         if content is not None:
@@ -133,7 +133,7 @@ def requeue_messages(
 
 def _open_ids(connection: psycopg.Connection[Any], reason: str) -> Iterator[int]:
     after = 0
-    while ids := quarantined.open_ids(connection, reason=reason, after=after, limit=_GROUP):
+    while ids := listing.open_ids(connection, reason=reason, after=after, limit=_GROUP):
         yield from ids
         after = ids[-1]
 
@@ -146,7 +146,7 @@ def _requeue(
     again: bool,
 ) -> WorkerError | None:
     try:
-        quarantined.requeue(connection, push, quarantine_id, again=again)
+        listing.requeue(connection, push, quarantine_id, again=again)
     except (NotFound, NotWhole, AlreadyRequeued) as error:
         return error
     return None

@@ -2,9 +2,9 @@
 
 import click
 
-from worker import migrations
 from worker.cli.database import database_url
 from worker.cli.output import as_json_option, print_document
+from worker.schema import migrate as migrations
 
 
 @click.command()

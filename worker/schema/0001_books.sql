@@ -174,7 +174,7 @@ END $$;
 CREATE CONSTRAINT TRIGGER transactions_have_entries AFTER INSERT ON transactions
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_entries();
 
--- ISO 4217, list one; worker/money.py holds the same list and a test keeps them equal.
+-- ISO 4217, list one; worker/domain/money.py holds the same list and a test keeps them equal.
 INSERT INTO currencies (currency, exponent) VALUES
     ('AED', 2), ('AFN', 2), ('ALL', 2), ('AMD', 2), ('AOA', 2), ('ARS', 2), ('AUD', 2), ('AWG', 2),
     ('AZN', 2), ('BAM', 2), ('BBD', 2), ('BDT', 2), ('BGN', 2), ('BHD', 3), ('BIF', 0), ('BMD', 2),

@@ -2,7 +2,7 @@
 --
 -- Locks are taken in one order everywhere: the receipt, the user's account, the transaction's unique key.
 -- Called again for the same event, settle_event returns what it decided the first time.
--- ErrorCodes are those of BETCORE's accept; producer/contract.py names them.
+-- ErrorCodes are those of BETCORE's accept; producer/client/contract.py names them.
 
 -- is_new: this call made the transaction; it stands once the call has committed.
 CREATE TYPE decision AS (code integer, transaction_id bigint, is_new boolean);

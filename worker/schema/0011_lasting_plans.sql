@@ -43,7 +43,7 @@ BEGIN
 END $$;
 
 -- From here on as before, but for the states that an update applies to: they are said by what they are not, which
--- no index can look for. How the planner is to choose is told to the connection (producer/plans.py), as the
+-- no index can look for. How the planner is to choose is told to the connection (producer/shared/session.py), as the
 -- checks of foreign keys keep plans, too.
 CREATE OR REPLACE FUNCTION mark_answered(p_event_ids uuid[]) RETURNS bigint LANGUAGE sql AS $$
     WITH marked AS (

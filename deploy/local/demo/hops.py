@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from psycopg import sql
 
-from worker.migrations import migrate
+from worker.schema.migrate import migrate
 
 ROUNDS: Final = 100
 _WARM_UP: Final = 10

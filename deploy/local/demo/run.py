@@ -27,7 +27,7 @@ from deploy.local.environment import CLIENT_ID
 from deploy.local.errors import DirectoryInUse, LocalError, ProcessDied
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
 from deploy.local.stack import Stack, StackOptions
-from producer.settings import ENV_PREFIX
+from producer.shared.settings import ENV_PREFIX
 
 DEFAULT_SEED: Final = 1
 DEFAULT_DIRECTORY: Final = Path("var/demo")

@@ -6,7 +6,7 @@ import httpx
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from producer.contract import SettleMessage
+from producer.client.contract import SettleMessage
 from tests.benchmarks.peers.environment import PeerSettings
 from tests.benchmarks.peers.job import (
     POLICY,
@@ -17,9 +17,9 @@ from tests.benchmarks.peers.job import (
     connection_options,
     quiet_logs,
 )
-from worker.accept import ACCEPT_PATH, accept_body
-from worker.ledger import OVERDUE_SECONDS, Event
-from worker.settlement import Instruction, PostedTransaction, Settlement, State
+from worker.betcore.accept import ACCEPT_PATH, accept_body
+from worker.domain.settlement import Instruction, PostedTransaction, Settlement, State
+from worker.ledger.ledger import OVERDUE_SECONDS, Event
 
 _SETTLE: Final = """
     SELECT state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor,

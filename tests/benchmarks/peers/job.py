@@ -11,14 +11,14 @@ from typing import Any, Final, Self
 import httpx
 from psycopg_pool import ConnectionPool
 
-from producer.contract import SettleMessage, cashback_id_of, read_data
-from producer.keys import KeySet
-from producer.verifier import Verifier
+from producer.client.contract import SettleMessage, cashback_id_of, read_data
+from producer.protocol.keys import KeySet
+from producer.protocol.verifier import Verifier
 from tests.benchmarks.peers.environment import PeerSettings, application_name
-from worker.accept import ACCEPT_PATH, Verdict, accept_body, read_answer
-from worker.database import DeadlineConnection
-from worker.ledger import Event, Ledger, LedgerPolicy
-from worker.settlement import Instruction, read_instruction
+from worker.betcore.accept import ACCEPT_PATH, Verdict, accept_body, read_answer
+from worker.domain.settlement import Instruction, read_instruction
+from worker.ledger.database import DeadlineConnection
+from worker.ledger.ledger import Event, Ledger, LedgerPolicy
 
 # The defaults of this program's settings.
 POLICY: Final = LedgerPolicy(

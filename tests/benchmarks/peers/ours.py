@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from deploy.local.environment import ROOT
 from deploy.local.processes import ManagedProcess
-from producer.contract import ErrorCode
+from producer.client.contract import ErrorCode
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.peers import empty, queues
 from tests.benchmarks.peers.contender import Progress, wait_for

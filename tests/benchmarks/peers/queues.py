@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 import psycopg
 import redis
 
-from producer.contract import QUEUE, SettleMessage
-from producer.envelope import EntryWriter
-from producer.receipts import NEXT_ATTEMPT_SECONDS
+from producer.client.contract import QUEUE, SettleMessage
+from producer.client.envelope import EntryWriter
+from producer.copies.receipts import NEXT_ATTEMPT_SECONDS
 from tests.benchmarks.rig import Rig
-from worker.tasks import describe
+from worker.queue.tasks import describe
 
 Value = TypeVar("Value")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 
-from producer.answers import RECEIVED
-from producer.settings import ReceiverSettings
-from producer.wiring import build_keys, build_verifier
+from producer.receiver.answers import RECEIVED
+from producer.shared.settings import ReceiverSettings
+from producer.shared.wiring import build_keys, build_verifier
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -18,7 +18,7 @@ from fastapi import Body, FastAPI, HTTPException
 from jwt import PyJWKClient
 
 from producer.app import MAKE_PATH
-from producer.keys import JWKS_PATH
+from producer.protocol.keys import JWKS_PATH
 from tests.benchmarks.receivers.names import ASYNC_PATH, QUEUE, TASK
 
 # anyio's own number, which FastAPI leaves as it is.

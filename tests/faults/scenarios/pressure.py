@@ -8,8 +8,8 @@ from uuid import uuid4
 import psycopg
 import redis
 
-from producer.contract import QUEUE, SettleMessage
-from producer.publisher import envelope
+from producer.client.contract import QUEUE, SettleMessage
+from producer.copies.publisher import envelope
 from tests.faults.rig import STOP_SECONDS
 from tests.faults.scene import Scene
 

@@ -8,7 +8,7 @@ from typing import Final
 import redis
 
 from deploy.local.processes import ManagedProcess
-from producer.contract import QUEUE
+from producer.client.contract import QUEUE
 from tests.faults.proxy import HALF_OPEN, PASS
 from tests.faults.scene import Scene
 

@@ -1,0 +1,81 @@
+"""The receiver's connections to PostgreSQL: how they are made, and how they are cut in time."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from producer.shared.session import LASTING_PLANS
+from producer.shared.settings import ENV_PREFIX, SettingsError
+
+# libpq's smallest.
+_CONNECT_TIMEOUT_SECONDS: Final = 2
+# Of the time after which the connection is cut: a server that works gives up first, and the connection
+# is saved.
+_STATEMENT_SHARE: Final = 0.8
+# Short enough to leave time for the neighbours of an event whose row is held, see Receipts.
+_LOCK_SHARE: Final = 0.25
+
+
+@asynccontextmanager
+async def severed_at(connection: psycopg.AsyncConnection[Any], until: float) -> AsyncIterator[None]:
+    """Cut the connection at `until` (loop time), which ends whatever waits on it with an error.
+
+    Cancelling would not do: psycopg answers a cancellation by asking the server to cancel and waits
+    seconds for the reply, which a frozen server never sends.
+    """
+    timer = asyncio.get_running_loop().call_at(until, _sever, connection.fileno())
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        # The server is no longer the primary; only a new connection can find the one that is.
+        await connection.close()
+        raise
+    finally:
+        timer.cancel()
+
+
+def _sever(descriptor: int) -> None:
+    # Shutting the socket down, unlike closing it, leaves the descriptor to its owner.
+    with socket.socket(fileno=os.dup(descriptor)) as duplicate:
+        try:
+            duplicate.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The other side was faster: the connection is down already, which is what was wanted.
+            return
+
+
+def connection_options(database_url: str, timeout_seconds: float) -> dict[str, Any]:
+    """Return the options of a connection whose statements end within `timeout_seconds`; raise SettingsError.
+
+    A wait for a row that somebody else holds ends sooner: it is one event's trouble, and others may be in the
+    same statement.
+    """
+    try:
+        given = conninfo_to_dict(database_url)
+    except psycopg.ProgrammingError as error:
+        raise SettingsError(f"{ENV_PREFIX}DATABASE_URL: {str(error).strip()}") from None
+    timeout_ms = max(1, int(timeout_seconds * 1000))
+    statement_ms = max(1, int(timeout_ms * _STATEMENT_SHARE))
+    lock_ms = max(1, int(timeout_ms * _LOCK_SHARE))
+    options = (
+        f"{given.get('options', '')} -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
+        f"{LASTING_PLANS}"
+    ).strip()
+    defaults: dict[str, Any] = {
+        "application_name": "cashback-receiver",
+        "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": timeout_ms,
+    }
+    chosen = {name: value for name, value in defaults.items() if name not in given}
+    # UTF-8 is what `Statement` writes, whatever the server or the URL would choose.
+    return {**chosen, "options": options, "autocommit": True, "client_encoding": "UTF8"}

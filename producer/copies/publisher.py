@@ -1,0 +1,91 @@
+"""The copy in Redis: a Celery message on the queue `cashback`.
+
+Unlike Celery's `send_task` this never blocks the event loop.
+"""
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import RedisError
+
+from producer.client.contract import QUEUE, summary_of
+from producer.client.envelope import EntryWriter, envelope
+from producer.copies.event import ReceivedEvent
+from producer.copies.group_commit import Groups, Member, OnEnd
+from producer.copies.redis_client import MAX_CONNECTIONS, close_client
+from producer.protocol.errors import CopyFailed, CopyTimedOut
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = ["Publisher", "envelope"]
+
+GROUPS_AT_ONCE: Final = 2
+MAX_GROUP_SIZE: Final = 100
+
+
+class Publisher:
+    """Puts messages onto the queue, many with one command where many wait.
+
+    Each is bounded by `timeout_seconds` in total, and at most `max_waiting` may wait.
+    """
+
+    def __init__(self, client: "Redis", *, timeout_seconds: float, max_waiting: int) -> None:
+        self._client = client
+        self._writer = EntryWriter(
+            origin=f"receiver{os.getpid()}@{socket.gethostname()}", sender=str(uuid.uuid4())
+        )
+        # redis-py's pool raises where it has no connection left, and the groups shall always find one.
+        self._checks = asyncio.Semaphore(MAX_CONNECTIONS // 2)
+        self._groups: Groups[ReceivedEvent] = Groups(
+            self._push,
+            what="Redis",
+            at_once=GROUPS_AT_ONCE,
+            max_size=MAX_GROUP_SIZE,
+            max_waiting=max_waiting,
+            timeout_seconds=timeout_seconds,
+        )
+
+    def publish(self, event: ReceivedEvent, on_end: OnEnd) -> None:
+        """Put an event's message onto the queue: when that has ended well, Redis has it.
+
+        It ends with CopyFailed or CopyTimedOut otherwise. Then the message may be on the queue all the
+        same, and a lost reply may put it there twice: the task id is the event's, and a second run of an
+        event changes nothing.
+        """
+        self._groups.join(event, on_end)
+
+    async def check(self, *, timeout_seconds: float) -> None:
+        """Return if Redis answers a PING in time; raise CopyFailed or CopyTimedOut if not."""
+        try:
+            async with asyncio.timeout(timeout_seconds), self._checks:
+                await self._client.ping()
+        except TimeoutError as error:
+            raise CopyTimedOut("Redis did not answer in time") from error
+        except (RedisError, OSError) as error:
+            raise CopyFailed(f"Redis: {type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await close_client(self._client)
+
+    async def _push(self, group: Sequence[Member[ReceivedEvent]]) -> None:
+        # Not written before: the receipts' group, which takes longer, is on its way by now.
+        entries = [self._entry(member.item) for member in group]
+        try:
+            async with asyncio.timeout_at(max(member.until for member in group)):
+                # One command: all of them are on the queue, in this order, or none.
+                await self._client.lpush(QUEUE, *entries)
+        except TimeoutError as error:
+            raise CopyTimedOut("Redis did not answer in time") from error
+        except (RedisError, OSError) as error:
+            raise CopyFailed(f"Redis: {type(error).__name__}: {error}") from error
+        for member in group:
+            member.end()
+
+    def _entry(self, event: ReceivedEvent) -> bytes:
+        return self._writer.entry(event.message, event_id=event.event_id, summary=summary_of(event.data))

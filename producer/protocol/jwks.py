@@ -1,0 +1,69 @@
+"""Read a JSON Web Key Set (RFC 7517) as BETCORE publishes it."""
+
+import json
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt.algorithms import RSAAlgorithm
+from jwt.exceptions import InvalidKeyError
+
+from producer.protocol.errors import ProducerError
+
+ALGORITHM: Final = "RS256"
+MIN_KEY_BITS: Final = 2048
+MAX_KEYS: Final = 64
+
+_MAX_KID_CHARS: Final = 256
+# 8192 bits in base64url: a larger modulus is no key of BETCORE's, only slow to verify with.
+_MAX_MODULUS_CHARS: Final = 1366
+_MAX_EXPONENT_CHARS: Final = 8
+
+
+class KeySetUnreadable(ProducerError):
+    """The reply holds no usable key."""
+
+    reason = "keys_unreadable"
+
+
+def parse_keys(body: bytes) -> dict[str, RSAPublicKey]:
+    """Return the usable keys of a JSON Web Key Set by `kid`; raise KeySetUnreadable if it holds none.
+
+    Usable is an RSA key of at least MIN_KEY_BITS for signatures (`use` absent or "sig") with RS256
+    (`alg` absent or so); others are left out, as RFC 7517, 5 asks.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise KeySetUnreadable("the reply is not JSON") from error
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list):
+        raise KeySetUnreadable("the reply is not a key set")
+    keys: dict[str, RSAPublicKey] = {}
+    for member in members[:MAX_KEYS]:
+        key = _usable_key(member)
+        if key is not None:
+            keys.setdefault(member["kid"], key)
+    if not keys:
+        raise KeySetUnreadable("the key set holds no usable key")
+    return keys
+
+
+def _usable_key(member: Any) -> RSAPublicKey | None:  # noqa: ANN401 - JSON of any shape
+    if not isinstance(member, dict) or member.get("kty") != "RSA":
+        return None
+    if member.get("use", "sig") != "sig" or member.get("alg", ALGORITHM) != ALGORITHM:
+        return None
+    kid, modulus, exponent = (member.get(name) for name in ("kid", "n", "e"))
+    if not (_is_text(kid, _MAX_KID_CHARS) and _is_text(modulus, _MAX_MODULUS_CHARS)):
+        return None
+    if not _is_text(exponent, _MAX_EXPONENT_CHARS):
+        return None
+    try:
+        key = RSAAlgorithm.from_jwk({"kty": "RSA", "n": modulus, "e": exponent})
+    except (ValueError, InvalidKeyError):
+        return None
+    return key if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS else None
+
+
+def _is_text(value: object, max_chars: int) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= max_chars

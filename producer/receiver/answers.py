@@ -1,0 +1,142 @@
+"""What the receiver answers, in BETCORE's envelope.
+
+| situation                                   | HTTP | ErrorCode |
+|---------------------------------------------|------|-----------|
+| received: at least one copy is certain      | 200  | 200       |
+| no token, unreadable data, no CashbackId    | 400  | 103753 Request data error |
+| the token is not good                       | 401  | 401       |
+| no such page, or another method             | 404, 405 | the same |
+| the body came too slowly                    | 408  | 103753    |
+| the body is too large                       | 413  | 103753    |
+| nothing can be verified or copied, overload | 503  | 102823 Error adding transaction |
+
+The ErrorCodes are those of BETCORE's accept where one fits, and the HTTP status where none does. What a
+partner should answer to make is not published, so this table is to be confirmed with BETCORE.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import ClassVar, Final
+
+from starlette.responses import JSONResponse
+
+from producer.client.contract import ErrorCode
+from producer.protocol.errors import ProducerError
+from producer.protocol.verifier import KeysUnavailable, NotAToken, VerificationError
+
+RETRY_AFTER_SECONDS: Final = 1
+
+
+class DoorError(ProducerError):
+    """The make was not received."""
+
+    reason = "not_received"
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+
+
+class BodyTooLarge(DoorError):
+    """The body is too large."""
+
+    reason = "body_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class BodyTooSlow(DoorError):
+    """The body did not arrive in time."""
+
+    reason = "body_too_slow"
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
+class ClientGone(DoorError):
+    """The caller went away before its body had arrived."""
+
+    reason = "client_gone"
+
+
+class DataUnreadable(DoorError):
+    """The token's data cannot be read."""
+
+    reason = "data_unreadable"
+
+
+class NoCashbackId(DoorError):
+    """The token's data carries no CashbackId."""
+
+    reason = "no_cashback_id"
+
+
+class Overloaded(DoorError):
+    """Too many makes are being handled at once; send it again."""
+
+    reason = "overload"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class BacklogTooLong(DoorError):
+    """The queue is too long for this make to be credited in time; send it again."""
+
+    reason = "backlog"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class NoCopyMade(DoorError):
+    """The make could not be stored; send it again."""
+
+    reason = "no_copy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Internal(DoorError):
+    """The make could not be handled; send it again."""
+
+    reason = "internal"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reply: the HTTP status and BETCORE's envelope, and how it is counted."""
+
+    status: int
+    error_code: int
+    message: str
+    outcome: str
+    reason: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> JSONResponse:
+        """Return the reply as an HTTP response."""
+        return JSONResponse(
+            {"ErrorCode": int(self.error_code), "Message": self.message},
+            status_code=self.status,
+            headers=dict(self.headers),
+        )
+
+
+RECEIVED: Final = Answer(HTTPStatus.OK, ErrorCode.SUCCESS, "Success", "received", "ok")
+
+
+def answer_to(error: DoorError | VerificationError) -> Answer:
+    """Return the answer to a make that was not received, as the table above says."""
+    status = _status_of(error)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return Answer(
+            status,
+            ErrorCode.ERROR_ADDING_TRANSACTION,
+            str(error),
+            "unavailable",
+            error.reason,
+            {"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+    code = int(status) if status == HTTPStatus.UNAUTHORIZED else ErrorCode.REQUEST_DATA_ERROR
+    return Answer(status, code, str(error), "rejected", error.reason)
+
+
+def _status_of(error: DoorError | VerificationError) -> HTTPStatus:
+    if isinstance(error, DoorError):
+        return error.status
+    if isinstance(error, KeysUnavailable):
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.BAD_REQUEST if isinstance(error, NotAToken) else HTTPStatus.UNAUTHORIZED

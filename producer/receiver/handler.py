@@ -1,0 +1,201 @@
+"""The receiver's work: from the HTTP request of a make to two copies of the event and an answer."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from producer.client.contract import SettleMessage
+from producer.copies.event import ReceivedEvent, received_event
+from producer.copies.group_commit import OnEnd
+from producer.copies.publisher import Publisher
+from producer.copies.receipts import Receipts
+from producer.protocol.errors import CopyFailed
+from producer.protocol.verifier import KeysUnavailable, UnknownKey, VerificationError, VerifiedToken, Verifier
+from producer.receiver.answers import (
+    RECEIVED,
+    Answer,
+    BacklogTooLong,
+    DoorError,
+    Internal,
+    NoCopyMade,
+    Overloaded,
+    answer_to,
+)
+from producer.receiver.backlog import Backlog
+from producer.receiver.body import read_body, token_in
+from producer.receiver.metrics import COPY_KINDS, ReceiverMetrics
+
+# One response for all of them: it is by far the most frequent, and always the same.
+_RECEIVED: Final = RECEIVED.response()
+_LOOKUP_THREADS: Final = 16
+
+_log = structlog.get_logger(__name__)
+
+
+def unix_ms() -> int:
+    """Return the time as Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Receiver:
+    """Handles makes.
+
+    `lookup_timeout_seconds` bounds the search for a key, `now_ms` gives Unix time in milliseconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - all are named where it is built
+        self,
+        *,
+        verifier: Verifier,
+        receipts: Receipts,
+        publisher: Publisher,
+        backlog: Backlog,
+        metrics: ReceiverMetrics,
+        lookup_timeout_seconds: float,
+        max_in_flight: int,
+        now_ms: Callable[[], int] = unix_ms,
+    ) -> None:
+        self._verifier = verifier
+        self._receipts = receipts
+        self._publisher = publisher
+        self._backlog = backlog
+        self._metrics = metrics
+        metrics.watch_in_flight(lambda: self._in_flight)
+        self._lookup_timeout_seconds = lookup_timeout_seconds
+        self._max_in_flight = max_in_flight
+        self._now_ms = now_ms
+        self._in_flight = 0
+        self._copying = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="key-lookup")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one make: an ASGI application for HTTP."""
+        received_at_ms = self._now_ms()
+        started = time.perf_counter()
+        answer = await self._answer(scope, receive, received_at_ms)
+        self._metrics.make_answered(answer, seconds=time.perf_counter() - started)
+        await (_RECEIVED if answer is RECEIVED else answer.response())(scope, receive, send)
+
+    async def close(self, *, timeout_seconds: float) -> None:
+        """Wait for copies under way, at most `timeout_seconds`; the answers to them may be gone already."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._is_idle.wait()
+        self._lookups.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, scope: Scope, receive: Receive, received_at_ms: int) -> Answer:
+        try:
+            token = token_in(await read_body(scope, receive))
+            await self._receive(token, received_at_ms)
+        except (DoorError, VerificationError) as error:
+            _log.info("make_not_received", reason=error.reason, detail=str(error))
+            return answer_to(error)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # The last line of defence: the caller gets an answer that makes it try again.
+            _log.exception("make_failed", reason=Internal.reason)
+            return answer_to(Internal())
+        return RECEIVED
+
+    async def _receive(self, token: str, received_at_ms: int) -> None:
+        if self._in_flight >= self._max_in_flight:
+            raise Overloaded
+        if self._backlog.is_too_long():
+            raise BacklogTooLong
+        self._in_flight += 1
+        try:
+            message = SettleMessage(token=token, received_at_ms=received_at_ms)
+            verified = await self._verify(token, message.received_at)
+            await self._copy(received_event(message, verified))
+        finally:
+            self._in_flight -= 1
+
+    async def _verify(self, token: str, at: datetime) -> VerifiedToken:
+        try:
+            return self._verifier.verify_with_known_keys(token, at=at)
+        except UnknownKey:
+            loop = asyncio.get_running_loop()
+            lookup = loop.run_in_executor(self._lookups, lambda: self._verifier.verify(token, at=at))
+        try:
+            async with asyncio.timeout(self._lookup_timeout_seconds):
+                return await lookup
+        except TimeoutError as error:
+            raise KeysUnavailable("the key of this token could not be had in time") from error
+
+    async def _copy(self, event: ReceivedEvent) -> None:
+        """Make both copies side by side; return once each has ended and at least one is certain.
+
+        Both end within their time-out and, whatever becomes of the request, run to their end.
+        """
+        copies = _Copies(event, self._metrics, on_over=self._copies_over)
+        self._copying += 1
+        self._is_idle.clear()
+        # The receipt first: what its message costs here is then done while PostgreSQL works.
+        copies.start("receipt", self._receipts.record)
+        copies.start("message", self._publisher.publish)
+        if not await copies.are_certain:
+            raise NoCopyMade
+
+    def _copies_over(self) -> None:
+        self._copying -= 1
+        if not self._copying:
+            self._is_idle.set()
+
+
+class _Copies:
+    """Both copies of one event on their way.
+
+    `are_certain` is true once both have ended and at least one was made, and whoever waits for it may go
+    away; `on_over` is called then, whatever became of them.
+    """
+
+    __slots__ = ("_event", "_is_made", "_metrics", "_on_over", "_open", "_started", "are_certain")
+
+    def __init__(
+        self, event: ReceivedEvent, metrics: ReceiverMetrics, *, on_over: Callable[[], None]
+    ) -> None:
+        self._event = event
+        self._metrics = metrics
+        self._on_over = on_over
+        self._open = len(COPY_KINDS)
+        self._is_made = False
+        self._started = time.perf_counter()
+        self.are_certain: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def start(self, kind: str, copy: Callable[[ReceivedEvent, OnEnd], None]) -> None:
+        """Start one of them."""
+        try:
+            copy(self._event, partial(self._ended, kind))
+        except Exception as error:  # noqa: BLE001 - it is this copy's outcome, and reported as such
+            self._ended(kind, error)
+
+    def _ended(self, kind: str, error: Exception | None) -> None:
+        self._open -= 1
+        self._is_made = self._is_made or error is None
+        if self._open == 0:
+            if not self.are_certain.done():
+                self.are_certain.set_result(self._is_made)
+            self._on_over()
+        # Last: whoever waits must not depend on what is told about it.
+        result = "ok" if error is None else _reported(kind, self._event, error)
+        self._metrics.copy_ended(kind, result, seconds=time.perf_counter() - self._started)
+
+
+def _reported(kind: str, event: ReceivedEvent, error: Exception) -> str:
+    """Log why a copy was not made; return the reason."""
+    event_id = str(event.event_id)
+    if isinstance(error, CopyFailed):
+        _log.warning("copy_failed", kind=kind, event_id=event_id, reason=error.reason, detail=str(error))
+        return error.reason
+    # One copy's unforeseen fault must not undo the other.
+    _log.error("copy_failed", kind=kind, event_id=event_id, reason="error", exc_info=error)
+    return "error"

@@ -1,0 +1,62 @@
+"""Whether the receiver is alive, and whether it can take events."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from producer.copies.publisher import Publisher
+from producer.copies.receipts import Receipts
+from producer.protocol.errors import CopyFailed
+from producer.protocol.keys import KeySet
+
+CHECK_TIMEOUT_SECONDS: Final = 1.0
+
+_OK: Final = "ok"
+
+
+class Health:
+    """Answers /healthz and /readyz."""
+
+    def __init__(
+        self, *, keys: KeySet, verify_fallback: bool, receipts: Receipts, publisher: Publisher
+    ) -> None:
+        self._keys = keys
+        self._verify_fallback = verify_fallback
+        self._receipts = receipts
+        self._publisher = publisher
+
+    async def alive(self, _request: Request) -> Response:
+        """Answer 200 as long as the process answers at all; nothing else is asked."""
+        return JSONResponse({"alive": True})
+
+    async def ready(self, _request: Request) -> Response:
+        """Answer 200 if tokens can be verified and at least one copy can be made, 503 if not.
+
+        Each part is named with "ok" or what is wrong with it.
+        """
+        receipts, messages = await asyncio.gather(
+            _state(self._receipts.check(timeout_seconds=CHECK_TIMEOUT_SECONDS)),
+            _state(self._publisher.check(timeout_seconds=CHECK_TIMEOUT_SECONDS)),
+        )
+        keys = self._keys_state()
+        is_ready = keys != "none" and _OK in {receipts, messages}
+        return JSONResponse(
+            {"ready": is_ready, "parts": {"keys": keys, "postgresql": receipts, "redis": messages}},
+            status_code=200 if is_ready else 503,
+        )
+
+    def _keys_state(self) -> str:
+        if not self._keys.is_empty:
+            return _OK
+        return "none, the Verify endpoint is asked" if self._verify_fallback else "none"
+
+
+async def _state(check: Awaitable[None]) -> str:
+    try:
+        await check
+    except CopyFailed as error:
+        return error.reason
+    return _OK

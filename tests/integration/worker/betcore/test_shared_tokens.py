@@ -1,0 +1,270 @@
+"""The access token: real Token endpoint over HTTP, real Valkey between processes, many threads."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import redis
+from kombu import Connection
+
+from deploy.local.processes import free_port
+from deploy.local.valkey import ValkeyServer
+from tests.support.peer import Answering, Peer, Request, in_turn, reply, serving, silence
+from worker.betcore.bearer import TOKEN_PATH, CachedBearer, TokenEndpoint
+from worker.betcore.shared_tokens import RedisTokens
+from worker.domain.deadline import Deadline
+from worker.errors import BearerUnavailable
+from worker.http.time_limit import ends_by
+from worker.http.transport import DeadlineTransport
+
+CREDENTIALS = {"PartnerClientId": "7", "Secret": "s"}
+LIFETIME_SECONDS = 100
+KEY = "cashback:bearer:7"
+THREADS = 12
+
+
+@dataclass
+class Clock:
+    """The wall clock, and how far it is ahead."""
+
+    ahead_seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead_seconds
+
+
+@dataclass
+class TokenSource:
+    """Gives out token-1, token-2, …, each only after a moment in which all others can pile up."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    given: int = 0
+    lifetime_seconds: float = LIFETIME_SECONDS
+
+    def __call__(self, peer: Peer, connection: socket.socket, request: Request) -> None:
+        with self.lock:
+            self.given += 1
+            number = self.given
+        peer.closing.wait(0.1)
+        body = {"AccessToken": f"token-{number}", "ExpiresIn": self.lifetime_seconds}
+        reply(200, json.dumps(body).encode())(peer, connection, request)
+
+
+def soon(seconds: float = 30.0) -> Deadline:
+    return Deadline(time.monotonic() + seconds)
+
+
+@contextmanager
+def instances(
+    answer: Answering, redis_url: str, *, count: int = 1, clock: Clock | None = None
+) -> Iterator[tuple[list[CachedBearer], Peer]]:
+    """Build as many bearers as `count` processes would have, each with its own connections."""
+    with ExitStack() as stack:
+        peer = stack.enter_context(serving(answer))
+        bearers = []
+        for _ in range(count):
+            client = stack.enter_context(
+                httpx.Client(transport=DeadlineTransport(max_connections=THREADS), timeout=20)
+            )
+            options = {"socket_timeout": 1, "socket_connect_timeout": 1}
+            connection = stack.enter_context(Connection(redis_url, transport_options=options))
+            pool = connection.Pool(THREADS)
+            stack.callback(pool.force_close_all)
+            shared = RedisTokens(pool, name="7", timeout_seconds=1)
+            endpoint = TokenEndpoint(
+                client, base_url=peer.url, credentials=CREDENTIALS, clock=clock or time.time
+            )
+            bearers.append(CachedBearer(endpoint, shared, clock=clock or time.time))
+        yield bearers, peer
+
+
+def test_the_credentials_are_posted_and_the_token_is_kept(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], peer):
+        tokens = {bearer.bearer(soon()) for _ in range(5)}
+
+    assert tokens == {"token-1"}
+    (request,) = peer.requests
+    assert (request.path, json.loads(request.body)) == (TOKEN_PATH, CREDENTIALS)
+
+
+def test_many_threads_of_two_processes_fetch_exactly_once(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url, count=2) as (both, peer), ThreadPoolExecutor(THREADS) as threads:
+        barrier = threading.Barrier(THREADS)
+
+        def ask(number: int) -> str:
+            barrier.wait(30)
+            return both[number % 2].bearer(soon())
+
+        tokens = set(threads.map(ask, range(THREADS)))
+
+    assert tokens == {"token-1"}
+    assert len(peer.requests) == 1
+
+
+def test_a_token_near_its_end_is_renewed_by_one_while_the_others_use_it(redis_url: str) -> None:
+    clock = Clock()
+    release = threading.Event()
+
+    def held(peer: Peer, connection: socket.socket, request: Request) -> None:
+        release.wait(30)
+        source(peer, connection, request)
+
+    source = TokenSource()
+    with (
+        instances(in_turn(source, held), redis_url, clock=clock) as ([bearer], peer),
+        ThreadPoolExecutor(1) as renewing,
+    ):
+        bearer.bearer(soon())
+        clock.ahead_seconds = LIFETIME_SECONDS * 0.9
+        renewed = renewing.submit(bearer.bearer, soon())
+        while len(peer.requests) < 2:
+            time.sleep(0.01)
+        meanwhile = {bearer.bearer(soon()) for _ in range(5)}
+        release.set()
+
+        assert meanwhile == {"token-1"}
+        assert renewed.result(30) == "token-2"
+        assert bearer.bearer(soon()) == "token-2"
+        assert len(peer.requests) == 2
+
+
+def test_a_token_that_has_ended_is_not_given_out(redis_url: str) -> None:
+    clock = Clock()
+    with instances(in_turn(TokenSource(), reply(503, b"")), redis_url, clock=clock) as ([bearer], _):
+        bearer.bearer(soon())
+        clock.ahead_seconds = LIFETIME_SECONDS + 1
+
+        with pytest.raises(BearerUnavailable, match="HTTP 503"):
+            bearer.bearer(soon())
+
+
+@pytest.mark.parametrize("answer", [reply(503, b""), silence], ids=["503", "silence"])
+def test_a_renewal_that_fails_leaves_the_old_token_and_time_to_use_it(
+    redis_url: str, answer: Answering
+) -> None:
+    clock = Clock()
+    with instances(in_turn(TokenSource(), answer), redis_url, clock=clock) as ([bearer], peer):
+        bearer.bearer(soon())
+        clock.ahead_seconds = LIFETIME_SECONDS * 0.9
+        deadline = soon(6)
+
+        with ends_by(deadline):
+            tokens = [bearer.bearer(deadline) for _ in range(5)]
+
+        assert tokens == ["token-1"] * 5
+        assert deadline.remaining_seconds(time.monotonic()) > 0
+        assert len(peer.requests) == 2
+
+
+def test_a_rejected_token_is_replaced_once_for_all_processes(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url, count=2) as ([one, other], peer):
+        assert (one.bearer(soon()), other.bearer(soon())) == ("token-1", "token-1")
+
+        assert [one.rejected("token-1"), other.rejected("token-1")] == [True, True]
+        tokens = {one.bearer(soon()), other.bearer(soon())}
+        one.rejected("token-1")
+
+        assert tokens == {"token-2"}
+        assert one.bearer(soon()) == "token-2"
+        assert len(peer.requests) == 2
+
+
+def test_a_rejected_token_that_is_still_shared_is_not_taken_back(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], _), redis.Redis.from_url(redis_url) as client:
+        bearer.bearer(soon())
+        shared = client.get(KEY)
+        assert isinstance(shared, bytes)
+        bearer.rejected("token-1")
+        client.set(KEY, shared)
+
+        assert bearer.bearer(soon()) == "token-2"
+
+
+def test_without_redis_each_process_has_its_own_token() -> None:
+    with instances(TokenSource(), f"redis://127.0.0.1:{free_port()}/0", count=2) as ([one, other], peer):
+        tokens = {one.bearer(soon()), one.bearer(soon()), other.bearer(soon())}
+        one.rejected("token-1")
+
+        assert tokens == {"token-1", "token-2"}
+        assert one.bearer(soon()) == "token-3"
+        assert len(peer.requests) == 3
+
+
+def test_a_redis_that_dies_later_takes_no_token_along(redis_url: str, valkey_server: ValkeyServer) -> None:
+    clock = Clock()
+    with instances(TokenSource(), redis_url, clock=clock) as ([bearer], _):
+        bearer.bearer(soon())
+        valkey_server.kill()
+        try:
+            kept = bearer.bearer(soon())
+            clock.ahead_seconds = LIFETIME_SECONDS * 0.9
+            renewed = bearer.bearer(soon())
+        finally:
+            valkey_server.start()
+
+        assert (kept, renewed) == ("token-1", "token-2")
+
+
+def test_a_process_that_died_while_it_renewed_holds_nobody_up_for_long(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], peer), redis.Redis.from_url(redis_url) as client:
+        client.set(f"{KEY}:lock", "a process that is gone", px=300)
+
+        assert bearer.bearer(soon()) == "token-1"
+        assert len(peer.requests) == 1
+
+
+def test_while_another_process_renews_and_there_is_no_token_the_wait_is_bounded(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], peer), redis.Redis.from_url(redis_url) as client:
+        client.set(f"{KEY}:lock", "a process that is slow", px=60_000)
+
+        with pytest.raises(BearerUnavailable, match="another process"):
+            bearer.bearer(soon(0.3))
+
+        assert peer.requests == []
+
+
+def test_the_shared_token_ends_with_the_token_and_the_lock_is_gone(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], _), redis.Redis.from_url(redis_url) as client:
+        bearer.bearer(soon())
+
+        ttl_ms = client.pttl(KEY)
+        assert isinstance(ttl_ms, int)
+        assert 0 < ttl_ms <= LIFETIME_SECONDS * 1000
+        assert client.exists(f"{KEY}:lock") == 0
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "junk",
+        "[]",
+        '{"text": "x"}',
+        '{"text": "evil", "issued_at": 0, "expires_at": NaN}',
+        '{"text": "evil", "issued_at": 0, "expires_at": 1e999}',
+        '{"text": "evil\\r\\nX: 1", "issued_at": 0, "expires_at": 9999999999}',
+        '{"text": "evil", "issued_at": 0, "expires_at": ' + "9" * 400 + "}",
+    ],
+)
+def test_a_shared_token_that_makes_no_sense_is_replaced(redis_url: str, stored: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], _), redis.Redis.from_url(redis_url) as client:
+        client.set(KEY, stored)
+
+        assert bearer.bearer(soon()) == "token-1"
+
+
+@pytest.mark.parametrize(
+    "answer", [reply(500, b'{"AccessToken": "x"}'), reply(302, b"", "Location: /"), reply(200, b" " * 70_000)]
+)
+def test_a_token_endpoint_that_fails_is_unavailable(redis_url: str, answer: Answering) -> None:
+    with instances(answer, redis_url) as ([bearer], peer):
+        with pytest.raises(BearerUnavailable):
+            bearer.bearer(soon())
+
+        assert len(peer.requests) == 1

@@ -1,0 +1,168 @@
+"""Messages are fetched, noted and acknowledged many at a time, and none gets lost; on a real Valkey."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+from kombu import Connection, Consumer, Exchange, Queue
+
+from producer.client.contract import QUEUE
+from tests.support.bad_messages import settle
+from worker.queue.redis_channel import MAX_TOGETHER, readable_transport
+
+MESSAGES = 10
+GARBAGE = b"\xffgarbage"
+
+
+class Taken:
+    """A consumer's messages in the order in which they came."""
+
+    def __init__(self, channel: Any) -> None:  # noqa: ANN401 - kombu has no types
+        self.channel = channel
+        self.messages: list[Any] = []
+        self.fails = False
+
+    def __call__(self, message: Any) -> None:  # noqa: ANN401 - kombu has no types
+        if self.fails:
+            raise ZeroDivisionError
+        self.messages.append(message)
+
+    def ids(self) -> list[str]:
+        return [message.headers.get("id") for message in self.messages]
+
+
+@contextmanager
+def consuming(url: str, *, prefetch: int) -> Iterator[tuple[Connection, Taken]]:
+    with Connection(url) as connection:
+        plain = connection.get_transport_cls
+        connection.get_transport_cls = lambda: readable_transport(plain())
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=prefetch)
+        taken = Taken(channel)
+        queue = Queue(QUEUE, exchange=Exchange(""), routing_key=QUEUE)
+        with Consumer(channel, [queue], on_message=taken, auto_declare=False):
+            yield connection, taken
+
+
+def push(redis_url: str, count: int) -> list[str]:
+    """Put messages onto the queue and return their ids, the first of them to be taken first."""
+    ids = [f"id-{number}" for number in range(count)]
+    with redis.Redis.from_url(redis_url) as client:
+        for each in ids:
+            client.lpush(QUEUE, settle(headers={"id": each}))
+    return ids
+
+
+def counts(redis_url: str) -> tuple[int, int, int]:
+    """Return how many messages wait, and how many are noted, in both of kombu's places."""
+    with redis.Redis.from_url(redis_url) as client:
+        waiting, noted, indexed = client.llen(QUEUE), client.hlen("unacked"), client.zcard("unacked_index")
+    return int(waiting), int(noted), int(indexed)
+
+
+def test_one_look_takes_as_many_as_there_is_room_for_in_their_order(redis_url: str) -> None:
+    ids = push(redis_url, MESSAGES)
+
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+
+        assert taken.ids() == ids[:8]
+        assert counts(redis_url) == (2, 8, 8)
+
+
+def test_one_look_takes_a_limited_number_where_the_window_has_no_limit(redis_url: str) -> None:
+    push(redis_url, MAX_TOGETHER + 1)
+
+    with consuming(redis_url, prefetch=0) as (connection, taken):
+        connection.drain_events(timeout=5)
+
+        assert len(taken.messages) == MAX_TOGETHER
+
+
+def test_acknowledged_ones_make_room_at_once_and_leave_redis_together(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        for message in taken.messages[:5]:
+            message.ack()
+
+        assert taken.channel.qos.room() == 5
+        assert counts(redis_url) == (2, 8, 8)
+        taken.channel.qos.write_acknowledged()
+        assert counts(redis_url) == (2, 3, 3)
+
+
+def test_acknowledged_ones_leave_redis_with_the_next_fetch(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        for message in taken.messages[:5]:
+            message.ack()
+
+        connection.drain_events(timeout=5)
+
+        assert len(taken.messages) == MESSAGES
+        assert counts(redis_url) == (0, 5, 5)
+
+
+def test_a_channel_that_closes_acknowledges_first_and_hands_back_the_rest(redis_url: str) -> None:
+    ids = push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        for message in taken.messages[:5]:
+            message.ack()
+
+    assert counts(redis_url) == (5, 0, 0)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        assert sorted(taken.ids()) == ids[5:]
+
+
+def test_what_was_fetched_and_not_yet_given_to_anybody_is_handed_back_too(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        taken.fails = True
+        with pytest.raises(ZeroDivisionError):
+            connection.drain_events(timeout=5)
+
+    assert counts(redis_url) == (MESSAGES, 0, 0)
+
+
+def test_acknowledgements_that_redis_refused_are_written_the_next_time(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        for message in taken.messages:
+            message.ack()
+        with redis.Redis.from_url(redis_url) as client:
+            client.config_set("min-replicas-to-write", 1)
+            try:
+                with pytest.raises(redis.exceptions.ResponseError):
+                    taken.channel.qos.write_acknowledged()
+            finally:
+                client.config_set("min-replicas-to-write", 0)
+
+        taken.channel.qos.write_acknowledged()
+        assert counts(redis_url) == (2, 0, 0)
+
+
+def test_a_message_goes_back_as_its_sender_wrote_it(redis_url: str) -> None:
+    entry = settle(headers={"id": "one"})
+    with redis.Redis.from_url(redis_url) as client:
+        client.lpush(QUEUE, entry, GARBAGE)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+        assert len(taken.messages) == 2
+
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        connection.drain_events(timeout=5)
+
+        again = {message.headers.get("id"): message for message in taken.messages}
+        assert again[None].body == GARBAGE
+        first = json.loads(entry)
+        assert again["one"].headers == first["headers"] | {"redelivered": True}
+        assert again["one"].element["body"] == first["body"]

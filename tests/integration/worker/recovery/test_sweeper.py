@@ -1,0 +1,138 @@
+"""The sweeper: what is overdue goes back onto the queue, or is settled at once where there is none."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from producer.client.contract import SettleMessage
+from tests.support.betcore import cashback
+from tests.support.books import pool_of
+from tests.support.handling import Bench, bench
+from tests.support.peer import reply
+from worker.ledger.database import Database
+from worker.metrics import Metrics
+from worker.quarantine.writer import QuarantineStore
+from worker.recovery.broker import BrokerUnavailable
+from worker.recovery.overdue import OverdueReceipts
+from worker.recovery.retention import Keep, Retention
+from worker.recovery.sweeper import Sweeper
+
+
+@dataclass
+class Queue:
+    """A queue that notes what is put into it, and that can be away."""
+
+    head: datetime | None = None
+    is_away: bool = False
+    fails_after: int | None = None
+    published: list[SettleMessage] = field(default_factory=list)
+
+    def waiting_since(self) -> datetime | None:
+        if self.is_away:
+            raise BrokerUnavailable
+        return self.head
+
+    def publish(self, message: SettleMessage) -> None:
+        if self.fails_after is not None and len(self.published) >= self.fails_after:
+            raise BrokerUnavailable
+        self.published.append(message)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def sweeping(at: Bench, database_url: str, queue: Queue) -> Iterator[Sweeper]:
+    with pool_of(database_url) as pool, ThreadPoolExecutor(2) as executor:
+        database = Database(pool, timeout_seconds=30)
+        yield Sweeper(
+            overdue=OverdueReceipts(database, limit=10, hold_seconds=60.0, hurry_seconds=5.0),
+            retention=Retention(
+                database,
+                QuarantineStore(database),
+                keep=Keep(receipts_seconds=1e6, quarantine_seconds=1e6, quarantine_rows=10),
+                monotonic=time.monotonic,
+            ),
+            broker=queue,
+            handler=at.handler,
+            executor=executor,
+            metrics=Metrics(),
+            interval_seconds=0.01,
+            random=lambda: 0.5,
+        )
+
+
+def overdue_message(at: Bench, cashback_id: int) -> SettleMessage:
+    """Return a make whose receipt is there and overdue: its message was lost."""
+    message = at.message(cashback(cashback_id))
+    at.connection.execute(
+        "SELECT record_receipt(%s, %s, %s, %s, 600, 900, -1)",
+        (message.event_id, message.token, cashback_id, message.received_at),
+    )
+    return message
+
+
+def test_what_is_overdue_goes_back_onto_the_queue(database_url: str) -> None:
+    queue = Queue()
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue) as sweeper:
+        message = overdue_message(at, 1)
+
+        assert not sweeper.sweep()
+
+        assert [one.event_id for one in queue.published] == [message.event_id]
+        assert queue.published[0].received_at_ms == message.received_at_ms
+        assert at.accepts() == []
+
+
+def test_without_a_broker_events_are_settled_and_answered_straight_from_their_receipts(
+    database_url: str,
+) -> None:
+    queue = Queue(is_away=True)
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue) as sweeper:
+        messages = [overdue_message(at, number) for number in range(1, 4)]
+
+        assert sweeper.sweep()
+        assert not sweeper.sweep()
+
+        assert len(at.accepts()) == 3
+        assert [(at.receipt(message) or ())[1] for message in messages] == [200, 200, 200]
+
+
+def test_a_broker_that_fails_half_way_leaves_no_claimed_event_without_a_run(database_url: str) -> None:
+    queue = Queue(fails_after=1)
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue) as sweeper:
+        for number in range(1, 4):
+            overdue_message(at, number)
+
+        sweeper.sweep()
+
+        assert len(queue.published) == 1
+        assert len(at.accepts()) == 2
+
+
+def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> None:
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, Queue(is_away=True)) as sweeper:
+        overdue_message(at, 1)
+        stopping = threading.Event()
+        calls: list[int] = []
+
+        class Failing(OverdueReceipts):
+            def give_up(self) -> int:
+                calls.append(1)
+                if len(calls) == 1:
+                    raise RuntimeError("unforeseen")
+                if len(calls) > 3:
+                    stopping.set()
+                return 0
+
+        with pool_of(database_url) as pool:
+            failing = Failing(
+                Database(pool, timeout_seconds=30), limit=10, hold_seconds=60.0, hurry_seconds=5.0
+            )
+            replace(sweeper, overdue=failing).run(stopping)
+
+        assert len(at.accepts()) == 1

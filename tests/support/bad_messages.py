@@ -1,0 +1,201 @@
+"""A real worker on real servers, and the messages that no worker can settle."""
+
+import json
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import redis
+
+from deploy.local.environment import ROOT
+from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.readiness import worker_answers
+from producer.client.contract import QUEUE, SettleMessage
+from producer.copies.publisher import envelope
+from tests.support.betcore import cashback, signer
+from tests.support.books import add_user
+from tests.support.command import environment
+from tests.support.handling import USER, jwks
+from tests.support.peer import Answering, Peer, by_path, reply, serving
+
+WAIT_SECONDS = 60.0
+COMMAND = (
+    f"exec {sys.executable} -m celery --app worker.app worker --hostname worker-$$@%h "
+    "--without-gossip --without-mingle"
+)
+
+
+@dataclass
+class Bench:
+    """A worker process, the servers that it uses, and a BETCORE that knows key 1."""
+
+    redis_url: str
+    database_url: str
+    directory: Path
+    peer: Peer
+    settings: dict[str, str] = field(default_factory=dict)
+    workers: list[ManagedProcess] = field(default_factory=list)
+    metrics_port: int = 0
+
+    def start_worker(self, **settings: str) -> ManagedProcess:
+        """Start a worker and return it when it consumes."""
+        self.metrics_port = free_port()
+        merged = {
+            "redis_url": self.redis_url,
+            "database_url": self.database_url,
+            "betcore_url": self.peer.url,
+            "bearer_token": "x",
+            "concurrency": "4",
+            "deadline_seconds": "300",
+            "metrics_port": str(self.metrics_port),
+        }
+        worker = ManagedProcess(
+            name=f"worker.{len(self.workers) + 1}",
+            argv=["/bin/sh", "-c", COMMAND],
+            log_path=self.directory / f"worker.{len(self.workers) + 1}.log",
+            env=environment(**(merged | self.settings | settings)),
+            cwd=ROOT,
+        )
+        self.workers.append(worker)
+        worker.start()
+        wait_until(
+            lambda: worker_answers(self.redis_url, worker.pid),
+            what="the worker answers",
+            timeout_seconds=WAIT_SECONDS,
+            process=worker,
+        )
+        return worker
+
+    def push(self, entry: bytes, queue: str = QUEUE) -> None:
+        """Put bytes onto a queue, as they are."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.lpush(queue, entry)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table, oldest first, read past all of the worker's code."""
+        with (
+            psycopg.connect(self.database_url, autocommit=True) as connection,
+            connection.cursor(row_factory=psycopg.rows.dict_row) as cursor,
+        ):
+            return cursor.execute("SELECT * FROM quarantine ORDER BY quarantine_id").fetchall()
+
+    def row_of(self, entry: bytes) -> dict[str, Any] | None:
+        """Return the row that holds these bytes."""
+        return next((row for row in self.rows() if row["message"] == entry), None)
+
+    def wait_for_row(self, entry: bytes) -> dict[str, Any]:
+        """Return the row that holds these bytes, once it is there and the queues have let go of it."""
+        self.wait(lambda: self.row_of(entry) is not None, "the message is in quarantine")
+        self.wait_until_idle()
+        row = self.row_of(entry)
+        assert row is not None
+        return row
+
+    def wait_until_idle(self) -> None:
+        """Wait until no message is in a queue or in a worker's hands."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            self.wait(
+                lambda: not client.exists("unacked", "unacked_index", QUEUE, "cashback.retry"),
+                "all is acknowledged",
+            )
+
+    def unacknowledged(self) -> int:
+        """Return how many messages workers have in hand."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            return int(client.hlen("unacked"))
+
+    def credit(self, cashback_id: int) -> None:
+        """Send a good event and wait until BETCORE was told of its success."""
+        self.push(good(cashback_id))
+        self.wait_for_success(cashback_id)
+
+    def wait_for_success(self, cashback_id: int) -> None:
+        """Wait until BETCORE got an accept with 200 for this CashbackId."""
+        self.wait(
+            lambda: any(
+                f'"CashbackId":{cashback_id}' in body and '"ErrorCode":200' in body for body in self.accepts()
+            ),
+            "BETCORE is told of the success",
+        )
+
+    def accepts(self) -> list[str]:
+        """Return the bodies of all accepts, without white space."""
+        requests = [request for request in self.peer.requests if request.path.endswith("/accept")]
+        return ["".join(request.body.decode().split()) for request in requests]
+
+    def counted(self, reason: str) -> float:
+        """Return the worker's metric."""
+        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").text
+        prefix = f'cashback_quarantined_total{{reason="{reason}"}} '
+        return sum(float(line.removeprefix(prefix)) for line in text.splitlines() if line.startswith(prefix))
+
+    def log(self) -> str:
+        """Return what the workers logged."""
+        return "\n".join(worker.log_path.read_text("utf-8") for worker in self.workers)
+
+    @staticmethod
+    def wait(check: Any, what: str) -> None:  # noqa: ANN401 - a callable
+        """Wait for something that is to happen."""
+        wait_until(check, what=what, timeout_seconds=WAIT_SECONDS)
+
+
+@contextmanager
+def bench(
+    redis_url: str, database_url: str, directory: Path, *, accept: Answering | None = None
+) -> Iterator[Bench]:
+    """Give the bench on empty servers; its workers are started by the test and killed at the end."""
+    with ExitStack() as stack:
+        peer = stack.enter_context(serving(by_path(accept=accept or reply(200), jwks=jwks(1))))
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            add_user(connection, USER)
+        made = Bench(redis_url, database_url, directory, peer)
+        try:
+            yield made
+        finally:
+            for worker in made.workers:
+                worker.kill()
+
+
+def token(cashback_id: int = 480, *, key: int = 1, **overrides: object) -> str:
+    """Return a token that was signed just now."""
+    return signer(key).token(at=time.time(), data=cashback(cashback_id), **overrides)
+
+
+def message(token: str) -> dict[str, Any]:
+    """Return the arguments of cashback.settle."""
+    return SettleMessage(token=token, received_at_ms=int(time.time() * 1000)).model_dump()
+
+
+def entry(made: dict[str, Any]) -> bytes:
+    """Return an envelope as a sender would write it, and not as this program would."""
+    return json.dumps(made, indent=1).encode()
+
+
+def settle(
+    body: object = None, *, headers: dict[str, Any] | None = None, replaced: dict[str, Any] | None = None
+) -> bytes:
+    """Return an entry that is good but for its body (JSON, or bytes), these headers, these members."""
+    made = envelope(
+        SettleMessage(token=token(), received_at_ms=int(time.time() * 1000)),
+        summary="",
+        origin="test",
+        delivery_tag=str(uuid4()),
+    )
+    made["headers"] |= headers or {}
+    if body is not None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        made["body"] = b64encode(content).decode()
+    return entry(made | (replaced or {}))
+
+
+def good(cashback_id: int) -> bytes:
+    """Return the entry of an event that can be credited."""
+    return settle([[], message(token(cashback_id)), None])

@@ -1,0 +1,55 @@
+"""Runs the operator's command as an operator does: as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.local.environment import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run of the command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - JSON
+        """What `--json` printed, of a run in which nothing else was printed and nothing went wrong."""
+        assert (self.exit_code, self.stderr) == (0, "")
+        return json.loads(self.stdout)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return the environment of this process with these settings of ours and no other ones."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CASHBACK_")}
+    return others | {f"CASHBACK_{name.upper()}": value for name, value in settings.items()}
+
+
+def start(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    """Start `cashback` with these arguments and settings, with pipes for its input and output."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", *arguments],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def finish(process: subprocess.Popen[bytes], *, stdin: bytes = b"", timeout_seconds: float = 60) -> Finished:
+    """Give a started command the rest of its input and wait for its end."""
+    stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
+    return Finished(process.returncode, stdout.decode(), stderr.decode())
+
+
+def run(*arguments: str, stdin: bytes = b"", **settings: str) -> Finished:
+    """Run `cashback` to its end."""
+    with start(*arguments, **settings) as process:
+        return finish(process, stdin=stdin)

@@ -1,0 +1,136 @@
+"""The handler on real parts: PostgreSQL, signed tokens and their keys, and a BETCORE that answers as told."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+
+from producer.client.contract import SettleMessage
+from producer.protocol.keys import KeySet
+from producer.protocol.verifier import Verifier
+from tests.support.betcore import cashback, signer
+from tests.support.books import CANCEL_TYPES, CUTOFF_SECONDS, DEADLINE_SECONDS, add_user, policy, pool_of
+from tests.support.peer import Answering, Peer, by_path, reply, serving
+from worker.betcore.accept import AcceptClient
+from worker.betcore.bearer import StaticBearer
+from worker.betcore.slots import Slots
+from worker.domain.deadline import AttemptTime, Backoff
+from worker.domain.settlement import Step
+from worker.handling.handler import Handler, Timing
+from worker.http.transport import DeadlineTransport
+from worker.ledger.answered_marks import AnswerMarker
+from worker.ledger.ledger import Ledger
+from worker.metrics import Metrics
+
+USER = "188509"
+BACKOFF = Backoff(base_seconds=0.5, cap_seconds=5.0)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A handler, BETCORE, and a view of the database past all of the worker's code."""
+
+    handler: Handler
+    peer: Peer
+    connection: psycopg.Connection
+
+    def accepts(self) -> list[Any]:
+        """Return the bodies of the accepts that BETCORE got."""
+        return self.peer.bodies("accept")
+
+    def message(
+        self, data: dict[str, object] | None = None, *, age_seconds: float = 0.0, key: int = 1
+    ) -> SettleMessage:
+        """Return the message of a make that BETCORE signed `age_seconds` ago, at the moment of receipt."""
+        received_at = time.time() - age_seconds
+        token = signer(key).token(at=received_at, data=data or cashback())
+        return SettleMessage(token=token, received_at_ms=int(received_at * 1000))
+
+    def handle(self, message: SettleMessage, *, retries: int = 0) -> Step:
+        """Run one attempt."""
+        return self.handler.handle(message, retries=retries)
+
+    def close_marker(self) -> None:
+        """Have all marks written."""
+        self.handler.marker.close(timeout_seconds=30)
+
+    def receipt(self, message: SettleMessage) -> tuple[Any, ...] | None:
+        """Return state, code, whether it is unconfirmed, and the last error."""
+        return self.connection.execute(
+            "SELECT state, code, unconfirmed, last_error FROM receipts WHERE event_id = %s",
+            (message.event_id,),
+        ).fetchone()
+
+    def balance(self) -> int:
+        """Return the user's balance in minor units."""
+        row = self.connection.execute(
+            "SELECT balance_minor FROM accounts WHERE user_id = %s", (USER,)
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def jwks(*keys: int) -> Answering:
+    """Publish these keys."""
+    return reply(200, json.dumps({"keys": [signer(key).jwk() for key in keys]}).encode())
+
+
+@contextmanager
+def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
+    database_url: str,
+    accept: Answering,
+    *,
+    keys: Answering | None = None,
+    ledger_url: str | None = None,
+    cutoff_seconds: float = CUTOFF_SECONDS,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    ledger_timeout_seconds: float = 30.0,
+) -> Iterator[Bench]:
+    """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`."""
+    with ExitStack() as stack:
+        peer = stack.enter_context(serving(by_path(accept=accept, jwks=keys or jwks(1))))
+        transport = DeadlineTransport(max_connections=8)
+        client = stack.enter_context(httpx.Client(transport=transport, timeout=5))
+        connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
+        pool = stack.enter_context(pool_of(ledger_url or database_url))
+        ledger = Ledger(
+            pool,
+            policy=policy(cutoff_seconds=cutoff_seconds, deadline_seconds=deadline_seconds),
+            timeout_seconds=ledger_timeout_seconds,
+        )
+        marker = AnswerMarker(ledger, random=lambda: 0.5)
+        marker.start()
+        stack.callback(marker.close, timeout_seconds=5)
+        handler = Handler(
+            verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
+            ledger=ledger,
+            accept=AcceptClient(transport, base_url=peer.url, bearers=StaticBearer("x"), slots=Slots(100)),
+            marker=marker,
+            timing=Timing(
+                cutoff_seconds=cutoff_seconds,
+                deadline_seconds=deadline_seconds,
+                attempt=AttemptTime(5),
+                backoff=BACKOFF,
+            ),
+            cancel_types=CANCEL_TYPES,
+            metrics=Metrics(),
+            random=lambda: 0.5,
+        )
+        add_user(connection, USER)
+        yield Bench(handler, peer, connection)
+
+
+def _key_set(betcore_url: str, client: httpx.Client) -> KeySet:
+    return KeySet(
+        betcore_url=betcore_url,
+        client=client,
+        refresh_seconds=300,
+        unknown_key_seconds=0,
+        timeout_seconds=2,
+        retired_key_seconds=30,
+    )

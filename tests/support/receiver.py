@@ -1,0 +1,90 @@
+"""A receiver that really runs: the whole application under uvicorn on a port of its own."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.local.processes import free_port, wait_until
+from producer.app import MAKE_PATH, build_app
+from producer.shared.settings import ReceiverSettings
+from tests.support.betcore import Endpoints, Signer, served, signer
+
+
+@dataclass(frozen=True)
+class RunningReceiver:
+    """A receiver, its client, and the BETCORE that it believes."""
+
+    client: httpx.Client
+    betcore: Endpoints
+    signer: Signer
+
+    def make(self, body: str | bytes) -> httpx.Response:
+        """Send a make with this body."""
+        return self.client.post(MAKE_PATH, content=body, headers={"Content-Type": "application/json"})
+
+    def make_event(self, data: object = None, **claims: object) -> httpx.Response:
+        """Send a make that BETCORE signed just now."""
+        return self.make(json.dumps(self.token(data, **claims)))
+
+    def token(self, data: object = None, **claims: object) -> str:
+        """Return a token that BETCORE signed just now."""
+        return self.signer.token(at=time.time(), data=data, **claims)
+
+    def is_ready(self) -> bool:
+        """Ask /readyz."""
+        return self.client.get("/readyz").status_code == httpx.codes.OK
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return a sample of /metrics, 0 where there is none yet."""
+        for family in text_string_to_metric_families(self.client.get("/metrics").text):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return float(sample.value)
+        return 0.0
+
+
+@contextmanager
+def running_receiver(
+    *, redis_url: str, database_url: str, published: bool = True, ready: bool = True, **settings: object
+) -> Iterator[RunningReceiver]:
+    """Run a receiver against these servers and a BETCORE of its own."""
+    betcore = Endpoints()
+    if published:
+        betcore.publish(signer(1))
+    with served(betcore) as betcore_url:
+        values = {"redis_url": redis_url, "database_url": database_url, "betcore_url": betcore_url} | settings
+        with (
+            _server(ReceiverSettings.model_validate(values)) as url,
+            httpx.Client(base_url=url, timeout=30) as client,
+        ):
+            receiver = RunningReceiver(client, betcore, signer(1))
+            if ready:
+                wait_until(receiver.is_ready, what="the receiver is ready", timeout_seconds=20)
+            yield receiver
+
+
+@contextmanager
+def _server(settings: ReceiverSettings) -> Iterator[str]:
+    port = free_port()
+    config = uvicorn.Config(
+        build_app(settings), host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="receiver")
+    thread.start()
+    try:
+        wait_until(
+            lambda: server.started or not thread.is_alive(), what="uvicorn has started", timeout_seconds=20
+        )
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)
+        assert not thread.is_alive(), "the receiver does not end"

@@ -1,0 +1,35 @@
+"""Verifiers of a BETCORE that is a WSGI application, and the moment at which they are asked."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import httpx
+
+from producer.protocol.keys import KeySet
+from producer.protocol.verifier import Verifier
+from producer.protocol.verify_endpoint import VerifyEndpoint
+from tests.support.betcore import Endpoints
+
+BASE_URL: Final = "http://betcore.test"
+AT: Final = 1_800_000_000
+NOW: Final = datetime.fromtimestamp(AT + 1, tz=UTC)
+
+
+def verifier_of(
+    endpoints: Endpoints, *, fetched: bool = True, fallback: bool = False, **options: str
+) -> Verifier:
+    """Return a verifier that asks these endpoints; `fallback` lets it ask Verify where it has no key."""
+    client = httpx.Client(transport=httpx.WSGITransport(endpoints))
+    keys = KeySet(
+        betcore_url=BASE_URL,
+        client=client,
+        refresh_seconds=300,
+        unknown_key_seconds=10,
+        timeout_seconds=3,
+        retired_key_seconds=30,
+        clock=lambda: 0.0,
+    )
+    if fetched:
+        keys.fetch()
+    endpoint = VerifyEndpoint(betcore_url=BASE_URL, client=client, timeout_seconds=3) if fallback else None
+    return Verifier(keys, leeway_seconds=5, fallback=endpoint, **options)

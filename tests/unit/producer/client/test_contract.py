@@ -1,0 +1,207 @@
+"""The contract: the same token is the same event, data is read exactly, and a summary shows no secret."""
+
+import hashlib
+import json
+from decimal import Decimal
+from uuid import RFC_4122
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from deploy.local.environment import ROOT
+from producer.client.contract import (
+    MAX_CASHBACK_ID,
+    MAX_TOKEN_CHARS,
+    QUEUE,
+    DataError,
+    SettleMessage,
+    cashback_id_of,
+    celery_options,
+    event_id_of,
+    is_summary,
+    read_data,
+    summary_of,
+)
+
+SCHEMA_FILE = ROOT / "docs" / "schema" / "settle-message.schema.json"
+MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_800_000_000_123)
+ODD_IDS: list[object] = [None, True, 1.0, Decimal(1), "", "x", "-1", "\u0661", "1 ", "9" * 400, [], {}]
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=8,
+)
+
+
+def test_the_event_id_is_a_version_8_uuid_of_the_token_alone() -> None:
+    later = SettleMessage(token="a.b.c", received_at_ms=1)
+
+    assert MESSAGE.event_id == later.event_id == event_id_of("a.b.c")
+    digest = bytearray(hashlib.sha256(b"a.b.c").digest()[:16])
+    assert MESSAGE.event_id.version == 8
+    assert MESSAGE.event_id.variant == RFC_4122
+    assert MESSAGE.event_id.bytes[:6] == digest[:6]
+    assert MESSAGE.event_id.bytes[9:] == digest[9:]
+    assert event_id_of("a.b.d") != MESSAGE.event_id
+
+
+def test_the_time_of_receipt_is_read_to_the_millisecond() -> None:
+    assert MESSAGE.received_at.isoformat() == "2027-01-15T08:00:00.123000+00:00"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"token": ""},
+        {"token": "x" * (MAX_TOKEN_CHARS + 1)},
+        {"token": 5},
+        {"received_at_ms": "1"},
+        {"received_at_ms": 1.5},
+        {"received_at_ms": -1},
+        {"received_at_ms": 2**53},
+        {"received_at_ms": True},
+        {"version": 2},
+        {"more": 1},
+    ],
+)
+def test_a_message_that_is_not_in_the_form_is_refused_by_the_model_and_by_the_schema(
+    change: dict[str, object],
+) -> None:
+    values = MESSAGE.model_dump() | change
+
+    with pytest.raises(ValidationError):
+        SettleMessage.model_validate(values)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, json.loads(SCHEMA_FILE.read_text("utf-8")))
+
+
+def test_the_published_schema_is_that_of_the_model() -> None:
+    published = json.loads(SCHEMA_FILE.read_text("utf-8"))
+    head = {name: published.pop(name) for name in ("$schema", "$id")}
+
+    assert published == SettleMessage.model_json_schema()
+    assert head["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.validate(MESSAGE.model_dump(), published)
+
+
+def test_data_is_read_with_exact_decimals() -> None:
+    assert read_data('{"Amount": 0.1, "CashbackId": 12345678901234567890}') == {
+        "Amount": Decimal("0.1"),
+        "CashbackId": 12345678901234567890,
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        5,
+        {},
+        b"{}",
+        "",
+        "x",
+        "[]",
+        "1",
+        '{"a": NaN}',
+        '{"a": 1, "a": 1}',
+        '{"a": {"b": 1, "b": 2}}',
+        "[" * 9_999,
+    ],
+)
+def test_data_that_is_not_one_unambiguous_object_is_refused(data: object) -> None:
+    with pytest.raises(DataError):
+        read_data(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, 1),
+        ("480", 480),
+        (MAX_CASHBACK_ID, MAX_CASHBACK_ID),
+        (0, None),
+        (-1, None),
+        (MAX_CASHBACK_ID + 1, None),
+    ]
+    + [(value, None) for value in ODD_IDS],
+)
+def test_a_cashback_id_is_a_positive_64_bit_integer(value: object, expected: int | None) -> None:
+    assert cashback_id_of({"CashbackId": value}) == expected
+
+
+def test_the_summary_shows_the_event_and_masks_the_user() -> None:
+    data = {"CashbackId": 480, "TransactionType": 1, "Amount": Decimal("1000.50"), "PartnerUserId": "188509"}
+
+    assert summary_of(data) == "CashbackId=480 type=1 amount=1000.50 user=18***09"
+
+
+@pytest.mark.parametrize("user", ["1", "12", "1234", "12345"])
+def test_a_short_user_is_masked_altogether(user: str) -> None:
+    assert summary_of({"PartnerUserId": user}).endswith("user=***")
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (None, "-"),
+        (True, "?"),
+        ([1], "?"),
+        ({}, "?"),
+        pytest.param(10**5000, "?", id="a number that Python refuses to write"),
+        (Decimal("1E+999999"), "1E+999999"),
+        ("1 user=evil", "1?user?evil"),
+        ("\ud800\n\x00é", "????"),
+        ("9" * 33, "9" * 32 + "..."),
+    ],
+)
+def test_odd_values_are_shown_in_plain_short_text(amount: object, shown: str) -> None:
+    assert summary_of({"Amount": amount}) == f"CashbackId=- type=- amount={shown} user=-"
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("CashbackId", "TransactionType", "Amount", "PartnerUserId"), JSON_VALUES)
+    )
+)
+def test_the_summary_of_anything_is_one_short_printable_line(data: dict[str, object]) -> None:
+    summary = summary_of(data)
+
+    assert is_summary(summary)
+    assert len(summary) < 220
+    assert summary.isascii()
+    assert summary.isprintable()
+    assert [part.split("=")[0] for part in summary.split(" ")] == ["CashbackId", "type", "amount", "user"]
+
+
+@given(st.text(alphabet="0123456789abc", min_size=6, max_size=30))
+def test_the_summary_never_shows_a_whole_user(user: str) -> None:
+    assert user not in summary_of({"PartnerUserId": user})
+
+
+def test_the_options_for_celery_name_the_event_and_show_no_token() -> None:
+    options = celery_options(MESSAGE, {"CashbackId": 480})
+
+    assert options["task_id"] == str(MESSAGE.event_id)
+    assert options["queue"] == QUEUE
+    assert MESSAGE.token not in json.dumps(options)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "()",
+        "{'token': 'eyJ'}",
+        "CashbackId=1 type=1 amount=1 user=188509",
+        "CashbackId=1 type=1 amount=1 user=18***09 token=eyJ",
+        f"CashbackId={'e' * 36} type=1 amount=1 user=18***09",
+        "CashbackId=1 type=1 amount=1 user=18***09\n",
+        "CashbackId=1 type=1 amount=\u00e9 user=-",
+    ],
+)
+def test_what_could_show_a_token_or_a_user_is_no_summary(text: object) -> None:
+    assert not is_summary(text)

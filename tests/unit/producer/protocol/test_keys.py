@@ -1,0 +1,248 @@
+"""BETCORE's keys: a bad fetch never replaces good keys, and nobody can make us hammer the endpoint."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from producer.protocol.jwks import MAX_KEYS
+from producer.protocol.keys import KeySet, KeysFetchFailed, RefetchTooSoon
+from tests.support.betcore import Endpoints, signer
+
+
+@dataclass
+class Clock:
+    """A clock that stands until it is moved, in seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def betcore() -> Endpoints:
+    endpoints = Endpoints()
+    endpoints.publish(signer(1))
+    return endpoints
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def results() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def keys(betcore: Endpoints, clock: Clock, results: list[str]) -> KeySet:
+    return KeySet(
+        betcore_url="http://betcore.test",
+        client=httpx.Client(transport=httpx.WSGITransport(betcore)),
+        refresh_seconds=300,
+        unknown_key_seconds=10,
+        timeout_seconds=3,
+        retired_key_seconds=30,
+        on_fetch=results.append,
+        clock=clock,
+    )
+
+
+def test_before_the_first_fetch_there_is_no_key(keys: KeySet) -> None:
+    assert keys.get(signer(1).kid) is None
+    assert keys.is_empty
+    assert keys.age_seconds is None
+
+
+def test_a_fetch_gives_the_published_keys(keys: KeySet, clock: Clock, results: list[str]) -> None:
+    keys.fetch()
+    clock.now += 7
+
+    found = keys.get(signer(1).kid)
+    assert found is not None
+    assert found.public_numbers() == signer(1).private_key.public_key().public_numbers()
+    assert keys.get(signer(2).kid) is None
+    assert keys.age_seconds == 7
+    assert results == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (500, b""),
+        (404, b'{"keys": []}'),
+        (302, b""),
+        (200, b""),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b"{}"),
+        (200, b'{"keys": {}}'),
+        (200, b'{"keys": []}'),
+        (200, b'{"keys": [1, null, "x", {}]}'),
+        (200, b'{"keys": [' + b" " * 300_000 + b"]}"),
+        (200, b'{"keys":' * 10_000),
+        (200, b"\xff\xfe"),
+    ],
+)
+def test_a_reply_without_a_usable_key_leaves_the_keys_as_they_are(
+    keys: KeySet, betcore: Endpoints, clock: Clock, results: list[str], reply: tuple[int, bytes]
+) -> None:
+    keys.fetch()
+    betcore.keys = reply
+    clock.now += 5
+
+    with pytest.raises(KeysFetchFailed):
+        keys.fetch()
+
+    assert keys.get(signer(1).kid) is not None
+    assert keys.age_seconds == 5
+    assert results == ["ok", "keys_unavailable"]
+
+
+def test_a_redirect_is_not_followed(keys: KeySet, betcore: Endpoints) -> None:
+    betcore.headers = {"Location": "http://betcore.test/mis-api/api/v2/auth/jwks"}
+    betcore.keys = (302, b"")
+
+    with pytest.raises(KeysFetchFailed):
+        keys.fetch()
+    assert betcore.fetches == 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"kty": "EC"},
+        {"kty": None},
+        {"use": "enc"},
+        {"alg": "RS512"},
+        {"alg": "HS256"},
+        {"kid": None},
+        {"kid": ""},
+        {"kid": 7},
+        {"kid": "k" * 257},
+        {"n": None},
+        {"n": "AQAB"},
+        {"n": 5},
+        {"n": "!!!"},
+        {"n": "A" * 100_000},
+        {"e": None},
+        {"e": "AA"},
+        {"e": "A" * 1_000},
+        {"e": [1]},
+    ],
+)
+def test_a_key_that_is_not_for_rs256_signatures_is_left_out(
+    keys: KeySet, betcore: Endpoints, overrides: dict[str, object]
+) -> None:
+    betcore.publish_members(signer(2).jwk(**overrides), signer(1).jwk())
+
+    keys.fetch()
+
+    assert keys.get(signer(1).kid) is not None
+    assert keys.get(signer(2).kid) is None
+
+
+def test_a_key_of_less_than_2048_bits_is_left_out(keys: KeySet, betcore: Endpoints) -> None:
+    betcore.publish(signer(3, bits=1024), signer(1))
+
+    keys.fetch()
+
+    assert keys.get(signer(3).kid) is None
+
+
+def test_use_and_alg_may_be_absent(keys: KeySet, betcore: Endpoints) -> None:
+    betcore.publish_members(signer(2).jwk(use=None, alg=None))
+
+    keys.fetch()
+
+    assert keys.get(signer(2).kid) is not None
+
+
+def test_no_more_keys_are_taken_than_the_limit(keys: KeySet, betcore: Endpoints) -> None:
+    betcore.publish_members(*(signer(1).jwk(kid=f"key-{number}") for number in range(MAX_KEYS + 1)))
+
+    keys.fetch()
+
+    assert keys.get(f"key-{MAX_KEYS - 1}") is not None
+    assert keys.get(f"key-{MAX_KEYS}") is None
+
+
+def test_a_key_that_is_no_longer_published_is_kept_for_its_time_and_then_dropped(
+    keys: KeySet, betcore: Endpoints, clock: Clock
+) -> None:
+    keys.fetch()
+    betcore.publish(signer(2))
+    keys.fetch()
+
+    clock.now += 29
+    keys.fetch()
+    assert keys.get(signer(1).kid) is not None
+    clock.now += 1
+    assert keys.get(signer(1).kid) is None
+    keys.fetch()
+    assert keys.get(signer(2).kid) is not None
+
+
+def test_a_key_that_is_published_again_is_no_longer_retired(
+    keys: KeySet, betcore: Endpoints, clock: Clock
+) -> None:
+    keys.fetch()
+    betcore.publish(signer(2))
+    keys.fetch()
+    betcore.publish(signer(1))
+    keys.fetch()
+
+    clock.now += 1_000
+    assert keys.get(signer(1).kid) is not None
+
+
+def test_a_known_key_is_never_fetched_for(keys: KeySet, betcore: Endpoints) -> None:
+    keys.fetch()
+
+    assert keys.fetch_for_unknown(signer(1).kid) is not None
+    assert betcore.fetches == 1
+
+
+def test_unknown_keys_cause_one_fetch_per_interval(keys: KeySet, betcore: Endpoints, clock: Clock) -> None:
+    keys.fetch()
+
+    assert keys.fetch_for_unknown("a") is None
+    assert keys.fetch_for_unknown("a") is None
+    for name in ("b", "c", "d"):
+        with pytest.raises(RefetchTooSoon):
+            keys.fetch_for_unknown(name)
+    assert betcore.fetches == 2
+
+    clock.now += 10
+    assert keys.fetch_for_unknown("b") is None
+    assert betcore.fetches == 3
+
+
+def test_while_the_endpoint_is_away_it_is_not_asked_again_for_an_unknown_key(
+    keys: KeySet, betcore: Endpoints
+) -> None:
+    keys.fetch()
+    betcore.keys = (503, b"")
+
+    for _ in range(5):
+        with pytest.raises(KeysFetchFailed):
+            keys.fetch_for_unknown(signer(2).kid)
+
+    assert betcore.fetches == 2
+    assert keys.get(signer(1).kid) is not None
+
+
+def test_callers_at_the_same_time_share_one_fetch(keys: KeySet, betcore: Endpoints) -> None:
+    betcore.publish(signer(1), signer(2))
+    betcore.gate = threading.Event()
+    with ThreadPoolExecutor(8) as threads:
+        found = [threads.submit(keys.fetch_for_unknown, signer(2).kid) for _ in range(8)]
+        betcore.gate.set()
+
+        assert all(each.result(timeout=10) is not None for each in found)
+    assert betcore.fetches == 1

@@ -1,0 +1,290 @@
+"""The verifier with BETCORE's keys: what BETCORE did not sign, or not for this moment, never passes."""
+
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from producer.client.contract import MAX_TOKEN_CHARS
+from producer.protocol.verifier import (
+    BadClaims,
+    BadSignature,
+    KeysUnavailable,
+    NotAToken,
+    TokenExpired,
+    TokenNotYetValid,
+    UnknownKey,
+    UnsupportedToken,
+    VerificationError,
+    Verifier,
+    WrongClient,
+    WrongIssuer,
+    is_token_shaped,
+)
+from tests.support.betcore import CLIENT_ID, ISSUER, Endpoints, base64url, cashback, signer
+from tests.support.verifiers import AT, NOW, verifier_of
+
+
+@pytest.fixture
+def betcore() -> Endpoints:
+    endpoints = Endpoints()
+    endpoints.publish(signer(1))
+    return endpoints
+
+
+@pytest.fixture
+def verifier(betcore: Endpoints) -> Verifier:
+    return verifier_of(betcore)
+
+
+def test_a_token_that_betcore_signed_gives_its_claims(verifier: Verifier) -> None:
+    verified = verifier.verify(signer(1).token(at=AT, data='{"CashbackId": 1}'), at=NOW)
+
+    assert verified.issuer == ISSUER
+    assert verified.client_id == CLIENT_ID
+    assert verified.not_before == datetime.fromtimestamp(AT, tz=UTC)
+    assert verified.expires_at == datetime.fromtimestamp(AT + 10, tz=UTC)
+    assert verified.data == '{"CashbackId": 1}'
+
+
+def test_every_changed_character_of_a_token_is_noticed(verifier: Verifier) -> None:
+    token = signer(1).token(at=AT)
+
+    for index, character in enumerate(token):
+        changed = token[:index] + ("A" if character != "A" else "B") + token[index + 1 :]
+        with pytest.raises(VerificationError):
+            verifier.verify(changed, at=NOW)
+
+
+def test_every_shortened_token_is_refused(verifier: Verifier) -> None:
+    token = signer(1).token(at=AT)
+
+    for length in range(len(token)):
+        with pytest.raises(VerificationError):
+            verifier.verify(token[:length], at=NOW)
+
+
+def test_an_event_has_one_spelling_only(verifier: Verifier) -> None:
+    # The last character of a 256-byte signature carries four bits that decoding drops.
+    token = signer(1).token(at=AT)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    sibling = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
+
+    with pytest.raises(NotAToken):
+        verifier.verify(sibling, at=NOW)
+
+
+def test_a_signature_by_another_key_under_a_known_name_is_refused(verifier: Verifier) -> None:
+    forged = signer(2).sign(b'{"nbf": 1800000000, "exp": 1800000010}', kid=signer(1).kid)
+
+    with pytest.raises(BadSignature):
+        verifier.verify(forged, at=NOW)
+
+
+def test_a_token_signed_with_the_public_key_as_hmac_secret_is_refused(verifier: Verifier) -> None:
+    pem = (
+        signer(1)
+        .private_key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    _, payload, _ = signer(1).token(at=AT).split(".")
+    head = base64url(json.dumps({"alg": "HS256", "typ": "JWT", "kid": signer(1).kid}).encode())
+    tag = base64url(hmac.new(pem, f"{head}.{payload}".encode(), hashlib.sha256).digest())
+
+    with pytest.raises(UnsupportedToken):
+        verifier.verify(f"{head}.{payload}.{tag}", at=NOW)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "None"},
+        {"alg": "HS256"},
+        {"alg": "RS512"},
+        {"alg": "PS256"},
+        {"alg": "rs256"},
+        {"alg": None},
+        {"alg": ["RS256"]},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"b64": False, "crit": ["b64"]},
+        {"kid": None},
+        {"kid": 1},
+        {"kid": {}},
+    ],
+)
+def test_a_header_that_is_not_betcores_way_is_refused_even_if_signed(
+    verifier: Verifier, header: dict[str, object]
+) -> None:
+    token = signer(1).sign(json.dumps({"nbf": AT, "exp": AT + 10}).encode(), **header)
+
+    with pytest.raises(UnsupportedToken):
+        verifier.verify(token, at=NOW)
+
+
+def test_an_unsigned_token_is_no_token(verifier: Verifier) -> None:
+    head = base64url(b'{"alg": "none"}')
+
+    with pytest.raises(NotAToken):
+        verifier.verify(f"{head}.{base64url(b'{}')}.", at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"),
+    [
+        (-5.001, TokenNotYetValid),
+        (-5, None),
+        (0, None),
+        (14.999, None),
+        (15, TokenExpired),
+        (1e6, TokenExpired),
+    ],
+)
+def test_the_times_are_checked_against_the_moment_of_receipt_with_leeway(
+    verifier: Verifier, seconds: float, error: type[Exception] | None
+) -> None:
+    token = signer(1).token(at=AT)
+    at = datetime.fromtimestamp(AT, tz=UTC) + timedelta(seconds=seconds)
+
+    if error is None:
+        assert verifier.verify(token, at=at).data
+    else:
+        with pytest.raises(error):
+            verifier.verify(token, at=at)
+
+
+@pytest.mark.parametrize("claim", ["nbf", "exp"])
+@pytest.mark.parametrize("value", [None, "1800000000", True, [], {}, -1, 10**400, 253_402_300_800])
+def test_a_date_that_is_missing_or_no_date_is_refused(verifier: Verifier, claim: str, value: object) -> None:
+    with pytest.raises(BadClaims):
+        verifier.verify(signer(1).token(at=AT, **{claim: value}), at=NOW)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_date_that_is_no_finite_number_is_refused(verifier: Verifier, number: str) -> None:
+    payload = f'{{"nbf": {AT}, "exp": {number}}}'.encode()
+
+    with pytest.raises(BadClaims):
+        verifier.verify(signer(1).sign(payload), at=NOW)
+
+
+@pytest.mark.parametrize("payload", [b"null", b"[]", b"1", b'"x"', b"{", b"\xff", b"[" * 9_000])
+def test_claims_that_are_no_json_object_are_refused(verifier: Verifier, payload: bytes) -> None:
+    with pytest.raises(BadClaims):
+        verifier.verify(signer(1).sign(payload), at=NOW)
+
+
+@pytest.mark.parametrize("issuer", ["https://other.test", ISSUER + "/", None, 5])
+def test_another_issuer_is_refused_where_one_is_set(betcore: Endpoints, issuer: object) -> None:
+    token = signer(1).token(at=AT, iss=issuer)
+
+    assert verifier_of(betcore).verify(token, at=NOW).data
+    with pytest.raises(WrongIssuer):
+        verifier_of(betcore, issuer=ISSUER).verify(token, at=NOW)
+
+
+@pytest.mark.parametrize("client_id", ["PartnerClient-155", None, 1556])
+def test_another_client_is_refused_where_one_is_set(betcore: Endpoints, client_id: object) -> None:
+    token = signer(1).token(at=AT, client_id=client_id)
+
+    assert verifier_of(betcore).verify(token, at=NOW).data
+    with pytest.raises(WrongClient):
+        verifier_of(betcore, client_id=CLIENT_ID).verify(token, at=NOW)
+
+
+def test_a_token_longer_than_any_is_no_token(verifier: Verifier) -> None:
+    with pytest.raises(NotAToken):
+        verifier.verify(f"a.b.{'c' * MAX_TOKEN_CHARS}", at=NOW)
+
+
+def test_the_check_that_must_not_block_asks_nobody(betcore: Endpoints, verifier: Verifier) -> None:
+    with pytest.raises(UnknownKey):
+        verifier.verify_with_known_keys(signer(2).token(at=AT), at=NOW)
+
+    assert betcore.fetches == 1
+    assert verifier.verify_with_known_keys(signer(1).token(at=AT), at=NOW).data
+
+
+def test_a_new_key_is_fetched_and_its_token_verified(betcore: Endpoints, verifier: Verifier) -> None:
+    betcore.publish(signer(2))
+
+    assert verifier.verify(signer(2).token(at=AT), at=NOW).client_id == CLIENT_ID
+    assert betcore.fetches == 2
+
+
+def test_a_key_that_betcore_does_not_publish_is_unknown_also_the_second_time(
+    betcore: Endpoints, verifier: Verifier
+) -> None:
+    for _ in range(2):
+        with pytest.raises(UnknownKey):
+            verifier.verify(signer(2).token(at=AT), at=NOW)
+    assert betcore.fetches == 2
+
+
+def test_a_key_that_may_not_be_looked_up_yet_is_not_called_unknown(
+    betcore: Endpoints, verifier: Verifier
+) -> None:
+    with pytest.raises(UnknownKey):
+        verifier.verify(signer(2).token(at=AT), at=NOW)
+    betcore.publish(signer(1), signer(3))
+
+    with pytest.raises(KeysUnavailable):
+        verifier.verify(signer(3).token(at=AT), at=NOW)
+
+
+def test_without_any_key_nothing_can_be_said(betcore: Endpoints) -> None:
+    betcore.keys = (503, b"")
+
+    with pytest.raises(KeysUnavailable):
+        verifier_of(betcore, fetched=False).verify(signer(1).token(at=AT), at=NOW)
+
+
+SHARED = Endpoints()
+SHARED.publish(signer(1))
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.builds(
+            "{}.{}.{}".format,
+            *[
+                st.one_of(
+                    st.text(), st.binary().map(base64url), st.just(base64url(b'{"alg":"RS256","kid":"1"}'))
+                )
+            ]
+            * 3,
+        ),
+    )
+)
+@example("a.b.c")
+@example("..")
+@example(f"{base64url(b'[]')}.a.b")
+def test_no_junk_is_ever_verified_and_none_breaks_the_verifier(junk: str) -> None:
+    verifier = verifier_of(SHARED)
+
+    with pytest.raises(VerificationError):
+        verifier.verify(junk, at=NOW)
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
+)
+def test_whatever_json_the_data_claim_holds_is_handed_on_as_it_is(value: object) -> None:
+    payload = json.dumps({"nbf": AT, "exp": AT + 10, "data": value})
+
+    verified = verifier_of(SHARED).verify(signer(1).sign(payload.encode()), at=NOW)
+
+    assert repr(verified.data) == repr(json.loads(payload)["data"])
+
+
+def test_the_shape_of_a_token_is_three_parts_of_base64url() -> None:
+    assert is_token_shaped(signer(1).token(at=AT, data=cashback()))
+    for text in ("", "a", "a.b", "a.b.c.d", "a..c", "a.b.c\n", " a.b.c", "a.b.ç", "a.b.c=", "a+.b.c"):
+        assert not is_token_shaped(text), text

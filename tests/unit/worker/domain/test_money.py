@@ -1,0 +1,73 @@
+"""Amounts: what is read as a decimal, and the way between major and minor units."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.domain.money import EXPONENTS, read_decimal, shortest, to_major, to_minor
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        (1000, "1000"),
+        ("1000.50", "1000.50"),
+        ("007", "7"),
+        ("-3", "-3"),
+        ("+3", "3"),
+        (Decimal("0.1"), "0.1"),
+        (Decimal("1E+3"), "1000"),
+        ("9" * 28, "9" * 28),
+    ],
+)
+def test_a_decimal_is_read_exactly(value: object, amount: str) -> None:
+    assert read_decimal(value) == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 0.1, [], {}, b"1", "", " 1", "1 ", "1\n", "1,5", "1_000", "1e3", ".5", "5.", "0x10",
+        "NaN", "Infinity", "\u0661\u0662", "9" * 29, "1." + "0" * 29, 10**28, Decimal("NaN"),
+        Decimal("Infinity"), Decimal("1E+29"), Decimal("1E-29"),
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_decimal_of_a_usable_size_is_refused(value: object) -> None:
+    assert read_decimal(value) is None
+
+
+@given(minor=st.integers(-(10**18), 10**18), exponent=st.sampled_from([0, 2, 3, 4]))
+def test_minor_units_survive_the_way_there_and_back(minor: int, exponent: int) -> None:
+    assert to_minor(to_major(minor, exponent), exponent) == minor
+
+
+@pytest.mark.parametrize(
+    ("amount", "exponent", "minor"),
+    [
+        ("10.5", 2, 1050),
+        ("10.500", 2, 1050),
+        ("10.505", 2, None),
+        ("10.5", 0, None),
+        ("10.505", 3, 10505),
+        ("1E+2", 0, 100),
+    ],
+)
+def test_more_digits_than_the_currency_has_are_no_amount(
+    amount: str, exponent: int, minor: int | None
+) -> None:
+    assert to_minor(Decimal(amount), exponent) == minor
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("10.50", "10.5"), ("100", "100"), ("1E+3", "1000"), ("0.00", "0"), ("-0.10", "-0.1")],
+)
+def test_the_shortest_form_has_no_trailing_zeros_and_no_exponent(amount: str, text: str) -> None:
+    assert str(shortest(Decimal(amount))) == text
+
+
+def test_the_exponents_are_those_of_iso_4217() -> None:
+    assert [EXPONENTS[code] for code in ("EUR", "JPY", "KWD", "CLF", "ISK", "UGX")] == [2, 0, 3, 4, 0, 0]
+    assert "XAU" not in EXPONENTS

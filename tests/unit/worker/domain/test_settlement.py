@@ -1,0 +1,108 @@
+"""What is read out of the verified data of a make; what is wrong with it becomes a code later."""
+
+from decimal import Decimal
+
+import pytest
+
+from worker.domain.settlement import (
+    Kind,
+    PostedTransaction,
+    Settlement,
+    State,
+    read_instruction,
+    unread_instruction,
+)
+
+CANCELS = frozenset({-1, -2})
+GOOD: dict[str, object] = {"PartnerUserId": "7", "TransactionType": 1, "Amount": "10.50", "TaxAmount": "0.5"}
+
+
+def read(**changes: object) -> tuple[Kind | None, str | None, Decimal | None, Decimal | None]:
+    read_as = read_instruction(GOOD | changes, cashback_id=480, cancel_types=CANCELS)
+    return read_as.kind, read_as.user_id, read_as.amount, read_as.tax
+
+
+def test_a_payout_is_read() -> None:
+    assert read() == (Kind.PAYOUT, "7", Decimal("10.50"), Decimal("0.5"))
+
+
+@pytest.mark.parametrize(
+    ("transaction_type", "kind"),
+    [(1, Kind.PAYOUT), (-1, Kind.CANCEL), (-2, Kind.CANCEL), (2, None), (0, None), ("1", None), (True, None),
+     (None, None), (1.0, None), (Decimal(1), None), (2**31 + 1, None), (10**30, None), ([1], None)],
+)  # fmt: skip
+def test_the_type_says_what_is_asked_for(transaction_type: object, kind: Kind | None) -> None:
+    assert read(TransactionType=transaction_type)[0] is kind
+
+
+def test_the_cancel_types_are_a_setting() -> None:
+    read_as = read_instruction(GOOD | {"TransactionType": 9}, cashback_id=480, cancel_types=frozenset({9}))
+
+    assert read_as.kind is Kind.CANCEL
+
+
+@pytest.mark.parametrize(("user", "user_id"), [(7, "7"), ("Ümit-7 x", "Ümit-7 x"), ("u" * 128, "u" * 128)])
+def test_a_user_is_text_or_a_whole_number(user: object, user_id: str) -> None:
+    assert read(PartnerUserId=user)[:2] == (Kind.PAYOUT, user_id)
+
+
+@pytest.mark.parametrize(
+    "user", [None, "", "u" * 129, "a\x00b", "a\nb", "\ud800", True, 1.5, [], {}, 10**200], ids=repr
+)
+def test_a_user_that_cannot_be_one_makes_the_data_unreadable(user: object) -> None:
+    assert read(PartnerUserId=user)[:2] == (None, None)
+
+
+def test_data_without_an_amount_is_unreadable_and_a_wrong_amount_is_not() -> None:
+    without = {name: value for name, value in GOOD.items() if name != "Amount"}
+
+    assert read_instruction(without, cashback_id=480, cancel_types=CANCELS).kind is None
+    assert read(Amount="ten") == (Kind.PAYOUT, "7", None, Decimal("0.5"))
+
+
+@pytest.mark.parametrize(
+    ("tax", "read_as"), [(None, Decimal(0)), ("x", None), (0, Decimal(0)), ("1.5", Decimal("1.5"))]
+)
+def test_no_tax_is_zero_and_a_wrong_tax_is_none(tax: object, read_as: Decimal | None) -> None:
+    assert read(TaxAmount=tax)[3] == read_as
+
+
+def test_nothing_is_believed_of_what_could_not_be_verified() -> None:
+    unread = unread_instruction(480)
+
+    assert (unread.cashback_id, unread.kind, unread.user_id, unread.amount, unread.tax) == (
+        480,
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def test_the_partner_transaction_id_has_the_form_of_betcores_example() -> None:
+    transaction = PostedTransaction(
+        transaction_id=120730817,
+        cashback_id=480,
+        transaction_type=1,
+        user_id="7",
+        amount_minor=1,
+        tax_minor=0,
+        exponent=2,
+    )
+
+    assert transaction.partner_transaction_id == "480-120730817"
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_event_is_closed_in_its_three_ends(state: State) -> None:
+    settlement = Settlement(
+        state=state,
+        cashback_id=1,
+        code=None,
+        transaction=None,
+        attempts=0,
+        seconds_to_cutoff=0,
+        seconds_to_deadline=0,
+    )
+
+    assert settlement.is_closed == (state in {State.ANSWERED, State.REFUSED, State.EXPIRED})

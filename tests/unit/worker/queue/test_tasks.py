@@ -1,0 +1,97 @@
+"""When a failed run of cashback.settle may let go of its message."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from billiard.einfo import ExceptionInfo
+from celery import Celery
+from celery.exceptions import Ignore, Reject, Retry
+from kombu.transport import virtual
+from prometheus_client import CollectorRegistry
+from psycopg_pool import ConnectionPool
+
+from producer.protocol.verifier import BadSignature, KeysUnavailable
+from tests.support.bad_messages import settle
+from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
+from worker.ledger.database import Database, DeadlineConnection
+from worker.quarantine.writer import Quarantine, QuarantineStore
+from worker.queue.entry import ElementMessage, read_element
+from worker.queue.tasks import SettleRequest, SettleTask
+
+Ended = Callable[[Exception], list[str]]
+
+
+class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
+    """As much of a channel as a message needs: how bodies are encoded."""
+
+    def __init__(self) -> None:
+        self.closed = True
+
+
+def never() -> Any:  # noqa: ANN401 - it never returns
+    raise AssertionError("no handler is needed to end a run")
+
+
+@pytest.fixture
+def ended() -> Ended:
+    """Give what became of the message after a run ended in an error, with a quarantine that cannot write."""
+    pool = ConnectionPool("postgresql://unused.test/x", connection_class=DeadlineConnection, open=False)
+    quarantine = Quarantine(
+        QuarantineStore(Database(pool, timeout_seconds=1)),
+        registry=CollectorRegistry(),
+        random=lambda: 0.5,
+    )
+    app = Celery(set_as_current=False)
+    task = app.register_task(SettleTask(never, lambda: quarantine))
+
+    def end(error: Exception) -> list[str]:
+        seen: list[str] = []
+        message = ElementMessage(read_element(settle(), "cashback"), channel=Channel())
+        request = SettleRequest(
+            message,
+            on_ack=lambda *_: seen.append("acknowledged"),
+            on_reject=lambda _logger, _errors, requeue: seen.append("requeued" if requeue else "deleted"),
+            app=app,
+            task=task,
+        )
+        try:
+            raise error
+        except type(error):
+            request.on_success((True, ExceptionInfo(), 0.1))
+        return seen
+
+    return end
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadMessage(),
+        BadSignature(),
+        KeysUnavailable(),
+        LedgerUnavailable(),
+        ZeroDivisionError(),
+        KeyError("x"),
+    ],
+    ids=repr,
+)
+def test_a_run_that_leaves_nothing_on_record_holds_its_message_until_that_is_kept(
+    ended: Ended, error: Exception
+) -> None:
+    assert ended(error) == []
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded(), RefusedByBetcore()], ids=repr)
+def test_an_event_whose_end_is_on_record_lets_go_of_its_message(ended: Ended, error: Exception) -> None:
+    assert ended(error) == ["acknowledged"]
+
+
+@pytest.mark.parametrize("error", [Retry(exc=AcceptFailed()), Retry(exc=BadMessage()), Ignore()], ids=repr)
+def test_a_run_that_goes_on_as_another_message_lets_go_of_this_one(ended: Ended, error: Exception) -> None:
+    assert ended(error) == ["acknowledged"]
+
+
+def test_a_retry_that_could_not_be_published_gives_the_message_back(ended: Ended) -> None:
+    # What Celery's Task.retry raises when the broker does not take the next message.
+    assert ended(Reject(OSError("away"), requeue=False)) == ["requeued"]

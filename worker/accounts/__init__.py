@@ -1,0 +1,4 @@
+"""Import of accounts: the file, and what it does to the books.
+
+May import `domain`.
+"""

@@ -1,0 +1,73 @@
+"""Import of accounts: one file, one transaction, all of it or nothing."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import class_row
+
+from worker.accounts.csv_file import MAX_FAULTS, AccountsFile, BadAccountsFile, ByteLines, Fault
+from worker.errors import WorkerError
+
+_COPY: Final = "COPY imported_accounts (line_number, user_id, currency, status, balance_minor) FROM STDIN"
+
+
+class ImportInDoubt(WorkerError):
+    """PostgreSQL went away during the import: import the same file again, what stands is left alone."""
+
+    reason = "import_in_doubt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportCounts:
+    """What an import did: accounts opened, given another status, and left as they were."""
+
+    opened: int
+    updated: int
+    unchanged: int
+
+
+def import_accounts(connection: psycopg.Connection[Any], lines: ByteLines) -> ImportCounts:
+    """Open the accounts that are new and give the others the status of the file; return the counts.
+
+    A new account is opened with its balance as one balanced transaction of kind `opening`. An account that
+    exists keeps its balance, which the ledger owns, so importing a file again changes nothing. The rows
+    are streamed: memory does not grow with the file.
+
+    Raises BadAccountsFile with the faults by line number, and ImportInDoubt; nothing is changed by the
+    former. `connection` must be in autocommit mode and outside of a transaction.
+    """
+    file = AccountsFile(lines)
+    try:
+        with connection.transaction():
+            connection.execute("SELECT prepare_accounts_import()")
+            _copy(connection, file)
+            _refuse_faults(connection, file)
+            return _apply(connection)
+    except psycopg.OperationalError as error:
+        if connection.closed:
+            # The reply that was lost may have been that of the commit.
+            raise ImportInDoubt from error
+        raise
+
+
+def _copy(connection: psycopg.Connection[Any], file: AccountsFile) -> None:
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for row in file:
+            copy.write_row((row.line_number, row.user_id, row.currency, row.status, row.balance_minor))
+
+
+def _refuse_faults(connection: psycopg.Connection[Any], file: AccountsFile) -> None:
+    rows = connection.execute("SELECT * FROM check_accounts_import(%s)", (MAX_FAULTS,)).fetchall()
+    count = file.fault_count + (rows[0][2] if rows else 0)
+    if count:
+        faults = [Fault(line_number, text) for line_number, text, _ in rows]
+        raise BadAccountsFile([*file.faults, *faults], count=count)
+
+
+def _apply(connection: psycopg.Connection[Any]) -> ImportCounts:
+    with connection.cursor(row_factory=class_row(ImportCounts)) as cursor:
+        counts = cursor.execute("SELECT * FROM apply_accounts_import()").fetchone()
+    if counts is None:
+        raise psycopg.DataError("apply_accounts_import returned no row")
+    return counts

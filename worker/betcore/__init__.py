@@ -1,0 +1,4 @@
+"""What is asked of BETCORE: the accept call, and the access token that it needs.
+
+May import `domain` and `http`.
+"""

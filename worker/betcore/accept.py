@@ -1,0 +1,193 @@
+"""The accept call: its body, and what BETCORE's answers to it mean (BETCORE, cashback accept)."""
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import httpx
+
+from producer.client.contract import ErrorCode
+from worker.betcore.replies import read_at_most
+from worker.betcore.slots import Slots
+from worker.domain import money
+from worker.domain.deadline import Deadline
+from worker.domain.settlement import Instruction, PostedTransaction, Settlement
+from worker.errors import BearerUnavailable
+from worker.http.time_limit import ends_by
+
+ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
+MAX_REPLY_BYTES: Final = 65_536
+
+_HEADERS: Final = (
+    (b"User-Agent", b"cashback-worker"),
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"identity"),
+    (b"Content-Type", b"application/json"),
+)
+
+MESSAGES: Final = MappingProxyType(
+    {
+        ErrorCode.SUCCESS: "Success",
+        ErrorCode.USER_NOT_FOUND: "User not found",
+        ErrorCode.INCORRECT_AMOUNT: "Incorrect amount",
+        ErrorCode.ERROR_ADDING_TRANSACTION: "Error adding transaction",
+        ErrorCode.USER_BLOCKED: "User blocked",
+        ErrorCode.TRANSACTION_ALREADY_EXISTS: "Transaction already exists",
+        ErrorCode.REQUEST_DATA_ERROR: "Request data error",
+    }
+)
+
+
+class Verdict(StrEnum):
+    """What BETCORE's answer means for the event."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    PASSING = "passing"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """BETCORE's answer; `detail` says in a few words what came, for logs and the receipt."""
+
+    verdict: Verdict
+    detail: str
+
+
+class BearerSource(Protocol):
+    """Where access tokens come from."""
+
+    def bearer(self, deadline: Deadline) -> str:
+        """Return a token that is thought to be good; raises BearerUnavailable."""
+        ...
+
+    def rejected(self, bearer: str) -> bool:
+        """Take note that BETCORE rejected this token; True if asking again may give another one."""
+        ...
+
+
+class AcceptClient:
+    """Sends accept answers over kept-alive connections; safe for use by many threads.
+
+    It asks the transport, not a client: an accept has no redirect, no cookie and no login of httpx's, and
+    what looks for them costs as much as the rest of the call.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.BaseTransport,
+        *,
+        base_url: str,
+        bearers: BearerSource,
+        slots: Slots,
+    ) -> None:
+        self._transport = transport
+        self._url = httpx.URL(base_url + ACCEPT_PATH)
+        self._bearers = bearers
+        self._slots = slots
+
+    def send(self, body: bytes, deadline: Deadline) -> Answer:
+        """Make one attempt, which ends before `deadline`; never raises for what the network does.
+
+        A 401 renews the access token and sends once more at once. Where no slot becomes free, nothing is
+        sent: the caller's thread is needed for fresh credits.
+        """
+        with self._slots.take(deadline) as has_slot, ends_by(deadline):
+            if not has_slot:
+                return Answer(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
+            return self._attempt(body, deadline)
+
+    def _attempt(self, body: bytes, deadline: Deadline) -> Answer:
+        try:
+            bearer = self._bearers.bearer(deadline)
+            status, content = self._post(body, bearer)
+            if status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
+                status, content = self._post(body, self._bearers.bearer(deadline))
+        except BearerUnavailable as error:
+            return Answer(Verdict.PASSING, f"{error.reason}: {error}")
+        except httpx.HTTPError as error:
+            return Answer(Verdict.PASSING, f"{type(error).__name__}: {error}")
+        return read_answer(status, content)
+
+    def _post(self, body: bytes, bearer: str) -> tuple[int, bytes]:
+        # In the order and the spelling in which they are sent; httpx adds Host and Content-Length.
+        headers = [*_HEADERS, (b"Authorization", b"Bearer " + bearer.encode("ascii"))]
+        request = httpx.Request("POST", self._url, content=body, headers=headers)
+        with closing(self._transport.handle_request(request)) as response:
+            # A reply without end is no envelope of BETCORE's, and neither is an empty one.
+            return response.status_code, read_at_most(response, MAX_REPLY_BYTES) or b""
+
+
+def read_answer(status: int, content: bytes) -> Answer:
+    """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
+    try:
+        envelope = json.loads(content)
+    except (ValueError, RecursionError):
+        envelope = None
+    code = envelope.get("ErrorCode") if isinstance(envelope, dict) else None
+    if not isinstance(code, int) or isinstance(code, bool):
+        return Answer(Verdict.PASSING, f"HTTP {status} without BETCORE's envelope")
+    detail = f"HTTP {status}, ErrorCode {code}"
+    if code == ErrorCode.SUCCESS and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Answer(Verdict.ACKNOWLEDGED, detail)
+    if code == ErrorCode.INCORRECT_REQUEST_PARAMETERS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Answer(Verdict.REFUSED, detail)
+    return Answer(Verdict.PASSING, detail)
+
+
+def accept_body(settlement: Settlement, instruction: Instruction) -> bytes:
+    """Build the JSON body of accept; decimals leave as exact JSON numbers.
+
+    With 200 and 103804 the Value is the transaction that stands in the ledger. With the other codes it
+    echoes what could be read of the request, so that BETCORE can tell which cashback is meant.
+    """
+    if settlement.code is None:
+        raise ValueError("an event that is not settled has no answer")
+    code = ErrorCode(settlement.code)
+    if settlement.transaction is not None:
+        value = _value_of_transaction(settlement.transaction)
+    else:
+        value = _value_of_request(instruction)
+    return _object({"ErrorCode": int(code), "Message": MESSAGES[code], "Value": value}).encode("ascii")
+
+
+_Member = int | str | Decimal | Mapping[str, "_Member"]
+
+
+def _value_of_transaction(transaction: PostedTransaction) -> dict[str, _Member]:
+    return {
+        "CashbackId": transaction.cashback_id,
+        "PartnerUserId": transaction.user_id,
+        "PartnerTransactionId": transaction.partner_transaction_id,
+        "TransactionType": transaction.transaction_type,
+        "Amount": money.to_major(transaction.amount_minor, transaction.exponent),
+        "TaxAmount": money.to_major(transaction.tax_minor, transaction.exponent),
+    }
+
+
+def _value_of_request(instruction: Instruction) -> dict[str, _Member]:
+    members: dict[str, _Member | None] = {
+        "CashbackId": instruction.cashback_id,
+        "PartnerUserId": instruction.user_id,
+        "TransactionType": instruction.transaction_type,
+        "Amount": instruction.amount,
+        "TaxAmount": instruction.tax,
+    }
+    return {name: member for name, member in members.items() if member is not None}
+
+
+def _object(members: Mapping[str, _Member]) -> str:
+    # json.dumps has no exact form for Decimal: floats would change digits and strings the type.
+    return "{" + ", ".join(f"{json.dumps(name)}: {_text(member)}" for name, member in members.items()) + "}"
+
+
+def _text(member: _Member) -> str:
+    if isinstance(member, Mapping):
+        return _object(member)
+    return format(member, "f") if isinstance(member, Decimal) else json.dumps(member)

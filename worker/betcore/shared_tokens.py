@@ -1,0 +1,87 @@
+"""The access token in Redis, where all worker processes find it."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any, Final
+
+import redis
+from kombu.exceptions import LimitExceeded, OperationalError
+
+from worker.betcore.bearer import AccessToken, fits_a_header
+
+_LOCK_SECONDS: Final = 10
+# Deletes the key only while it still holds what the caller thinks it holds.
+_DELETE_IF_EQUAL: Final = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"
+)
+
+
+class RedisTokens:
+    """`SharedTokens` on the broker's own server, through kombu's pool (so `sentinel://` works as well)."""
+
+    def __init__(self, pool: Any, *, name: str, timeout_seconds: float) -> None:  # noqa: ANN401 - kombu has no types
+        self._pool = pool
+        self._key = f"cashback:bearer:{name}"
+        self._lock_key = f"{self._key}:lock"
+        self._owner = secrets.token_hex(16)
+        self._timeout_seconds = timeout_seconds
+
+    def read(self) -> AccessToken | None:
+        """Return the shared token, if there is one; an unreadable one counts as none."""
+        with self._client() as client:
+            stored = client.get(self._key)
+        return _parse(stored)
+
+    def write(self, token: AccessToken, *, now: float) -> None:
+        """Share a token until its end."""
+        lifetime_ms = max(1, int((token.expires_at - now) * 1000))
+        with self._client() as client:
+            client.set(self._key, _dump(token), px=lifetime_ms)
+
+    def forget(self, text: str) -> None:
+        """Remove the token if it is still this one."""
+        with self._client() as client:
+            stored = client.get(self._key)
+            token = _parse(stored)
+            if stored is not None and token is not None and token.text == text:
+                client.eval(_DELETE_IF_EQUAL, 1, self._key, stored)
+
+    def try_lock(self) -> bool:
+        """Become the one that renews, for at most some seconds."""
+        with self._client() as client:
+            return bool(client.set(self._lock_key, self._owner, nx=True, ex=_LOCK_SECONDS))
+
+    def unlock(self) -> None:
+        """Let others renew."""
+        with self._client() as client:
+            client.eval(_DELETE_IF_EQUAL, 1, self._lock_key, self._owner)
+
+    @contextmanager
+    def _client(self) -> Iterator["redis.Redis"]:
+        try:
+            with self._pool.acquire(block=True, timeout=self._timeout_seconds) as connection:
+                # By itself it would try again for seconds while Redis is away, and an accept waits for this.
+                connection.ensure_connection(max_retries=max(0, len(connection.alt) - 1))
+                yield connection.default_channel.client
+        except (redis.RedisError, OperationalError, LimitExceeded) as error:
+            raise OSError(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _dump(token: AccessToken) -> str:
+    return json.dumps({"text": token.text, "issued_at": token.issued_at, "expires_at": token.expires_at})
+
+
+def _parse(stored: object) -> AccessToken | None:
+    if not isinstance(stored, bytes | str):
+        return None
+    try:
+        members = json.loads(stored)
+        token = AccessToken(str(members["text"]), float(members["issued_at"]), float(members["expires_at"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    # Not believed further than needed: a token without end would be used for ever.
+    sound = fits_a_header(token.text) and isfinite(token.issued_at) and isfinite(token.expires_at)
+    return token if sound else None

@@ -1,0 +1,4 @@
+"""The rules of one event: what it asks for, how it stands, what comes next, money and time. Pure.
+
+Imports the standard library only.
+"""

@@ -1,0 +1,159 @@
+"""The life of one event: what was asked for, how it stands, and what is to be done next. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from worker.domain import money
+
+PAYOUT_TYPE: Final = 1
+MAX_USER_ID_CHARS: Final = 128
+_INT32: Final = range(-(2**31), 2**31)
+
+
+class Kind(StrEnum):
+    """What a TransactionType asks for."""
+
+    PAYOUT = "payout"
+    CANCEL = "cancel"
+
+
+class State(StrEnum):
+    """The states of a receipt; `worker/schema/0002_receipts.sql` draws the ways between them."""
+
+    RECEIVED = "received"
+    SETTLED = "settled"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What a verified make asks for, as far as it can be read.
+
+    `kind` is None where the data cannot be read as an instruction; `amount` and `tax` (major units) are
+    None where they are no usable decimals. Whatever could be read is echoed in the accept answer.
+    """
+
+    cashback_id: int
+    kind: Kind | None
+    transaction_type: int | None
+    user_id: str | None
+    amount: Decimal | None
+    tax: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedTransaction:
+    """A transaction that stands in the ledger; amounts in minor units of `exponent` digits."""
+
+    transaction_id: int
+    cashback_id: int
+    transaction_type: int
+    user_id: str
+    amount_minor: int
+    tax_minor: int
+    exponent: int
+
+    @property
+    def partner_transaction_id(self) -> str:
+        """Our id of it, in the form of BETCORE's example: `480-120730817`."""
+        return f"{self.cashback_id}-{self.transaction_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """How an event stands in the database.
+
+    `code` is the ErrorCode to answer with, None while a cancel waits for its payout. `transaction` stands
+    with the codes 200 and 103804. The seconds count from the moment of the call, by the database's clock.
+    """
+
+    state: State
+    cashback_id: int
+    code: int | None
+    transaction: PostedTransaction | None
+    attempts: int
+    seconds_to_cutoff: float
+    seconds_to_deadline: float
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the event has come to its end and nothing is left to do."""
+        return self.state in {State.ANSWERED, State.REFUSED, State.EXPIRED}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The event came to this state."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Run the event again after `delay_seconds`; `error` says why, for logs and Flower."""
+
+    delay_seconds: float
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The event has failed for good; `error` is what Flower shows."""
+
+    error: Exception
+
+
+Step = Done | RetryAt | GiveUp
+
+
+def read_instruction(
+    data: Mapping[str, object], *, cashback_id: int, cancel_types: frozenset[int]
+) -> Instruction:
+    """Read the verified data of a make. Never fails: what is wrong with it becomes a code in the ledger."""
+    transaction_type = _read_transaction_type(data.get("TransactionType"))
+    user_id = _read_user_id(data.get("PartnerUserId"))
+    kind = None
+    if user_id is not None:
+        kind = _kind_of(transaction_type, cancel_types)
+    tax = data.get("TaxAmount")
+    return Instruction(
+        cashback_id=cashback_id,
+        kind=kind if "Amount" in data else None,
+        transaction_type=transaction_type,
+        user_id=user_id,
+        amount=money.read_decimal(data.get("Amount")),
+        tax=Decimal(0) if tax is None else money.read_decimal(tax),
+    )
+
+
+def unread_instruction(cashback_id: int) -> Instruction:
+    """Stand in for an instruction whose token could not be verified here: only its CashbackId is said."""
+    return Instruction(
+        cashback_id=cashback_id, kind=None, transaction_type=None, user_id=None, amount=None, tax=None
+    )
+
+
+def _kind_of(transaction_type: int | None, cancel_types: frozenset[int]) -> Kind | None:
+    if transaction_type == PAYOUT_TYPE:
+        return Kind.PAYOUT
+    return Kind.CANCEL if transaction_type in cancel_types else None
+
+
+def _read_transaction_type(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if value in _INT32 else None
+
+
+def _read_user_id(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_USER_ID_CHARS:
+        return None
+    # Control characters and lone surrogates are no part of any user id, and PostgreSQL refuses some of them.
+    return value if value.isprintable() else None

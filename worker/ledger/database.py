@@ -1,0 +1,157 @@
+"""Connections to PostgreSQL that never wait longer than they were told to."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import local
+from typing import Any, Final, LiteralString, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq.abc import PGresult
+from psycopg_pool import ConnectionPool
+
+from producer.shared.prepared import Statement
+from producer.shared.session import LASTING_PLANS
+from worker.domain.deadline import Deadline
+from worker.errors import CutoffPassed, LedgerUnavailable
+
+Result = TypeVar("Result")
+
+# How long a failed connection attempt is repeated in the background before the next caller asks anew.
+_RECONNECT_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 3
+_MAX_IDLE_SECONDS: Final = 300.0
+# Raised by settle_event, see worker/schema/0003_settlement.sql.
+_CUTOFF_PASSED: Final = "CB001"
+
+_answer_by = local()
+
+
+class AnswerTimeout(psycopg.OperationalError):
+    """PostgreSQL did not answer in time; whether the statement took effect is unknown."""
+
+
+class DeadlineConnection(psycopg.Connection[Any]):
+    """A connection whose every wait ends at the time that `answers_by` gave to this thread.
+
+    `statement_timeout` is the server's own promise and a frozen server does not keep it. A connection
+    that ran into the limit is in an unknown state, so it is closed.
+    """
+
+    def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
+        """Run one exchange with the server; raise AnswerTimeout when the time is over."""
+        deadline: Deadline | None = getattr(_answer_by, "deadline", None)
+        if deadline is None:
+            return super().wait(gen, interval, timeout)
+        left_seconds = deadline.remaining_seconds(time.monotonic())
+        try:
+            return super().wait(
+                gen, interval, left_seconds if timeout is None else min(timeout, left_seconds)
+            )
+        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
+            self.close()
+            raise AnswerTimeout("PostgreSQL did not answer in time") from error
+
+
+@contextmanager
+def answers_by(deadline: Deadline) -> Iterator[None]:
+    """Bound every exchange of this thread with PostgreSQL, inside the block, by `deadline` (monotonic)."""
+    _answer_by.deadline = deadline
+    try:
+        yield
+    finally:
+        _answer_by.deadline = None
+
+
+class Database:
+    """Single statements, each in a transaction of its own and bounded in time; safe for many threads."""
+
+    def __init__(self, pool: ConnectionPool[DeadlineConnection], *, timeout_seconds: float) -> None:
+        self._pool = pool
+        self._timeout_seconds = timeout_seconds
+
+    def next_deadline(self) -> Deadline:
+        """Return the moment (monotonic) by which a call that starts now has ended."""
+        return Deadline(time.monotonic() + self._timeout_seconds)
+
+    def rows(
+        self, query: LiteralString, parameters: Sequence[object], *, deadline: Deadline | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows, by `deadline` (monotonic) where one is given.
+
+        Raises CutoffPassed where the database says so, and LedgerUnavailable for everything else: whether
+        the statement took effect is then unknown.
+        """
+        return self._ask(lambda connection: connection.execute(query, parameters).fetchall(), deadline)
+
+    def row_of(
+        self, statement: Statement, parameters: Sequence[bytes | None], *, deadline: Deadline
+    ) -> list[bytes | None]:
+        """Run a statement and return its one row as PostgreSQL writes it; raises as `rows` does."""
+
+        def run(connection: DeadlineConnection) -> PGresult:
+            with connection.lock:
+                return connection.wait(statement.exchange(connection, parameters))[-1]
+
+        result = self._ask(run, deadline)
+        _check_one_row(result.ntuples)
+        return [result.get_value(0, column) for column in range(result.nfields)]
+
+    def _ask(self, work: Callable[[DeadlineConnection], Result], deadline: Deadline | None) -> Result:
+        deadline = deadline or self.next_deadline()
+        left_seconds = deadline.remaining_seconds(time.monotonic())
+        if left_seconds == 0.0:
+            raise LedgerUnavailable("PostgreSQL: no time is left to ask")
+        try:
+            with answers_by(deadline), self._pool.connection(timeout=left_seconds) as connection:
+                return work(connection)
+        except psycopg.Error as error:
+            if error.sqlstate == _CUTOFF_PASSED:
+                raise CutoffPassed from error
+            raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
+
+    def one_row(
+        self, query: LiteralString, parameters: Sequence[object], *, deadline: Deadline | None = None
+    ) -> tuple[Any, ...]:
+        """Run one statement that returns one row, and return it; raises as `rows` does."""
+        rows = self.rows(query, parameters, deadline=deadline)
+        _check_one_row(len(rows))
+        return rows[0]
+
+
+def _check_one_row(rows: int) -> None:
+    if rows != 1:
+        raise LedgerUnavailable(f"PostgreSQL returned {rows} rows instead of one")
+
+
+def open_pool(
+    database_url: str, *, size: int, statement_timeout_seconds: float
+) -> ConnectionPool[DeadlineConnection]:
+    """Open a pool of up to `size` autocommit connections; it connects in the background and when asked."""
+    statement_timeout_ms = int(statement_timeout_seconds * 1000)
+    pool = ConnectionPool(
+        database_url,
+        connection_class=DeadlineConnection,
+        min_size=1,
+        max_size=size,
+        max_idle=_MAX_IDLE_SECONDS,
+        reconnect_timeout=_RECONNECT_SECONDS,
+        name="ledger",
+        open=False,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 1,
+            # What `Statement` writes and reads, whatever the server or the URL would choose.
+            "client_encoding": "UTF8",
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "cashback-worker",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+            "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC {LASTING_PLANS}",
+        },
+    )
+    pool.open()
+    return pool

@@ -1,0 +1,168 @@
+"""The worker's consumer: what Celery would delete, and log with its token, goes into quarantine instead."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from celery.worker.consumer import Consumer
+
+from worker.quarantine.description import rejected_bytes
+from worker.quarantine.writer import Quarantine
+from worker.queue.entry import UNREADABLE
+from worker.queue.redis_channel import readable_transport
+
+# What a message of the wrong shape makes Celery raise on its way to the pool.
+_MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+# Nobody waits for an acknowledgement or for what Flower is told, and both cost less for many at once.
+PAUSE_SECONDS: Final = 0.02
+WORTH_WAKING: Final = 8
+MAX_EVENTS: Final = 240
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
+    """Celery's consumer, whose bad messages are kept.
+
+    A message is acknowledged after its row is committed, in the thread of the event loop, as Celery
+    acknowledges those of its tasks.
+    """
+
+    quarantine: ClassVar[Callable[[], Quarantine]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
+        super().__init__(*args, **kwargs)
+        # A server that refuses a command is as good as away: Celery would end the worker.
+        self.connection_errors: tuple[type[Exception], ...] = (
+            *self.conninfo.connection_errors,
+            *self.channel_errors,
+        )
+        # A small window would stand empty until eight are done.
+        self._worth_waking = max(1, min(WORTH_WAKING, self.initial_prefetch_count // 2))
+        # As many as messages are in hand, at most.
+        self._acknowledgements: deque[Callable[[], object]] = deque()
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
+        """Connect with the channels of `worker.queue.redis_channel`."""
+        return self.ensure_connected(_readable(self.app.connection_for_read(heartbeat=heartbeat)))
+
+    def connection_for_write(
+        self,
+        url: str | None = None,
+        heartbeat: float | None = None,
+    ) -> Any:  # noqa: ANN401 - Celery has no types
+        """Connect with the same channels: they keep their client of Redis, where kombu's make one anew."""
+        return self.ensure_connected(_readable(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
+
+    def register_with_event_loop(self, hub: Any) -> None:  # noqa: ANN401 - Celery has no types
+        """Have what waits for the event loop done together."""
+        super().register_with_event_loop(hub)
+        if self.event_dispatcher:
+            # Beyond it the thread that sends one more event writes them all.
+            self.event_dispatcher.buffer_limit = MAX_EVENTS
+        hub.call_repeatedly(PAUSE_SECONDS, self._catch_up)
+
+    def call_soon_ack(self, p: Callable[..., object], *args: object, **kwargs: object) -> None:
+        """Have a message acknowledged soon, together with others.
+
+        Celery's own wakes the event loop for each one, and with the loop its thread.
+        """
+        self._acknowledgements.append(partial(p, *args, **kwargs))
+        if len(self._acknowledgements) >= self._worth_waking:
+            self.hub.call_soon(self._acknowledge)
+
+    def on_send_event_buffered(self) -> None:
+        """Leave task events to `_catch_up`; Celery's own wakes the event loop for each one."""
+
+    def perform_pending_operations(self) -> None:
+        """Acknowledge what is waiting before the consumer ends."""
+        super().perform_pending_operations()
+        try:
+            self._acknowledge()
+        except self.connection_errors:
+            # They stand in `unacked`, and when they come again they find that their event has ended.
+            _logger.warning("the last acknowledgements are lost", exc_info=True)
+
+    def _catch_up(self) -> None:
+        self._acknowledge()
+        self._flush_events()
+
+    def _acknowledge(self) -> None:
+        while self._acknowledgements:
+            self._acknowledgements.popleft()()
+        channel = self._current_channel()
+        if channel is not None:
+            channel.qos.write_acknowledged()
+
+    def update_strategies(self) -> None:
+        """Leave out Celery's own tasks: nobody asks for them here, and celery.map and its like run others."""
+        super().update_strategies()
+        for name in [name for name in self.strategies if name.startswith("celery.")]:
+            del self.strategies[name]
+
+    def create_task_handler(self) -> Callable[[Any], None]:
+        """Return what is called with each message."""
+        receive = super().create_task_handler()
+
+        def on_task_received(message: Any) -> None:  # noqa: ANN401 - kombu has no types
+            message.current_channel = self._current_channel
+            if UNREADABLE in message.headers:
+                self._quarantine_unreadable(message)
+                return
+            try:
+                receive(message)
+            except _MALFORMED as error:
+                self._quarantine(message, "malformed_task", error)
+
+        return on_task_received
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ANN401 - kombu has no types
+        """Keep a message whose body cannot be read."""
+        self._quarantine(message, "undecodable", exc)
+
+    def on_unknown_message(self, _body: object, message: Any) -> None:  # noqa: ANN401 - the same
+        """Keep a message that is none of Celery's."""
+        self._quarantine(message, "unknown_message", "the message names no task")
+
+    def on_unknown_task(self, _body: object, message: Any, _exc: Exception) -> None:  # noqa: ANN401 - the same
+        """Keep a message of a task that is not known here."""
+        self._quarantine(message, "unknown_task", "no worker of this program runs this task")
+
+    def on_invalid_task(self, _body: object, message: Any, exc: Exception) -> None:  # noqa: ANN401 - the same
+        """Keep a message whose arguments or content type are not taken."""
+        self._quarantine(message, "invalid_task", exc)
+
+    def _current_channel(self) -> Any:  # noqa: ANN401 - the same
+        return self.task_consumer and self.task_consumer.channel
+
+    def _quarantine(self, message: Any, reason: str, error: object) -> None:  # noqa: ANN401 - the same
+        then = self._acknowledging(message)
+        type(self).quarantine().keep_message(message, reason=reason, error=error, then=then)
+
+    def _quarantine_unreadable(self, message: Any) -> None:  # noqa: ANN401 - the same
+        rejected = rejected_bytes(
+            message.body,
+            reason="unreadable",
+            detail=str(message.headers[UNREADABLE]),
+            queue=message.element.queue,
+        )
+        type(self).quarantine().keep(rejected, then=self._acknowledging(message))
+
+    def _acknowledging(self, message: Any) -> Callable[[], object]:  # noqa: ANN401 - the same
+        return lambda: self.call_soon(message.ack_log_error, _logger, self.connection_errors)
+
+
+def _readable(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
+    """Have a connection use the channels of `worker.queue.redis_channel`."""
+    plain = connection.get_transport_cls
+    # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
+    connection.get_transport_cls = lambda: readable_transport(plain())
+    return connection
+
+
+def quarantining_consumer(quarantine: Callable[[], Quarantine]) -> type[QuarantiningConsumer]:
+    """Return the consumer that keeps its bad messages in `quarantine()`: Celery's `worker_consumer`."""
+    return type("QuarantiningConsumer", (QuarantiningConsumer,), {"quarantine": staticmethod(quarantine)})

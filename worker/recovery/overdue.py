@@ -1,0 +1,62 @@
+"""Overdue events: given up, expired, or claimed for another run. Calls of `worker/schema/0005_sweep.sql`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from worker.ledger.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueEvent:
+    """A claimed event: whoever holds it runs it once more."""
+
+    event_id: UUID
+    token: str
+    received_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many events were closed as expired, and for how many of them money had moved."""
+
+    events: int
+    unconfirmed: int
+
+
+class OverdueReceipts:
+    """What is overdue in the receipts. Workers may ask at once: a row goes to one of them.
+
+    Every method is bounded in time and in rows, and raises LedgerUnavailable.
+    """
+
+    def __init__(self, database: Database, *, limit: int, hold_seconds: float, hurry_seconds: float) -> None:
+        self._database = database
+        self._limit = limit
+        self._hold_seconds = hold_seconds
+        self._hurry_seconds = hurry_seconds
+
+    def give_up(self) -> int:
+        """Decide 102823 for events whose cut-off passed undecided; returns how many."""
+        return int(self._database.one_row("SELECT give_up_overdue(%s)", (self._limit,))[0])
+
+    def expire(self) -> Expired:
+        """Close events whose deadline passed without an acknowledgement."""
+        row = self._database.one_row("SELECT expired, unconfirmed FROM expire_overdue(%s)", (self._limit,))
+        return Expired(*row)
+
+    def claim(self, *, lost_before: datetime | None) -> list[OverdueEvent]:
+        """Claim events for another run; they are not overdue again for `hold_seconds`.
+
+        An undecided event that was received at or after `lost_before` may still wait in the queue and
+        is left to it, until its cut-off is near. None: nothing waits in the queue.
+        """
+        rows = self._database.rows(
+            "SELECT event_id, token, received_at, attempts FROM claim_overdue(%s, %s, %s, %s)",
+            (self._limit, self._hold_seconds, self._hurry_seconds, lost_before),
+        )
+        return [
+            OverdueEvent(event_id=event_id, token=token, received_at=received_at, attempts=attempts)
+            for event_id, token, received_at, attempts in rows
+        ]

@@ -1,0 +1,107 @@
+"""The sweeper: a thread in every worker that finds overdue events and sends them on.
+
+It needs no leader (claims skip rows that others hold) and no broker: while Redis is away it runs events
+itself, with the handler of the tasks, and goes back to the queue when that answers again.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from producer.client.contract import SettleMessage
+from worker.errors import LedgerUnavailable
+from worker.handling.handler import Handler
+from worker.metrics import Metrics
+from worker.recovery.broker import Broker, BrokerUnavailable
+from worker.recovery.overdue import OverdueEvent, OverdueReceipts
+from worker.recovery.retention import Retention
+
+# The pause between sweeps varies by this share, so that workers do not sweep in step.
+_JITTER: Final = 0.2
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweeper:
+    """One sweep, and how often. `sweep` is for one thread; `run` calls it until `stopping` is set."""
+
+    overdue: OverdueReceipts
+    retention: Retention
+    broker: Broker
+    handler: Handler
+    executor: ThreadPoolExecutor
+    metrics: Metrics
+    interval_seconds: float
+    random: Callable[[], float]
+
+    def run(self, stopping: threading.Event) -> None:
+        """Sweep at once, and then until told to stop. Whatever fails is tried again with the next sweep."""
+        pause_seconds = 0.0
+        while not stopping.wait(pause_seconds):
+            pause_seconds = self.interval_seconds * (1 - _JITTER + 2 * _JITTER * self.random())
+            try:
+                while self.sweep() and not stopping.is_set():
+                    pass
+                self.retention.prune()
+            except LedgerUnavailable as error:
+                _log.warning("sweep_failed", reason=error.reason, error=str(error))
+            except Exception:  # noqa: BLE001 - logged with its traceback
+                # The thread must outlive any surprise: without it lost events would wait for nobody.
+                _log.exception("sweep_failed", reason="unexpected")
+
+    def close(self) -> None:
+        """Drop what has not begun, wait for what has, and let go of the broker. Call it after `run` ended."""
+        self.executor.shutdown(cancel_futures=True)
+        self.broker.close()
+
+    def sweep(self) -> bool:
+        """Give up, expire, and send on what is overdue; True if more may be waiting for a direct run."""
+        self._count("given_up", self.overdue.give_up())
+        expired = self.overdue.expire()
+        self._count("expired", expired.events)
+        if expired.unconfirmed:
+            _log.error("events_unconfirmed", events=expired.unconfirmed)
+        try:
+            claimed = self.overdue.claim(lost_before=self.broker.waiting_since())
+        except BrokerUnavailable as error:
+            _log.warning("sweep_settles_directly", error=str(error))
+            return self._settle_directly(self.overdue.claim(lost_before=None))
+        return self._send_on(claimed)
+
+    def _send_on(self, events: list[OverdueEvent]) -> bool:
+        for number, event in enumerate(events):
+            try:
+                self.broker.publish(_message(event))
+            except BrokerUnavailable as error:
+                _log.warning("sweep_settles_directly", error=str(error))
+                return self._settle_directly(events[number:])
+            self._count("republished", 1)
+        return False
+
+    def _settle_directly(self, events: list[OverdueEvent]) -> bool:
+        wait([self.executor.submit(self._settle, event) for event in events])
+        self._count("settled_directly", len(events))
+        return bool(events)
+
+    def _settle(self, event: OverdueEvent) -> None:
+        # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
+        try:
+            step = self.handler.handle(_message(event), retries=event.attempts)
+        except Exception:  # noqa: BLE001 - one bad event must not keep the others from being settled
+            _log.exception("direct_settlement_failed", event_id=str(event.event_id))
+        else:
+            _log.info("settled_directly", event_id=str(event.event_id), step=type(step).__name__)
+
+    def _count(self, action: str, events: int) -> None:
+        if events:
+            self.metrics.swept.labels(action=action).inc(events)
+            _log.info("swept", action=action, events=events)
+
+
+def _message(event: OverdueEvent) -> SettleMessage:
+    return SettleMessage(token=event.token, received_at_ms=round(event.received_at.timestamp() * 1000))
