@@ -109,11 +109,11 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
     health = Health(
         keys=keys, verify_fallback=settings.verify_fallback, receipts=receipts, publisher=publisher
     )
-    return _Door(receiver, _application(receiver, health, metrics, lifespan))
+    return _MakesFirst(receiver, _application(receiver, health, metrics, lifespan))
 
 
-class _Door:
-    """The way in: makes go straight to the receiver, all else through the application's routes.
+class _MakesFirst:
+    """Makes go straight to the receiver, all else through the application's routes.
 
     Only a shortcut: the application has the receiver among its routes.
     """

@@ -20,9 +20,9 @@ from worker.betcore.slots import Slots
 from worker.domain.deadline import AttemptTime, Backoff
 from worker.handling.handler import Handler, Timing
 from worker.http.transport import DeadlineTransport
-from worker.ledger.answered_marks import AnswerMarker
+from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.database import Database, DeadlineConnection, open_pool
-from worker.ledger.group_commit import GroupedLedger
+from worker.ledger.group_commit import GroupCommitLedger
 from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
 from worker.quarantine.writer import Quarantine, QuarantineStore
@@ -32,7 +32,7 @@ from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.recovery.sweeper import Sweeper
 from worker.settings import WorkerSettings
 
-# Beside the task threads: the marker's, the sweeper's and the quarantine's connection.
+# Beside the task threads: the answered marks', the sweeper's and the quarantine's connection.
 _EXTRA_CONNECTIONS: Final = 3
 
 
@@ -41,7 +41,7 @@ class Runtime:
     """The open parts of a worker process."""
 
     handler: Handler
-    marker: AnswerMarker
+    answered_marks: AnsweredMarks
     sweeper: Sweeper
     quarantine: Quarantine
     keys: KeySet
@@ -60,17 +60,17 @@ class Runtime:
             size=settings.concurrency + _EXTRA_CONNECTIONS,
             statement_timeout_seconds=settings.database_timeout_seconds,
         )
-        ledger = GroupedLedger(
+        ledger = GroupCommitLedger(
             pool, policy=_ledger_policy(settings), timeout_seconds=settings.database_timeout_seconds
         )
-        marker = AnswerMarker(ledger, random=random.random)
+        answered_marks = AnsweredMarks(ledger, random=random.random)
         # An event that was received under the old key may be settled for as long as it has time.
         keys = build_keys(settings, client=client, retired_key_seconds=settings.deadline_seconds)
         handler = Handler(
             verifier=build_verifier(settings, keys=keys, client=client),
             ledger=ledger,
             accept=_accept_client(settings, transport, _bearers(settings, client, app)),
-            marker=marker,
+            answered_marks=answered_marks,
             timing=_timing(settings),
             cancel_types=settings.cancel_types,
             metrics=metrics,
@@ -80,7 +80,7 @@ class Runtime:
         store = QuarantineStore(database)
         runtime = cls(
             handler=handler,
-            marker=marker,
+            answered_marks=answered_marks,
             sweeper=_sweeper(settings, app, handler, database, store),
             quarantine=Quarantine(store, registry=metrics.registry, random=random.random),
             keys=keys,
@@ -93,7 +93,7 @@ class Runtime:
 
     def _start(self, metrics: Metrics) -> None:
         self.keys.start()
-        self.marker.start()
+        self.answered_marks.start()
         self.quarantine.start()
         if self.settings.metrics_port is not None:
             metrics.serve(self.settings.metrics_port)
@@ -102,7 +102,7 @@ class Runtime:
         """Write what is still to be written and close everything, in bounded time."""
         self.sweeper.close()
         self.quarantine.close(timeout_seconds=self.settings.database_timeout_seconds)
-        self.marker.close(timeout_seconds=self.settings.shutdown_grace_seconds)
+        self.answered_marks.close(timeout_seconds=self.settings.shutdown_grace_seconds)
         self.keys.close()
         self.pool.close()
         self.client.close()

@@ -1,6 +1,6 @@
-"""Whoever waits shares: many calls that would each cost a round trip become few calls, each for a group.
+"""Group commit: many calls that would each cost a round trip become few, each for a group (decision 11).
 
-A group is what is waiting when a place becomes free, and no timer holds it back: a call that comes alone
+A group is what waits when the last one has been served, and no timer holds it back: a call that comes alone
 goes alone and at once, and the more calls there are, the larger the groups that form by themselves.
 """
 
@@ -53,7 +53,7 @@ class Member(Generic[Item]):
 Work = Callable[[Sequence[Member[Item]]], Awaitable[None]]
 
 
-class Groups(Generic[Item]):
+class GroupCommit(Generic[Item]):
     """Serves calls in groups of at most `max_size`, for one event loop.
 
     `work` serves one group; what it raises is the outcome of every member that it has not ended. Each call
@@ -140,8 +140,8 @@ class Groups(Generic[Item]):
 
     async def _lead(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve groups until nobody waits."""
-        # One turn of the loop later, all that has arrived by now is in the group. It costs no time that could
-        # be seen, and makes the first group of a burst a large one.
+        # One round of the loop later, all that has arrived by now is in the group. That costs no time to be
+        # seen, and makes the first group of a burst a large one.
         await asyncio.sleep(0)
         self._is_starting = False
         while group := self._taken():

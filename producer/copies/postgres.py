@@ -77,5 +77,5 @@ def connection_options(database_url: str, timeout_seconds: float) -> dict[str, A
         "tcp_user_timeout": timeout_ms,
     }
     chosen = {name: value for name, value in defaults.items() if name not in given}
-    # UTF-8 is what `Statement` writes, whatever the server or the URL would choose.
+    # UTF-8 is what `PreparedStatement` writes, whatever the server or the URL would choose.
     return {**chosen, "options": options, "autocommit": True, "client_encoding": "UTF8"}

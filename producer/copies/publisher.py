@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from producer.client.contract import QUEUE, summary_of
 from producer.client.envelope import EntryWriter, envelope
 from producer.copies.event import ReceivedEvent
-from producer.copies.group_commit import Groups, Member, OnEnd
+from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.redis_client import MAX_CONNECTIONS, close_client
 from producer.protocol.errors import CopyFailed, CopyTimedOut
 
@@ -41,7 +41,7 @@ class Publisher:
         )
         # redis-py's pool raises where it has no connection left, and the groups shall always find one.
         self._checks = asyncio.Semaphore(MAX_CONNECTIONS // 2)
-        self._groups: Groups[ReceivedEvent] = Groups(
+        self._groups: GroupCommit[ReceivedEvent] = GroupCommit(
             self._push,
             what="Redis",
             at_once=GROUPS_AT_ONCE,

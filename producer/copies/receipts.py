@@ -10,10 +10,10 @@ import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from producer.copies.event import ReceivedEvent
-from producer.copies.group_commit import Groups, Member, OnEnd
+from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.postgres import connection_options, severed_at
 from producer.protocol.errors import CopyFailed, CopyTimedOut
-from producer.shared.prepared import Statement, float8, int8_array, text_array, uuid_array
+from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
 # a message takes through an idle queue, well below the deadline.
@@ -57,7 +57,7 @@ class Receipts:
         cutoff_seconds: float,
         deadline_seconds: float,
     ) -> None:
-        self._statement = Statement("record_receipts", _RECORD, _RECORD_TYPES)
+        self._statement = PreparedStatement("record_receipts", _RECORD, _RECORD_TYPES)
         next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 2)
         self._seconds = [float8(each) for each in (cutoff_seconds, deadline_seconds, next_attempt_seconds)]
         self._pool_size = pool_size
@@ -71,7 +71,7 @@ class Receipts:
             reconnect_timeout=_RECONNECT_SECONDS,
             kwargs=connection_options(database_url, timeout_seconds),
         )
-        self._groups: Groups[ReceivedEvent] = Groups(
+        self._groups: GroupCommit[ReceivedEvent] = GroupCommit(
             self._record_group,
             what="PostgreSQL",
             at_once=min(GROUPS_AT_ONCE, pool_size),

@@ -28,67 +28,67 @@ from producer.protocol.verifier import KeysUnavailable, NotAToken, VerificationE
 RETRY_AFTER_SECONDS: Final = 1
 
 
-class DoorError(ProducerError):
+class NotReceived(ProducerError):
     """The make was not received."""
 
     reason = "not_received"
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
 
 
-class BodyTooLarge(DoorError):
+class BodyTooLarge(NotReceived):
     """The body is too large."""
 
     reason = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
-class BodyTooSlow(DoorError):
+class BodyTooSlow(NotReceived):
     """The body did not arrive in time."""
 
     reason = "body_too_slow"
     status = HTTPStatus.REQUEST_TIMEOUT
 
 
-class ClientGone(DoorError):
+class ClientGone(NotReceived):
     """The caller went away before its body had arrived."""
 
     reason = "client_gone"
 
 
-class DataUnreadable(DoorError):
+class DataUnreadable(NotReceived):
     """The token's data cannot be read."""
 
     reason = "data_unreadable"
 
 
-class NoCashbackId(DoorError):
+class NoCashbackId(NotReceived):
     """The token's data carries no CashbackId."""
 
     reason = "no_cashback_id"
 
 
-class Overloaded(DoorError):
+class Overloaded(NotReceived):
     """Too many makes are being handled at once; send it again."""
 
     reason = "overload"
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-class BacklogTooLong(DoorError):
+class BacklogTooLong(NotReceived):
     """The queue is too long for this make to be credited in time; send it again."""
 
     reason = "backlog"
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-class NoCopyMade(DoorError):
+class NoCopyMade(NotReceived):
     """The make could not be stored; send it again."""
 
     reason = "no_copy"
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-class Internal(DoorError):
+class Internal(NotReceived):
     """The make could not be handled; send it again."""
 
     reason = "internal"
@@ -118,7 +118,7 @@ class Answer:
 RECEIVED: Final = Answer(HTTPStatus.OK, ErrorCode.SUCCESS, "Success", "received", "ok")
 
 
-def answer_to(error: DoorError | VerificationError) -> Answer:
+def answer_to(error: NotReceived | VerificationError) -> Answer:
     """Return the answer to a make that was not received, as the table above says."""
     status = _status_of(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -134,8 +134,8 @@ def answer_to(error: DoorError | VerificationError) -> Answer:
     return Answer(status, code, str(error), "rejected", error.reason)
 
 
-def _status_of(error: DoorError | VerificationError) -> HTTPStatus:
-    if isinstance(error, DoorError):
+def _status_of(error: NotReceived | VerificationError) -> HTTPStatus:
+    if isinstance(error, NotReceived):
         return error.status
     if isinstance(error, KeysUnavailable):
         return HTTPStatus.SERVICE_UNAVAILABLE

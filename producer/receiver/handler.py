@@ -23,9 +23,9 @@ from producer.receiver.answers import (
     RECEIVED,
     Answer,
     BacklogTooLong,
-    DoorError,
     Internal,
     NoCopyMade,
+    NotReceived,
     Overloaded,
     answer_to,
 )
@@ -97,7 +97,7 @@ class Receiver:
         try:
             token = token_in(await read_body(scope, receive))
             await self._receive(token, received_at_ms)
-        except (DoorError, VerificationError) as error:
+        except (NotReceived, VerificationError) as error:
             _log.info("make_not_received", reason=error.reason, detail=str(error))
             return answer_to(error)
         except Exception:  # noqa: BLE001 - logged with its traceback

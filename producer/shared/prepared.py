@@ -30,7 +30,7 @@ _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Statement:
+class PreparedStatement:
     """Runs one statement on any connection, and prepares it there the first time.
 
     `types` are PostgreSQL's names of the parameters' types, in their order; `name` is unique on a connection.

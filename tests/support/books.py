@@ -16,7 +16,7 @@ from deploy.local.postgres import PostgresServer
 from producer.client.contract import event_id_of
 from worker.domain.settlement import Instruction, Kind
 from worker.ledger.database import DeadlineConnection, open_pool
-from worker.ledger.ledger import Event, Ledger, LedgerPolicy
+from worker.ledger.ledger import Ledger, LedgerPolicy, VerifiedEvent
 
 # So long that no test ever waits for them or runs into them by being slow.
 CUTOFF_SECONDS = 600.0
@@ -28,11 +28,13 @@ _numbers = itertools.count(1)
 
 def new_event(
     cashback_id: int, *, age_seconds: float = 0.0, token: str | None = None, name: str = "event"
-) -> Event:
+) -> VerifiedEvent:
     """Return an event of its own, received `age_seconds` ago; the same token is the same event."""
     text = token or f"{name}-{cashback_id}-{next(_numbers)}"
     received_at = datetime.now(UTC) - timedelta(seconds=age_seconds)
-    return Event(event_id=event_id_of(text), token=text, cashback_id=cashback_id, received_at=received_at)
+    return VerifiedEvent(
+        event_id=event_id_of(text), token=text, cashback_id=cashback_id, received_at=received_at
+    )
 
 
 def payout(cashback_id: int, user_id: str, amount: str, *, tax: str = "0") -> Instruction:

@@ -10,8 +10,8 @@ import psycopg
 from deploy.local.processes import wait_until
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from worker.domain.settlement import Settlement
-from worker.ledger.group_commit import GroupedLedger
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.group_commit import GroupCommitLedger
+from worker.ledger.ledger import Ledger, VerifiedEvent
 
 NAMES = [f"user-{number}" for number in range(1, 6)]
 FIRST = "first"
@@ -40,14 +40,14 @@ class Scene:
 
     connection: psycopg.Connection
     locker: psycopg.Connection
-    ledger: GroupedLedger
+    ledger: GroupCommitLedger
     threads: ThreadPoolExecutor
 
-    def settle(self, name: str, event: Event | None = None) -> Future[Settlement]:
+    def settle(self, name: str, event: VerifiedEvent | None = None) -> Future[Settlement]:
         """Begin to settle a payout of 10.00 to a user."""
         return self.threads.submit(settle, self.ledger, name, event)
 
-    def gather(self, events: dict[str, Event]) -> dict[str, Future[Settlement]]:
+    def gather(self, events: dict[str, VerifiedEvent]) -> dict[str, Future[Settlement]]:
         """Have all wait behind a first call that stands still; they are one group when it is let go."""
         self.locker.execute("SELECT FROM accounts WHERE user_id = %s FOR UPDATE", (FIRST,))
         first = self.settle(FIRST)
@@ -73,7 +73,7 @@ class Scene:
         )
 
 
-def settle(ledger: Ledger, name: str, event: Event | None = None) -> Settlement:
+def settle(ledger: Ledger, name: str, event: VerifiedEvent | None = None) -> Settlement:
     cashback_id = number_of(name)
     return ledger.settle(event or new_event(cashback_id), payout(cashback_id, name, "10"))
 
@@ -95,11 +95,11 @@ def scene_on(
         threads = stack.enter_context(ThreadPoolExecutor(8))
         for name in [FIRST, *NAMES]:
             add_user(connection, name)
-        ledger = GroupedLedger(
+        ledger = GroupCommitLedger(
             pool, policy=policy(), timeout_seconds=timeout_seconds, patience_seconds=patience
         )
         yield Scene(connection, locker, ledger, threads)
 
 
-def events_of(*names: str) -> dict[str, Event]:
+def events_of(*names: str) -> dict[str, VerifiedEvent]:
     return {name: new_event(number_of(name)) for name in names}

@@ -23,7 +23,7 @@ from worker.domain.deadline import AttemptTime, Backoff
 from worker.domain.settlement import Step
 from worker.handling.handler import Handler, Timing
 from worker.http.transport import DeadlineTransport
-from worker.ledger.answered_marks import AnswerMarker
+from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.ledger import Ledger
 from worker.metrics import Metrics
 
@@ -55,9 +55,9 @@ class Bench:
         """Run one attempt."""
         return self.handler.handle(message, retries=retries)
 
-    def close_marker(self) -> None:
+    def close_answered_marks(self) -> None:
         """Have all marks written."""
-        self.handler.marker.close(timeout_seconds=30)
+        self.handler.answered_marks.close(timeout_seconds=30)
 
     def receipt(self, message: SettleMessage) -> tuple[Any, ...] | None:
         """Return state, code, whether it is unconfirmed, and the last error."""
@@ -103,14 +103,14 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
             policy=policy(cutoff_seconds=cutoff_seconds, deadline_seconds=deadline_seconds),
             timeout_seconds=ledger_timeout_seconds,
         )
-        marker = AnswerMarker(ledger, random=lambda: 0.5)
-        marker.start()
-        stack.callback(marker.close, timeout_seconds=5)
+        answered_marks = AnsweredMarks(ledger, random=lambda: 0.5)
+        answered_marks.start()
+        stack.callback(answered_marks.close, timeout_seconds=5)
         handler = Handler(
             verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
             ledger=ledger,
             accept=AcceptClient(transport, base_url=peer.url, bearers=StaticBearer("x"), slots=Slots(100)),
-            marker=marker,
+            answered_marks=answered_marks,
             timing=Timing(
                 cutoff_seconds=cutoff_seconds,
                 deadline_seconds=deadline_seconds,

@@ -53,7 +53,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AcceptReply:
     """BETCORE's answer; `detail` says in a few words what came, for logs and the receipt."""
 
     verdict: Verdict
@@ -92,7 +92,7 @@ class AcceptClient:
         self._bearers = bearers
         self._slots = slots
 
-    def send(self, body: bytes, deadline: Deadline) -> Answer:
+    def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
         """Make one attempt, which ends before `deadline`; never raises for what the network does.
 
         A 401 renews the access token and sends once more at once. Where no slot becomes free, nothing is
@@ -100,20 +100,20 @@ class AcceptClient:
         """
         with self._slots.take(deadline) as has_slot, ends_by(deadline):
             if not has_slot:
-                return Answer(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
+                return AcceptReply(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
             return self._attempt(body, deadline)
 
-    def _attempt(self, body: bytes, deadline: Deadline) -> Answer:
+    def _attempt(self, body: bytes, deadline: Deadline) -> AcceptReply:
         try:
             bearer = self._bearers.bearer(deadline)
             status, content = self._post(body, bearer)
             if status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
                 status, content = self._post(body, self._bearers.bearer(deadline))
         except BearerUnavailable as error:
-            return Answer(Verdict.PASSING, f"{error.reason}: {error}")
+            return AcceptReply(Verdict.PASSING, f"{error.reason}: {error}")
         except httpx.HTTPError as error:
-            return Answer(Verdict.PASSING, f"{type(error).__name__}: {error}")
-        return read_answer(status, content)
+            return AcceptReply(Verdict.PASSING, f"{type(error).__name__}: {error}")
+        return read_accept_reply(status, content)
 
     def _post(self, body: bytes, bearer: str) -> tuple[int, bytes]:
         # In the order and the spelling in which they are sent; httpx adds Host and Content-Length.
@@ -124,7 +124,7 @@ class AcceptClient:
             return response.status_code, read_at_most(response, MAX_REPLY_BYTES) or b""
 
 
-def read_answer(status: int, content: bytes) -> Answer:
+def read_accept_reply(status: int, content: bytes) -> AcceptReply:
     """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
     try:
         envelope = json.loads(content)
@@ -132,13 +132,13 @@ def read_answer(status: int, content: bytes) -> Answer:
         envelope = None
     code = envelope.get("ErrorCode") if isinstance(envelope, dict) else None
     if not isinstance(code, int) or isinstance(code, bool):
-        return Answer(Verdict.PASSING, f"HTTP {status} without BETCORE's envelope")
+        return AcceptReply(Verdict.PASSING, f"HTTP {status} without BETCORE's envelope")
     detail = f"HTTP {status}, ErrorCode {code}"
     if code == ErrorCode.SUCCESS and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Answer(Verdict.ACKNOWLEDGED, detail)
+        return AcceptReply(Verdict.ACKNOWLEDGED, detail)
     if code == ErrorCode.INCORRECT_REQUEST_PARAMETERS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Answer(Verdict.REFUSED, detail)
-    return Answer(Verdict.PASSING, detail)
+        return AcceptReply(Verdict.REFUSED, detail)
+    return AcceptReply(Verdict.PASSING, detail)
 
 
 def accept_body(settlement: Settlement, instruction: Instruction) -> bytes:

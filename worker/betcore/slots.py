@@ -22,7 +22,7 @@ class Slots:
     """
 
     def __init__(self, count: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._places = BoundedSemaphore(count)
+        self._free = BoundedSemaphore(count)
         self._monotonic = monotonic
         self._is_prompt = True
 
@@ -34,7 +34,7 @@ class Slots:
     @contextmanager
     def take(self, deadline: Deadline) -> Iterator[bool]:
         """Hold a slot inside the block, which is one call; False where none became free."""
-        if not self._places.acquire(timeout=self.wait_seconds(deadline)):
+        if not self._free.acquire(timeout=self.wait_seconds(deadline)):
             yield False
             return
         begun_at = self._monotonic()
@@ -42,4 +42,4 @@ class Slots:
             yield True
         finally:
             self._is_prompt = self._monotonic() - begun_at <= PROMPT_SECONDS
-            self._places.release()
+            self._free.release()

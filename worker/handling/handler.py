@@ -7,7 +7,7 @@ from typing import Final
 
 from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from producer.protocol.verifier import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError, Verifier
-from worker.betcore.accept import AcceptClient, Answer, Verdict, accept_body
+from worker.betcore.accept import AcceptClient, AcceptReply, Verdict, accept_body
 from worker.domain.deadline import AttemptTime, Backoff, Deadline
 from worker.domain.settlement import (
     Done,
@@ -29,8 +29,8 @@ from worker.errors import (
     PayoutNotHere,
     RefusedByBetcore,
 )
-from worker.ledger.answered_marks import AnswerMarker
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.answered_marks import AnsweredMarks
+from worker.ledger.ledger import Ledger, VerifiedEvent
 from worker.metrics import Metrics
 
 # After the deadline only the record is still to be made, and it waits for as long as the database is away.
@@ -58,7 +58,7 @@ class Handler:
     verifier: Verifier
     ledger: Ledger
     accept: AcceptClient
-    marker: AnswerMarker
+    answered_marks: AnsweredMarks
     timing: Timing
     cancel_types: frozenset[int]
     metrics: Metrics
@@ -82,7 +82,7 @@ class Handler:
         except (LedgerUnavailable, CutoffPassed) as error:
             return self._without_ledger(message, error, retries=retries)
 
-    def _read(self, message: SettleMessage) -> tuple[Event, Instruction]:
+    def _read(self, message: SettleMessage) -> tuple[VerifiedEvent, Instruction]:
         """Verify the token once more and read it: whoever wrote the message is not believed."""
         verified = self.verifier.verify(message.token, at=message.received_at)
         try:
@@ -92,7 +92,7 @@ class Handler:
         cashback_id = cashback_id_of(data)
         if cashback_id is None:
             raise BadMessage("verified, but without a CashbackId nothing can be answered")
-        event = Event(
+        event = VerifiedEvent(
             event_id=message.event_id,
             token=message.token,
             cashback_id=cashback_id,
@@ -100,7 +100,7 @@ class Handler:
         )
         return event, read_instruction(data, cashback_id=cashback_id, cancel_types=self.cancel_types)
 
-    def _settle(self, event: Event, instruction: Instruction, *, retries: int) -> Settlement:
+    def _settle(self, event: VerifiedEvent, instruction: Instruction, *, retries: int) -> Settlement:
         attempt_seconds = self.timing.attempt.seconds(retries)
         with self.metrics.settle_seconds.time():
             try:
@@ -134,10 +134,10 @@ class Handler:
         return self._after_answer(message, answer, deadline, retries=retries)
 
     def _after_answer(
-        self, message: SettleMessage, answer: Answer, deadline: Deadline, *, retries: int
+        self, message: SettleMessage, answer: AcceptReply, deadline: Deadline, *, retries: int
     ) -> Step:
         if answer.verdict is Verdict.ACKNOWLEDGED:
-            self.marker.answered(message.event_id)
+            self.answered_marks.answered(message.event_id)
             self.metrics.ended.labels(state=State.ANSWERED).inc()
             self.metrics.answer_seconds.observe(max(0.0, self.clock() - message.received_at_ms / 1000))
             return Done(State.ANSWERED)

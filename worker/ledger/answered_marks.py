@@ -27,7 +27,7 @@ _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 _log = structlog.get_logger(__name__)
 
 
-class AnswerMarker:
+class AnsweredMarks:
     """One background thread that writes down which events BETCORE acknowledged."""
 
     def __init__(self, ledger: Ledger, *, random: Callable[[], float]) -> None:
@@ -35,7 +35,7 @@ class AnswerMarker:
         self._random = random
         self._waiting: Queue[UUID | None] = Queue(MAX_WAITING)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="answer-marker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="answered-marks", daemon=True)
 
     def start(self) -> None:
         """Begin to write marks."""

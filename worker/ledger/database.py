@@ -11,7 +11,7 @@ from psycopg.abc import PQGen
 from psycopg.pq.abc import PGresult
 from psycopg_pool import ConnectionPool
 
-from producer.shared.prepared import Statement
+from producer.shared.prepared import PreparedStatement
 from producer.shared.session import LASTING_PLANS
 from worker.domain.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
@@ -86,7 +86,7 @@ class Database:
         return self._ask(lambda connection: connection.execute(query, parameters).fetchall(), deadline)
 
     def row_of(
-        self, statement: Statement, parameters: Sequence[bytes | None], *, deadline: Deadline
+        self, statement: PreparedStatement, parameters: Sequence[bytes | None], *, deadline: Deadline
     ) -> list[bytes | None]:
         """Run a statement and return its one row as PostgreSQL writes it; raises as `rows` does."""
 
@@ -142,7 +142,7 @@ def open_pool(
         kwargs={
             "autocommit": True,
             "prepare_threshold": 1,
-            # What `Statement` writes and reads, whatever the server or the URL would choose.
+            # What `PreparedStatement` writes and reads, whatever the server or the URL would choose.
             "client_encoding": "UTF8",
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "cashback-worker",

@@ -1,7 +1,7 @@
 """Group settlement: threads that wait to settle share one call of PostgreSQL, and so one flush to disk.
 
-Whoever finds a place free goes at once, and takes along who is waiting; the rest wait for the next place. No
-timer holds anybody back: a lone event goes alone, and groups grow by themselves with the load.
+Who comes while nobody leads a group goes at once, and takes along who is waiting; the rest follow, or lead
+the next one. No timer holds anybody back: a lone event goes alone, and groups grow with load (decision 12).
 """
 
 import threading
@@ -19,18 +19,18 @@ from worker.domain.deadline import Deadline
 from worker.domain.settlement import Instruction, Settlement
 from worker.errors import CutoffPassed, LedgerUnavailable
 from worker.ledger.database import DeadlineConnection
-from worker.ledger.ledger import Event, Ledger, LedgerPolicy, Request
+from worker.ledger.ledger import Ledger, LedgerPolicy, SettlementRequest, VerifiedEvent
 
-MAX_PLACES: Final = 1
+MAX_LEADERS: Final = 1
 MAX_GROUP: Final = 32
 # Several times what a group takes. Who has been away for longer waits for a lock or for a server that hangs,
-# and must not hold up those behind it: its place counts as free.
+# and must not hold up those behind it: the lead counts as free.
 PATIENCE_SECONDS: Final = 0.05
 
 _log = structlog.get_logger(__name__)
 
 
-class Place:
+class Leadership:
     """The right to have a group on its way, from the moment that it was given."""
 
     __slots__ = ("since_seconds",)
@@ -44,22 +44,22 @@ class _Alone:
 
 
 _ALONE: Final = _Alone()
-# What a waiting member is told, once: its outcome, to go alone, or to lead the next group.
-_Turn = Settlement | _Alone | Place
+# What a waiting member is told, once: how its event stands, to go alone, or to lead the next group.
+_Outcome = Settlement | _Alone | Leadership
 
 
 class _Member:
     """One call of `settle` that waits."""
 
-    __slots__ = ("deadline", "request", "turn")
+    __slots__ = ("deadline", "outcome", "request")
 
-    def __init__(self, request: Request, deadline: Deadline) -> None:
+    def __init__(self, request: SettlementRequest, deadline: Deadline) -> None:
         self.request = request
         self.deadline = deadline
-        self.turn: SimpleQueue[_Turn] = SimpleQueue()
+        self.outcome: SimpleQueue[_Outcome] = SimpleQueue()
 
 
-class GroupedLedger(Ledger):
+class GroupCommitLedger(Ledger):
     """The ledger, with `settle` in groups. Whatever becomes of a group, each call has an outcome of its own.
 
     Each call ends within `timeout_seconds` of its own start. When that comes while its group is on its way,
@@ -72,97 +72,99 @@ class GroupedLedger(Ledger):
         *,
         policy: LedgerPolicy,
         timeout_seconds: float,
-        max_places: int = MAX_PLACES,
+        max_leaders: int = MAX_LEADERS,
         patience_seconds: float = PATIENCE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(pool, policy=policy, timeout_seconds=timeout_seconds)
-        self._max_places = max_places
+        self._max_leaders = max_leaders
         self._patience_seconds = patience_seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
         # As many as there are threads that call, at most.
         self._waiting: deque[_Member] = deque()
-        self._places: list[Place] = []
+        self._leads: list[Leadership] = []
 
-    def settle(self, event: Event, instruction: Instruction, *, attempt_seconds: float = 3.0) -> Settlement:
+    def settle(
+        self, event: VerifiedEvent, instruction: Instruction, *, attempt_seconds: float = 3.0
+    ) -> Settlement:
         """Do what `Ledger.settle` says, together with others where others wait."""
-        request = Request(event=event, instruction=instruction, attempt_seconds=attempt_seconds)
+        request = SettlementRequest(event=event, instruction=instruction, attempt_seconds=attempt_seconds)
         member = _Member(request, self.next_deadline())
-        turn = self._turn_of(member)
-        if isinstance(turn, Place):
-            turn = self._lead(member, turn)
-        if isinstance(turn, Settlement):
-            return turn
+        outcome = self._wait(member)
+        if isinstance(outcome, Leadership):
+            outcome = self._settle_group_of(member, outcome)
+        if isinstance(outcome, Settlement):
+            return outcome
         return self.settle_alone(request, deadline=member.deadline)
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a place."""
+        """How many calls wait for a lead."""
         return len(self._waiting)
 
-    def take_place(self) -> Place | None:
-        """Hold groups back until `leave`, for `patience_seconds` at most; None where none is free."""
+    def take_lead(self) -> Leadership | None:
+        """Hold groups back until `end_lead`, for `patience_seconds` at most; None where none is free."""
         with self._lock:
-            return self._place_if_free()
+            return self._lead_if_free()
 
-    def leave(self, place: Place) -> None:
-        """Give the place back, and the next one to whoever came last: it has the most time for its group."""
+    def end_lead(self, lead: Leadership) -> None:
+        """Give the lead back, and the next one to whoever came last: it has the most time for its group."""
         with self._lock:
-            if place in self._places:
-                self._places.remove(place)
-            if self._waiting and (free := self._place_if_free()) is not None:
-                self._waiting.pop().turn.put(free)
+            if lead in self._leads:
+                self._leads.remove(lead)
+            if self._waiting and (free := self._lead_if_free()) is not None:
+                self._waiting.pop().outcome.put(free)
 
-    def _turn_of(self, member: _Member) -> _Turn:
-        """Wait for a place, or for the outcome of a group that somebody else leads."""
+    def _wait(self, member: _Member) -> _Outcome:
+        """Wait for a lead, or for the outcome of a group that somebody else leads."""
         with self._lock:
-            place = self._place_if_free()
-            if place is not None:
-                return place
+            lead = self._lead_if_free()
+            if lead is not None:
+                return lead
             self._waiting.append(member)
         while True:
             left_seconds = member.deadline.remaining_seconds(self._monotonic())
             try:
-                return member.turn.get(timeout=min(self._patience_seconds, left_seconds))
+                return member.outcome.get(timeout=min(self._patience_seconds, left_seconds))
             except Empty:
                 if left_seconds <= self._patience_seconds:
-                    return self._last_turn_of(member)
-            # A place that is held for too long counts as free, and nobody says so.
+                    return self._stop_waiting(member)
+            # A lead that is held for too long counts as free, and nobody says so.
             with self._lock:
-                place = self._place_if_free() if member in self._waiting else None
-                if place is not None:
+                lead = self._lead_if_free() if member in self._waiting else None
+                if lead is not None:
                     self._waiting.remove(member)
-                    return place
+                    return lead
 
-    def _last_turn_of(self, member: _Member) -> _Turn:
-        """Stop waiting, as the time is over; raise LedgerUnavailable where there is no outcome by now."""
+    def _stop_waiting(self, member: _Member) -> _Outcome:
+        """Stop waiting, as the time is over; raise LedgerUnavailable where none came by now."""
         with self._lock:
             if member in self._waiting:
                 self._waiting.remove(member)
                 raise LedgerUnavailable("PostgreSQL was not asked in time")
         try:
-            turn = member.turn.get_nowait()
+            outcome = member.outcome.get_nowait()
         except Empty:
             raise LedgerUnavailable("PostgreSQL did not answer the event's group in time") from None
-        if isinstance(turn, Place):
-            self.leave(turn)
+        if isinstance(outcome, Leadership):
+            self.end_lead(outcome)
             raise LedgerUnavailable("PostgreSQL was not asked in time")
-        return turn
+        return outcome
 
-    def _place_if_free(self) -> Place | None:
-        """Give a place if there is one; the lock is held."""
+    def _lead_if_free(self) -> Leadership | None:
+        """Give a lead if there is one; the lock is held."""
         now_seconds = self._monotonic()
         freshest = now_seconds - self._patience_seconds
-        self._places = [place for place in self._places if place.since_seconds > freshest]
-        if len(self._places) >= self._max_places:
+        self._leads = [lead for lead in self._leads if lead.since_seconds > freshest]
+        if len(self._leads) >= self._max_leaders:
             return None
-        place = Place(now_seconds)
-        self._places.append(place)
-        return place
+        lead = Leadership(now_seconds)
+        self._leads.append(lead)
+        return lead
 
-    def _lead(self, leader: _Member, place: Place) -> Settlement | _Alone:
-        """Settle the leader, and who waits, in one call; tell each of the others its turn."""
+    def _settle_group_of(self, leader: _Member, lead: Leadership) -> Settlement | _Alone:
+        """Settle the leader, and who waits, in one call; tell each of the others its outcome."""
         group = self._group_of(leader)
         settlements: dict[UUID, Settlement] = {}
         try:
@@ -172,8 +174,8 @@ class GroupedLedger(Ledger):
         finally:
             # Whatever happened, nobody of the group may be left waiting.
             for member in group[1:]:
-                member.turn.put(settlements.get(member.request.event.event_id, _ALONE))
-            self.leave(place)
+                member.outcome.put(settlements.get(member.request.event.event_id, _ALONE))
+            self.end_lead(lead)
         return settlements.get(leader.request.event.event_id, _ALONE)
 
     def _group_of(self, leader: _Member) -> list[_Member]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg_pool import ConnectionPool
 
-from producer.shared.prepared import Statement, boolean, float8, integer, timestamptz
+from producer.shared.prepared import PreparedStatement, boolean, float8, integer, timestamptz
 from worker.domain.deadline import Deadline
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement, State
 from worker.ledger.database import Database, DeadlineConnection
@@ -23,7 +23,7 @@ _SETTLE_TYPES: Final = (
     *("uuid", "text", "int8", "timestamptz", "float8", "float8", "float8"),
     *("text", "int4", "text", "numeric", "numeric", "bool", "bool"),
 )
-_SETTLE: Final = Statement(
+_SETTLE: Final = PreparedStatement(
     "settle_event",
     "SELECT * FROM settle_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     _SETTLE_TYPES,
@@ -43,7 +43,7 @@ class LedgerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class VerifiedEvent:
     """A received make: its id, BETCORE's token, and when it was received (UTC)."""
 
     event_id: UUID
@@ -53,10 +53,10 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class SettlementRequest:
     """An event to be settled, what it asks for, and how long its caller may take for the answer."""
 
-    event: Event
+    event: VerifiedEvent
     instruction: Instruction
     attempt_seconds: float
 
@@ -74,7 +74,9 @@ class Ledger:
         self._database = Database(pool, timeout_seconds=timeout_seconds)
         self._policy = policy
 
-    def settle(self, event: Event, instruction: Instruction, *, attempt_seconds: float = 3.0) -> Settlement:
+    def settle(
+        self, event: VerifiedEvent, instruction: Instruction, *, attempt_seconds: float = 3.0
+    ) -> Settlement:
         """Credit or decline the event, once and for ever, and say how it stands.
 
         `attempt_seconds` is how long the caller may take for the answer; after it the event is overdue.
@@ -82,21 +84,21 @@ class Ledger:
         Raises CutoffPassed when the cut-off passed during the call: nothing was credited, and calling
         again decides 102823.
         """
-        request = Request(event=event, instruction=instruction, attempt_seconds=attempt_seconds)
+        request = SettlementRequest(event=event, instruction=instruction, attempt_seconds=attempt_seconds)
         return self.settle_alone(request, deadline=self.next_deadline())
 
     def next_deadline(self) -> Deadline:
         """Return the moment (monotonic) by which a call that starts now has ended."""
         return self._database.next_deadline()
 
-    def settle_alone(self, request: Request, *, deadline: Deadline) -> Settlement:
+    def settle_alone(self, request: SettlementRequest, *, deadline: Deadline) -> Settlement:
         """Do what `settle` says in a transaction of its own, by `deadline` (monotonic)."""
         row = self._database.row_of(_SETTLE, self._parameters(request), deadline=deadline)
         return _settlement(
             [None if raw is None else read(raw) for read, raw in zip(_READERS, row, strict=True)]
         )
 
-    def _parameters(self, request: Request) -> list[bytes | None]:
+    def _parameters(self, request: SettlementRequest) -> list[bytes | None]:
         event, instruction, policy = request.event, request.instruction, self._policy
         type_ = instruction.transaction_type
         return [
@@ -116,7 +118,9 @@ class Ledger:
             boolean(policy.allow_negative),
         ]
 
-    def settle_group(self, requests: Sequence[Request], *, deadline: Deadline) -> dict[UUID, Settlement]:
+    def settle_group(
+        self, requests: Sequence[SettlementRequest], *, deadline: Deadline
+    ) -> dict[UUID, Settlement]:
         """Settle several events in one transaction, by `deadline` (monotonic); no event may be there twice.
 
         Who is not in the result must be settled alone; so must everybody after CutoffPassed, which says
@@ -156,7 +160,7 @@ class Ledger:
         )
 
 
-def _as_json(request: Request) -> dict[str, object]:
+def _as_json(request: SettlementRequest) -> dict[str, object]:
     # One document, not an array for each column: that costs psycopg six times as much processor time.
     event, instruction = request.event, request.instruction
     return {

@@ -24,7 +24,7 @@ _DELIVERY: Final = frozenset({"delivery_tag", "delivery_info", "redelivered"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Description:
     """One message on its way into quarantine; `message` is the queue's entry, byte for byte."""
 
     reason: str
@@ -40,12 +40,12 @@ class Rejected:
     digest: bytes
 
 
-def rejected_envelope(
+def describe_envelope(
     envelope: Mapping[str, Any], *, reason: str, detail: str, queue: str, message: bytes
-) -> Rejected:
+) -> Description:
     """Describe a message that has the form of one: kombu's envelope, read from `message`."""
     headers = envelope.get("headers") or {}
-    return Rejected(
+    return Description(
         reason=reason,
         detail=printable(detail),
         queue=queue,
@@ -60,9 +60,9 @@ def rejected_envelope(
     )
 
 
-def rejected_bytes(message: bytes, *, reason: str, detail: str, queue: str) -> Rejected:
+def describe_bytes(message: bytes, *, reason: str, detail: str, queue: str) -> Description:
     """Describe what has not even the form of a message."""
-    return Rejected(
+    return Description(
         reason=reason,
         detail=printable(detail),
         queue=queue,

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from worker.domain.deadline import Backoff
 from worker.errors import LedgerUnavailable
 from worker.ledger.database import Database
-from worker.quarantine.description import Rejected, rejected_envelope
+from worker.quarantine.description import Description, describe_envelope
 
 _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=2.0)
 
@@ -30,7 +30,7 @@ class QuarantineStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, rejected: Rejected) -> tuple[int, int]:
+    def keep(self, rejected: Description) -> tuple[int, int]:
         """Commit the message's row; return its id and how often the message has been seen.
 
         Raises LedgerUnavailable. Kept again, a message is counted and makes no second row.
@@ -72,7 +72,7 @@ class Quarantine:
     ) -> None:
         self._store = store
         self._random = random
-        self._waiting: SimpleQueue[tuple[Rejected, Callable[[], object]] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[Description, Callable[[], object]] | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quarantine", daemon=True)
         self._counter = Counter(
@@ -86,7 +86,7 @@ class Quarantine:
         """Begin to write."""
         self._thread.start()
 
-    def keep(self, rejected: Rejected, *, then: Callable[[], object]) -> None:
+    def keep(self, rejected: Description, *, then: Callable[[], object]) -> None:
         """Have the message kept, however long that takes, and then call `then`, which lets go of it.
 
         Never blocks. `then` runs in the background thread, after the row is committed, or not at all.
@@ -102,10 +102,10 @@ class Quarantine:
         then: Callable[[], object],
     ) -> None:
         """Have a message that the consumer received kept, see `keep`; `error` says what is wrong with it."""
-        element = message.element
+        entry = message.entry
         detail = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else str(error)
-        rejected = rejected_envelope(
-            element, reason=reason, detail=detail, queue=element.queue, message=element.entry
+        rejected = describe_envelope(
+            entry, reason=reason, detail=detail, queue=entry.queue, message=entry.raw
         )
         self.keep(rejected, then=then)
 
@@ -126,7 +126,7 @@ class Quarantine:
             self._stopping.wait(_BACKOFF.delay_seconds(retries=failures, random=self._random))
             failures += 1
 
-    def _write(self, rejected: Rejected, then: Callable[[], object]) -> bool:
+    def _write(self, rejected: Description, then: Callable[[], object]) -> bool:
         try:
             quarantine_id, seen_count = self._store.keep(rejected)
         except LedgerUnavailable as error:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from celery.worker.consumer import Consumer
 
-from worker.quarantine.description import rejected_bytes
+from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
 from worker.queue.entry import UNREADABLE
 from worker.queue.redis_channel import readable_transport
@@ -143,11 +143,11 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         type(self).quarantine().keep_message(message, reason=reason, error=error, then=then)
 
     def _quarantine_unreadable(self, message: Any) -> None:  # noqa: ANN401 - the same
-        rejected = rejected_bytes(
+        rejected = describe_bytes(
             message.body,
             reason="unreadable",
             detail=str(message.headers[UNREADABLE]),
-            queue=message.element.queue,
+            queue=message.entry.queue,
         )
         type(self).quarantine().keep(rejected, then=self._acknowledging(message))
 

@@ -15,8 +15,8 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps
 from redis.exceptions import ResponseError
 
-from worker.queue.entry import Element, ElementMessage, read_element
-from worker.queue.redis_multi import Command, Transactions
+from worker.queue.entry import EntryMessage, QueueEntry, read_entry
+from worker.queue.redis_multi import Command, RedisMulti
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         self._being_removed: tuple[str, ...] = ()
         self._takes_along = False
         # A channel that closes disconnects its pool, and this connection with it.
-        self._transactions = Transactions(self._own_connection)
+        self._redis = RedisMulti(self._own_connection)
 
     def can_consume(self) -> bool:
         """Say whether so few messages are in hand that it is worth to take more."""
@@ -46,33 +46,33 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         in_hand = len(self._delivered) - len(self._dirty)
         return max(0, self.prefetch_count - in_hand) if self.prefetch_count else None
 
-    def begin_note(self, elements: Sequence[Element], *, take_along: int = 0, from_key: str = "") -> None:
-        """Note elements that were popped as unacknowledged, all in one round trip, which `end_note` ends.
+    def begin_note(self, entries: Sequence[QueueEntry], *, take_along: int = 0, from_key: str = "") -> None:
+        """Note entries that were popped as unacknowledged, all in one round trip, which `end_note` ends.
 
         In the same one up to `take_along` entries more are popped from the list `from_key`, and what was
         acknowledged is removed.
         """
         now = time.time()
-        scores = [part for element in elements for part in (now, element.delivery_tag)]
-        entries = [part for element in elements for part in (element.delivery_tag, _as_unacked(element))]
+        scores = [part for entry in entries for part in (now, entry.delivery_tag)]
+        notes = [part for entry in entries for part in (entry.delivery_tag, _as_unacked(entry))]
         commands: list[Command] = [
             *self._removal(),
             ("ZADD", self.unacked_index_key, *scores),
-            ("HSET", self.unacked_key, *entries),
+            ("HSET", self.unacked_key, *notes),
         ]
         if take_along > 0:
             commands.append(("RPOP", from_key, take_along))
         self._takes_along = take_along > 0
-        self._transactions.begin(commands)
+        self._redis.begin(commands)
         if self._dirty:
             self._flush()
-        for element in elements:
+        for entry in entries:
             # From here on it is handed back if the channel closes before somebody got it.
-            self._quick_append(element.delivery_tag, element)
+            self._quick_append(entry.delivery_tag, entry)
 
     def end_note(self) -> list[bytes]:
         """Wait until they are noted; return the entries that were popped along with them."""
-        replies = self._transactions.end()
+        replies = self._redis.end()
         self._forget_removed()
         return (replies[-1] or []) if self._takes_along else []
 
@@ -95,8 +95,8 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
         """
         if not self._acknowledged:
             return
-        self._transactions.begin(self._removal())
-        self._transactions.end()
+        self._redis.begin(self._removal())
+        self._redis.end()
         self._forget_removed()
 
     def _own_connection(self) -> Any:  # noqa: ANN401 - redis-py's connection
@@ -124,23 +124,23 @@ class _QoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no types
             _log.warning("unacked_not_handed_back", exc_info=True)
 
 
-def _as_unacked(element: Element) -> str | bytes:
-    """Return what stands in `unacked` for an element: kombu's JSON of it and of its way back."""
-    way_back: str = dumps(["", element.queue])
-    if element.is_as_sent:
-        return b"[" + element.entry + b"," + way_back[1:].encode()
-    return cast("str", dumps([element, "", element.queue]))
+def _as_unacked(entry: QueueEntry) -> str | bytes:
+    """Return what stands in `unacked` for an entry: kombu's JSON of it and of its way back."""
+    way_back: str = dumps(["", entry.queue])
+    if entry.is_as_sent:
+        return b"[" + entry.raw + b"," + way_back[1:].encode()
+    return cast("str", dumps([entry, "", entry.queue]))
 
 
-class _ElementReader:
-    """Replaces kombu's reading of a popped element; to be mixed into a channel."""
+class _EntryReader:
+    """Replaces kombu's reading of a popped entry; to be mixed into a channel."""
 
-    Message = ElementMessage
+    Message = EntryMessage
     QoS = _QoS
     _client_of: tuple[Any, Any] | None = None
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - the signature of kombu
-        # kombu 5.7's own method (transport/redis.py), but for read_element in the place of json.loads, and
+        # kombu 5.7's own method (transport/redis.py), but for read_entry in the place of json.loads, and
         # for taking along more of the same queue where there is room.
         channel = cast("Any", self)
         try:
@@ -151,20 +151,20 @@ class _ElementReader:
                 raise
             if not popped:
                 raise redis_transport.Empty
-            destination, entry = popped
+            destination, raw = popped
             queue = bytes_to_str(destination).rsplit(channel.sep, 1)[0]
             channel._queue_cycle.rotate(queue)  # noqa: SLF001 - the mixin is a part of the channel
-            self._take(entry, bytes_to_str(destination), queue)
+            self._take(raw, bytes_to_str(destination), queue)
             return True
         finally:
             channel._in_poll = None  # noqa: SLF001 - the same
             channel._flush_brpop_reauth()  # noqa: SLF001 - the same
 
-    def _take(self, entry: bytes, key: str, queue: str) -> None:
+    def _take(self, raw: bytes, key: str, queue: str) -> None:
         """Note what was popped and deliver it, and with it more of the same queue where there is room."""
         channel = cast("Any", self)
         deliver = channel.connection._deliver  # noqa: SLF001 - the mixin is a part of the channel
-        first = read_element(entry, queue)
+        first = read_entry(raw, queue)
         room = channel.qos.room()
         most = MAX_TOGETHER if room is None else min(room, MAX_TOGETHER)
         channel.qos.begin_note([first], take_along=most - 1, from_key=key)
@@ -173,12 +173,12 @@ class _ElementReader:
             deliver(first, queue)
         finally:
             # Whatever became of the first one, those that came along are noted.
-            more = [read_element(each, queue) for each in channel.qos.end_note()]
+            more = [read_entry(each, queue) for each in channel.qos.end_note()]
             if more:
                 channel.qos.begin_note(more)
                 channel.qos.end_note()
-        for element in more:
-            deliver(element, queue)
+        for entry in more:
+            deliver(entry, queue)
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:  # noqa: ANN401 - the signature of kombu
@@ -192,11 +192,11 @@ class _ElementReader:
         yield client
 
 
-class _Channel(_ElementReader, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types
+class _Channel(_EntryReader, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types
     pass
 
 
-class _SentinelChannel(_ElementReader, redis_transport.SentinelChannel):  # type: ignore[misc]
+class _SentinelChannel(_EntryReader, redis_transport.SentinelChannel):  # type: ignore[misc]
     pass
 
 

@@ -18,7 +18,7 @@ _EXEC: Final = ("EXEC",)
 _IDLE_SECONDS: Final = 1.0
 
 
-class Transactions:
+class RedisMulti:
     """Runs one transaction after the other; for one thread.
 
     `take_connection` gives a connection of redis-py for this alone. Whoever begins a transaction must end it;

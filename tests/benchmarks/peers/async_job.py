@@ -19,7 +19,7 @@ from tests.benchmarks.peers.job import (
 )
 from worker.betcore.accept import ACCEPT_PATH, accept_body
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement, State
-from worker.ledger.ledger import OVERDUE_SECONDS, Event
+from worker.ledger.ledger import OVERDUE_SECONDS, VerifiedEvent
 
 _SETTLE: Final = """
     SELECT state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor,
@@ -72,7 +72,7 @@ class AsyncJob:
         await self._client.aclose()
         await self._pool.close()
 
-    async def _settle(self, event: Event, instruction: Instruction) -> Settlement:
+    async def _settle(self, event: VerifiedEvent, instruction: Instruction) -> Settlement:
         parameters = (
             event.event_id,
             event.token,

@@ -15,10 +15,10 @@ from producer.client.contract import SettleMessage, cashback_id_of, read_data
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from tests.benchmarks.peers.environment import PeerSettings, application_name
-from worker.betcore.accept import ACCEPT_PATH, Verdict, accept_body, read_answer
+from worker.betcore.accept import ACCEPT_PATH, Verdict, accept_body, read_accept_reply
 from worker.domain.settlement import Instruction, read_instruction
 from worker.ledger.database import DeadlineConnection
-from worker.ledger.ledger import Event, Ledger, LedgerPolicy
+from worker.ledger.ledger import Ledger, LedgerPolicy, VerifiedEvent
 
 # The defaults of this program's settings.
 POLICY: Final = LedgerPolicy(
@@ -55,14 +55,14 @@ class Reader:
             keys.fetch()
         self._verifier = Verifier(keys, leeway_seconds=_LEEWAY_SECONDS)
 
-    def read(self, message: SettleMessage) -> tuple[Event, Instruction]:
+    def read(self, message: SettleMessage) -> tuple[VerifiedEvent, Instruction]:
         """Return what a message asks for; raises VerificationError, DataError, NotAnswerable."""
         verified = self._verifier.verify_with_known_keys(message.token, at=message.received_at)
         data = read_data(verified.data)
         cashback_id = cashback_id_of(data)
         if cashback_id is None:
             raise NotAnswerable
-        event = Event(
+        event = VerifiedEvent(
             event_id=message.event_id,
             token=message.token,
             cashback_id=cashback_id,
@@ -114,7 +114,7 @@ class Job:
 
 def check_acknowledged(response: httpx.Response) -> None:
     """Raise NotAcknowledged where BETCORE's answer is no acknowledgement."""
-    answer = read_answer(response.status_code, response.content)
+    answer = read_accept_reply(response.status_code, response.content)
     if answer.verdict is not Verdict.ACKNOWLEDGED:
         raise NotAcknowledged(answer.detail)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support import command
 from tests.support.books import add_user, cancel, ledger_on, new_event, payout
 from worker.domain.settlement import State
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.ledger import Ledger, VerifiedEvent
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def ledger(database_url: str) -> Iterator[Ledger]:
         yield ledger
 
 
-def settled(ledger: Ledger, cashback_id: int, *, age_seconds: float = 0.0) -> Event:
+def settled(ledger: Ledger, cashback_id: int, *, age_seconds: float = 0.0) -> VerifiedEvent:
     event = new_event(cashback_id, age_seconds=age_seconds, name="secret-token")
     ledger.settle(event, payout(cashback_id, "188509", "10.50", tax="0.50"))
     return event
@@ -202,7 +202,7 @@ def test_pages_follow_each_other_without_gap_or_repetition_while_events_arrive_a
     moments = [10.0, 20.0, 30.0, 40.0]
     events = [settled(ledger, number, age_seconds=age) for number, age in enumerate(moments, start=1)]
     twins = [
-        Event(
+        VerifiedEvent(
             event_id=twin.event_id,
             token=twin.token,
             cashback_id=twin.cashback_id,
@@ -232,7 +232,7 @@ def test_pages_follow_each_other_without_gap_or_repetition_while_events_arrive_a
     assert pages == [expected[0:2], expected[2:4], expected[4:6]]
 
 
-def _newest_first(events: list[Event]) -> list[Event]:
+def _newest_first(events: list[VerifiedEvent]) -> list[VerifiedEvent]:
     return sorted(events, key=lambda event: (event.received_at, event.event_id), reverse=True)
 
 

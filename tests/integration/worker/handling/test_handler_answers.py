@@ -32,7 +32,7 @@ def test_an_acknowledged_payout_is_credited_and_answered(database_url: str) -> N
         message = on.message()
 
         step = on.handle(message)
-        on.close_marker()
+        on.close_answered_marks()
 
         assert step == Done(State.ANSWERED)
         assert on.balance() == AMOUNT_MINOR
@@ -66,7 +66,7 @@ def test_a_redelivered_event_is_neither_credited_nor_answered_again(database_url
     with bench(database_url, ACK) as on:
         message = on.message()
         on.handle(message)
-        on.close_marker()
+        on.close_answered_marks()
 
         assert on.handle(message) == Done(State.ANSWERED)
 
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_answered_with_its_code(
         message = on.message(data)
 
         assert on.handle(message) == Done(State.ANSWERED)
-        on.close_marker()
+        on.close_answered_marks()
 
         assert [body["ErrorCode"] for body in on.accepts()] == [code]
         assert on.accepts()[0]["Value"]["CashbackId"] == 480
@@ -260,7 +260,7 @@ def test_an_answer_that_came_after_all_wins_over_expired(database_url: str) -> N
         message = on.message()
 
         step = on.handle(message)
-        on.close_marker()
+        on.close_answered_marks()
 
         assert step == Done(State.ANSWERED)
         assert on.receipt(message) == ("answered", 200, False, None)

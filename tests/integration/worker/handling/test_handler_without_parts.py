@@ -40,7 +40,7 @@ def test_a_commit_whose_reply_was_lost_is_found_and_credited_once(
         balance_in_doubt = on.balance()
         accepts_in_doubt = len(on.accepts())
         end = on.handle(message, retries=1)
-        on.close_marker()
+        on.close_answered_marks()
 
         assert proxy.cuts == 1
         assert isinstance(in_doubt, RetryAt)

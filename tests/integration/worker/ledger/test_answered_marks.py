@@ -9,14 +9,14 @@ from structlog.testing import capture_logs
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from tests.support.books import add_user, new_event, payout, policy, pool_of
-from worker.ledger.answered_marks import AnswerMarker
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.answered_marks import AnsweredMarks
+from worker.ledger.ledger import Ledger, VerifiedEvent
 
 
 @contextmanager
 def settled_events(
     database_url: str, count: int, *, timeout_seconds: float = 30
-) -> Iterator[tuple[AnswerMarker, list[Event]]]:
+) -> Iterator[tuple[AnsweredMarks, list[VerifiedEvent]]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         add_user(connection, "ann")
     with pool_of(database_url) as pool:
@@ -24,7 +24,7 @@ def settled_events(
         events = [new_event(number) for number in range(1, count + 1)]
         for event in events:
             ledger.settle(event, payout(event.cashback_id, "ann", "1"))
-        yield AnswerMarker(ledger, random=lambda: 0.1), events
+        yield AnsweredMarks(ledger, random=lambda: 0.1), events
 
 
 def states(database_url: str) -> dict[str, int]:
@@ -33,11 +33,11 @@ def states(database_url: str) -> dict[str, int]:
 
 
 def test_many_marks_become_one_commit(database_url: str) -> None:
-    with settled_events(database_url, 40) as (marker, events):
+    with settled_events(database_url, 40) as (marks, events):
         for event in events:
-            marker.answered(event.event_id)
-        marker.start()
-        marker.close(timeout_seconds=30)
+            marks.answered(event.event_id)
+        marks.start()
+        marks.close(timeout_seconds=30)
 
     assert states(database_url) == {"answered": 40}
     with psycopg.connect(database_url) as connection:
@@ -46,32 +46,32 @@ def test_many_marks_become_one_commit(database_url: str) -> None:
 
 
 def test_a_mark_is_written_without_being_asked_to(database_url: str) -> None:
-    with settled_events(database_url, 1) as (marker, events):
-        marker.start()
-        marker.answered(events[0].event_id)
+    with settled_events(database_url, 1) as (marks, events):
+        marks.start()
+        marks.answered(events[0].event_id)
         wait_until(
             lambda: states(database_url) == {"answered": 1}, what="the mark is written", timeout_seconds=20
         )
-        marker.close(timeout_seconds=30)
+        marks.close(timeout_seconds=30)
 
 
 def test_marks_wait_while_postgresql_does_not_answer(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
-    with settled_events(database_url, 3, timeout_seconds=0.3) as (marker, events), capture_logs() as logs:
-        marker.start()
+    with settled_events(database_url, 3, timeout_seconds=0.3) as (marks, events), capture_logs() as logs:
+        marks.start()
         postgres_server.freeze()
         try:
             for event in events:
-                marker.answered(event.event_id)
+                marks.answered(event.event_id)
             wait_until(
                 lambda: any(line["event"] == "marks_wait" for line in logs),
-                what="the marker has tried in vain",
+                what="the marks has tried in vain",
                 timeout_seconds=20,
             )
         finally:
             postgres_server.thaw()
-        marker.close(timeout_seconds=30)
+        marks.close(timeout_seconds=30)
 
     assert states(database_url) == {"answered": 3}
 
@@ -79,12 +79,12 @@ def test_marks_wait_while_postgresql_does_not_answer(
 def test_closing_ends_while_postgresql_does_not_answer_and_says_what_is_left(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
-    with settled_events(database_url, 1, timeout_seconds=0.3) as (marker, events), capture_logs() as logs:
-        marker.start()
+    with settled_events(database_url, 1, timeout_seconds=0.3) as (marks, events), capture_logs() as logs:
+        marks.start()
         postgres_server.freeze()
         try:
-            marker.answered(events[0].event_id)
-            marker.close(timeout_seconds=0.5)
+            marks.answered(events[0].event_id)
+            marks.close(timeout_seconds=0.5)
         finally:
             postgres_server.thaw()
 

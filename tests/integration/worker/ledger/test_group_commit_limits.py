@@ -16,8 +16,8 @@ from worker.domain.deadline import Deadline
 from worker.domain.settlement import Settlement
 from worker.errors import LedgerUnavailable
 from worker.ledger.database import DeadlineConnection
-from worker.ledger.group_commit import GroupedLedger
-from worker.ledger.ledger import Request
+from worker.ledger.group_commit import GroupCommitLedger
+from worker.ledger.ledger import SettlementRequest
 
 
 def test_a_call_that_hangs_does_not_hold_up_those_behind_it(database_url: str) -> None:
@@ -33,7 +33,7 @@ def test_a_call_that_hangs_does_not_hold_up_those_behind_it(database_url: str) -
         assert first.result(WAIT_SECONDS).code == 200
 
 
-class HangingLedger(GroupedLedger):
+class HangingLedger(GroupCommitLedger):
     """A ledger whose groups are on their way for as long as the test says."""
 
     def __init__(self, pool: ConnectionPool[DeadlineConnection], *, timeout_seconds: float) -> None:
@@ -41,7 +41,9 @@ class HangingLedger(GroupedLedger):
         self.members = 0
         self.let_go = threading.Event()
 
-    def settle_group(self, requests: Sequence[Request], *, deadline: Deadline) -> dict[UUID, Settlement]:
+    def settle_group(
+        self, requests: Sequence[SettlementRequest], *, deadline: Deadline
+    ) -> dict[UUID, Settlement]:
         self.members = len(requests)
         assert self.let_go.wait(WAIT_SECONDS)
         return super().settle_group(requests, deadline=deadline)
@@ -56,11 +58,11 @@ def test_a_member_ends_at_its_own_limit_even_while_its_group_is_on_its_way(datab
         for name in NAMES:
             add_user(connection, name)
         ledger = HangingLedger(pool, timeout_seconds=1.0)
-        place = ledger.take_place()
-        assert place is not None
+        lead = ledger.take_lead()
+        assert lead is not None
         waiting = {threads.submit(settle, ledger, name) for name in NAMES[:3]}
         wait_until(lambda: ledger.waiting == 3, what="all wait", timeout_seconds=WAIT_SECONDS)
-        ledger.leave(place)
+        ledger.end_lead(lead)
         wait_until(lambda: ledger.members == 3, what="the group is off", timeout_seconds=WAIT_SECONDS)
 
         ended = wait(waiting, timeout=WAIT_SECONDS, return_when=FIRST_EXCEPTION).done
@@ -81,13 +83,13 @@ def test_who_gave_up_waiting_is_not_settled_behind_its_back_and_blocks_nobody(da
     ):
         for name in NAMES:
             add_user(connection, name)
-        ledger = GroupedLedger(pool, policy=policy(), timeout_seconds=1.0, patience_seconds=60.0)
-        place = ledger.take_place()
-        assert place is not None
+        ledger = GroupCommitLedger(pool, policy=policy(), timeout_seconds=1.0, patience_seconds=60.0)
+        lead = ledger.take_lead()
+        assert lead is not None
 
         with pytest.raises(LedgerUnavailable, match="was not asked"):
             settle(ledger, "user-1")
-        ledger.leave(place)
+        ledger.end_lead(lead)
 
         assert settle(ledger, "user-2").code == 200
         assert balances(connection, "user-1", "user-2") == {"user-1": 0, "user-2": 1000}

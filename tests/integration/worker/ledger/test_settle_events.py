@@ -13,7 +13,7 @@ from deploy.local.processes import wait_until
 from tests.support.books import SOUND, add_user, audit, balances, new_event, payout, policy, pool_of
 from worker.domain.settlement import Settlement, State
 from worker.ledger.database import DeadlineConnection
-from worker.ledger.ledger import Ledger, Request
+from worker.ledger.ledger import Ledger, SettlementRequest
 
 TABLES = ("accounts", "currencies", "entries", "receipts", "transactions")
 USERS = [f"user-{number}" for number in range(12)]
@@ -21,10 +21,10 @@ ROUNDS = 40
 PROCESSES = 3
 
 
-def requests_for(names: list[str], *, first_cashback_id: int) -> list[Request]:
+def requests_for(names: list[str], *, first_cashback_id: int) -> list[SettlementRequest]:
     """Ask for a payout to each of these users."""
     return [
-        Request(
+        SettlementRequest(
             event=new_event(cashback_id),
             instruction=payout(cashback_id, name, "1"),
             attempt_seconds=3.0,
@@ -34,7 +34,10 @@ def requests_for(names: list[str], *, first_cashback_id: int) -> list[Request]:
 
 
 def settle_shuffled(
-    pool: ConnectionPool[DeadlineConnection], rounds: list[list[Request]], seed: int, barrier: Barrier
+    pool: ConnectionPool[DeadlineConnection],
+    rounds: list[list[SettlementRequest]],
+    seed: int,
+    barrier: Barrier,
 ) -> list[Settlement]:
     """Settle the same groups as everybody does, each in an order of one's own."""
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
@@ -80,7 +83,9 @@ def test_groups_over_the_same_accounts_in_another_order_do_not_lock_each_other_o
         assert audit(connection) == SOUND
 
 
-def received_rounds(connection: psycopg.Connection, *, first_cashback_id: int) -> list[list[Request]]:
+def received_rounds(
+    connection: psycopg.Connection, *, first_cashback_id: int
+) -> list[list[SettlementRequest]]:
     """Make groups of one event for each user, with their receipts."""
     rounds = [
         requests_for(USERS, first_cashback_id=first_cashback_id + number * len(USERS))
@@ -94,19 +99,21 @@ def received_rounds(connection: psycopg.Connection, *, first_cashback_id: int) -
     return rounds
 
 
-def in_a_group(ledger: Ledger, requests: list[Request]) -> None:
+def in_a_group(ledger: Ledger, requests: list[SettlementRequest]) -> None:
     """Settle them in one call."""
     ledger.settle_group(requests, deadline=ledger.next_deadline())
 
 
-def one_by_one(ledger: Ledger, requests: list[Request]) -> None:
+def one_by_one(ledger: Ledger, requests: list[SettlementRequest]) -> None:
     """Settle each in a call of its own."""
     for request in requests:
         ledger.settle_alone(request, deadline=ledger.next_deadline())
 
 
 def settle_and_end(
-    ledger: Ledger, settle: Callable[[Ledger, list[Request]], None], requests: list[Request]
+    ledger: Ledger,
+    settle: Callable[[Ledger, list[SettlementRequest]], None],
+    requests: list[SettlementRequest],
 ) -> None:
     """Settle the events and take them to their ends: one is put off and refused, the others are answered."""
     settle(ledger, requests)
@@ -119,7 +126,7 @@ def settle_and_end(
 @pytest.mark.parametrize("known", ["nothing", "empty"])
 @pytest.mark.parametrize("settle", [in_a_group, one_by_one])
 def test_settling_reads_no_table_as_a_whole_whatever_is_known_of_its_size(
-    database_url: str, settle: Callable[[Ledger, list[Request]], None], known: str
+    database_url: str, settle: Callable[[Ledger, list[SettlementRequest]], None], known: str
 ) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, pool_of(database_url, size=1) as pool:
         for name in USERS:
@@ -143,7 +150,7 @@ def test_settling_reads_no_table_as_a_whole_whatever_is_known_of_its_size(
 
 @pytest.mark.parametrize("settle", [in_a_group, one_by_one])
 def test_a_user_is_found_whatever_encoding_connections_were_told(
-    database_url: str, settle: Callable[[Ledger, list[Request]], None]
+    database_url: str, settle: Callable[[Ledger, list[SettlementRequest]], None]
 ) -> None:
     url = f"{database_url}?client_encoding=LATIN1"
     with psycopg.connect(database_url, autocommit=True) as connection, pool_of(url, size=1) as pool:

@@ -16,7 +16,7 @@ from tests.support.bad_messages import Bench, good, settle
 from tests.support.betcore import ISSUER
 from tests.support.books import pool_of
 from worker.ledger.database import Database
-from worker.quarantine.description import Rejected, rejected_bytes
+from worker.quarantine.description import Description, describe_bytes
 from worker.quarantine.writer import QuarantineStore
 
 
@@ -43,8 +43,8 @@ def listed(bench: Bench, *options: str) -> list[dict[str, Any]]:
     return messages
 
 
-def garbage(number: int, *, reason: str = "unreadable", queue: str = QUEUE) -> Rejected:
-    return rejected_bytes(b"\x00\xff garbage %d" % number, reason=reason, detail="no JSON", queue=queue)
+def garbage(number: int, *, reason: str = "unreadable", queue: str = QUEUE) -> Description:
+    return describe_bytes(b"\x00\xff garbage %d" % number, reason=reason, detail="no JSON", queue=queue)
 
 
 def in_queue(bench: Bench, queue: str = QUEUE) -> list[bytes]:
@@ -137,7 +137,7 @@ def test_while_redis_is_away_nothing_is_marked_as_put_back(bench: Bench, store: 
 
 
 def test_what_was_too_long_to_be_kept_whole_is_not_put_back(bench: Bench, store: QuarantineStore) -> None:
-    long = rejected_bytes(b"x" * 2_000_000, reason="unreadable", detail="", queue=QUEUE)
+    long = describe_bytes(b"x" * 2_000_000, reason="unreadable", detail="", queue=QUEUE)
     quarantine_id, _ = store.keep(long)
 
     done = cashback(bench, "requeue", str(quarantine_id), "--json")

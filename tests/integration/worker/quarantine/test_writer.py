@@ -13,7 +13,7 @@ from deploy.local.postgres import PostgresServer
 from producer.client.contract import QUEUE
 from tests.support.books import pool_of
 from worker.ledger.database import Database
-from worker.quarantine.description import Rejected, rejected_bytes
+from worker.quarantine.description import Description, describe_bytes
 from worker.quarantine.writer import Quarantine, QuarantineStore
 
 WAIT_SECONDS = 60.0
@@ -33,8 +33,8 @@ def writer_on(
             quarantine.close(timeout_seconds=WAIT_SECONDS)
 
 
-def garbage(text: bytes) -> Rejected:
-    return rejected_bytes(text, reason="unreadable", detail="", queue=QUEUE)
+def garbage(text: bytes) -> Description:
+    return describe_bytes(text, reason="unreadable", detail="", queue=QUEUE)
 
 
 def kept(database_url: str) -> list[bytes]:
@@ -73,7 +73,7 @@ def test_a_message_that_cannot_be_written_keeps_no_other_from_it_and_is_never_le
 @pytest.mark.parametrize(
     "surprise", [replace(garbage(b"a"), headers={"x": {1}}), replace(garbage(b"a"), detail="\ud800")]
 )
-def test_a_surprise_does_not_end_the_thread(database_url: str, surprise: Rejected) -> None:
+def test_a_surprise_does_not_end_the_thread(database_url: str, surprise: Description) -> None:
     let_go: Queue[str] = Queue()
 
     with writer_on(database_url, CollectorRegistry()) as quarantine:

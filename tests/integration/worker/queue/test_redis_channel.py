@@ -165,4 +165,4 @@ def test_a_message_goes_back_as_its_sender_wrote_it(redis_url: str) -> None:
         assert again[None].body == GARBAGE
         first = json.loads(entry)
         assert again["one"].headers == first["headers"] | {"redelivered": True}
-        assert again["one"].element["body"] == first["body"]
+        assert again["one"].entry["body"] == first["body"]

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from deploy.local.processes import wait_until
-from worker.queue.redis_multi import Transactions
+from worker.queue.redis_multi import RedisMulti
 
 KEY = "list"
 
@@ -33,9 +33,9 @@ def taking(redis_url: str) -> Iterator[Taking]:
 
 
 @pytest.fixture
-def transactions(taking: Taking) -> Transactions:
+def transactions(taking: Taking) -> RedisMulti:
     """Give transactions on a connection of their own."""
-    return Transactions(taking)
+    return RedisMulti(taking)
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def pool_of(url: str, **options: Any) -> Iterator[redis.ConnectionPool]:  # noqa
         pool.disconnect()
 
 
-def run(transactions: Transactions, *commands: tuple[str, ...]) -> list[Any]:
+def run(transactions: RedisMulti, *commands: tuple[str, ...]) -> list[Any]:
     transactions.begin(commands)
     return transactions.end()
 
 
-def assert_works(transactions: Transactions) -> None:
+def assert_works(transactions: RedisMulti) -> None:
     assert run(transactions, ("SET", "works", "yes"), ("GET", "works")) == [b"OK", b"yes"]
 
 
@@ -68,7 +68,7 @@ def kill(client: redis.Redis, taking: Taking) -> None:
     assert client.client_kill_filter(skipme=True) >= len(taking.taken)
 
 
-def test_the_replies_come_in_the_order_of_the_commands(transactions: Transactions) -> None:
+def test_the_replies_come_in_the_order_of_the_commands(transactions: RedisMulti) -> None:
     assert run(transactions, ("RPUSH", KEY, "a", "b"), ("LRANGE", KEY, "0", "-1"), ("RPOP", KEY, "5")) == [
         2,
         [b"a", b"b"],
@@ -76,14 +76,14 @@ def test_the_replies_come_in_the_order_of_the_commands(transactions: Transaction
     ]
 
 
-def test_all_of_them_go_by_one_connection(transactions: Transactions, taking: Taking) -> None:
+def test_all_of_them_go_by_one_connection(transactions: RedisMulti, taking: Taking) -> None:
     for _ in range(3):
         assert_works(transactions)
 
     assert len(taking.taken) == 1
 
 
-def test_nobody_sees_a_transaction_half_done(transactions: Transactions, client: redis.Redis) -> None:
+def test_nobody_sees_a_transaction_half_done(transactions: RedisMulti, client: redis.Redis) -> None:
     seen: list[int] = []
     for number in range(200):
         transactions.begin([("RPUSH", KEY, "a"), ("RPUSH", KEY, "b")])
@@ -95,7 +95,7 @@ def test_nobody_sees_a_transaction_half_done(transactions: Transactions, client:
 
 
 def test_a_command_that_fails_is_told_and_the_next_transaction_reads_its_own_replies(
-    transactions: Transactions, client: redis.Redis
+    transactions: RedisMulti, client: redis.Redis
 ) -> None:
     assert_works(transactions)
     client.set(KEY, "no list")
@@ -108,7 +108,7 @@ def test_a_command_that_fails_is_told_and_the_next_transaction_reads_its_own_rep
 
 
 def test_what_redis_refuses_to_queue_is_not_done_in_part(
-    transactions: Transactions, client: redis.Redis
+    transactions: RedisMulti, client: redis.Redis
 ) -> None:
     assert_works(transactions)
     client.rpush(KEY, "a")
@@ -120,7 +120,7 @@ def test_what_redis_refuses_to_queue_is_not_done_in_part(
     assert_works(transactions)
 
 
-def test_one_that_has_not_been_ended_lets_no_other_begin(transactions: Transactions) -> None:
+def test_one_that_has_not_been_ended_lets_no_other_begin(transactions: RedisMulti) -> None:
     transactions.begin([("RPUSH", KEY, "a")])
 
     with pytest.raises(RuntimeError, match="not been ended"):
@@ -130,7 +130,7 @@ def test_one_that_has_not_been_ended_lets_no_other_begin(transactions: Transacti
 
 
 def test_one_that_is_cut_is_an_error_and_is_not_repeated(
-    transactions: Transactions, taking: Taking, client: redis.Redis
+    transactions: RedisMulti, taking: Taking, client: redis.Redis
 ) -> None:
     assert_works(transactions)
     client.client_pause(60_000, all=False)
@@ -154,7 +154,7 @@ def is_blocked(client: redis.Redis) -> bool:
 
 
 def test_a_connection_that_was_cut_while_idle_is_replaced(
-    transactions: Transactions, taking: Taking, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    transactions: RedisMulti, taking: Taking, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.queue.redis_multi._IDLE_SECONDS", 0.0)
     assert_works(transactions)
@@ -175,7 +175,7 @@ def test_a_lost_connection_finds_its_way_as_the_first_one_did(redis_url: str, cl
 
     with pool_of(redis_url, connection_class=Asking) as pool:
         taking = Taking(pool)
-        transactions = Transactions(taking)
+        transactions = RedisMulti(taking)
         assert_works(transactions)
         asked_at_first = Asking.asked
         kill(client, taking)
@@ -188,7 +188,7 @@ def test_a_lost_connection_finds_its_way_as_the_first_one_did(redis_url: str, cl
 
 def test_a_redis_that_says_nothing_ends_the_waiting(redis_url: str, client: redis.Redis) -> None:
     with pool_of(redis_url, socket_timeout=0.2) as pool:
-        transactions = Transactions(Taking(pool))
+        transactions = RedisMulti(Taking(pool))
         assert_works(transactions)
         client.client_pause(60_000, all=False)
         try:

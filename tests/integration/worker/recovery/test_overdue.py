@@ -11,7 +11,7 @@ import psycopg
 
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from worker.ledger.database import Database
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.ledger import Ledger, VerifiedEvent
 from worker.recovery.overdue import Expired, OverdueReceipts
 
 CUTOFF_SECONDS = 600.0
@@ -26,7 +26,7 @@ class Books:
     overdue: OverdueReceipts
     connection: psycopg.Connection
 
-    def received(self, cashback_id: int, *, age_seconds: float, overdue: bool = True) -> Event:
+    def received(self, cashback_id: int, *, age_seconds: float, overdue: bool = True) -> VerifiedEvent:
         """Record a receipt as the receiver does, overdue or not."""
         event = new_event(cashback_id, age_seconds=age_seconds)
         self.connection.execute(
@@ -43,7 +43,7 @@ class Books:
         )
         return event
 
-    def state(self, event: Event) -> tuple[str, int | None, bool]:
+    def state(self, event: VerifiedEvent) -> tuple[str, int | None, bool]:
         row = self.connection.execute(
             "SELECT state, code, unconfirmed FROM receipts WHERE event_id = %s", (event.event_id,)
         ).fetchone()

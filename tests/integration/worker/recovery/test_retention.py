@@ -11,7 +11,7 @@ import pytest
 from tests.support.books import add_user, balances, new_event, payout, policy, pool_of
 from worker.domain.settlement import State
 from worker.ledger.database import Database
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.ledger import Ledger, VerifiedEvent
 from worker.quarantine.writer import QuarantineStore
 from worker.recovery.retention import Keep, Retention
 
@@ -31,7 +31,7 @@ def books(database_url: str) -> Iterator[tuple[Ledger, Retention, list[float]]]:
         yield Ledger(pool, policy=policy(), timeout_seconds=30), retention, now
 
 
-def settled(ledger: Ledger, cashback_id: int, *, age_days: float) -> Event:
+def settled(ledger: Ledger, cashback_id: int, *, age_days: float) -> VerifiedEvent:
     event = new_event(cashback_id, age_seconds=age_days * DAY_SECONDS)
     ledger.settle(event, payout(cashback_id, "ann", "1"))
     return event

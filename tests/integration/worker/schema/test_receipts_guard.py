@@ -12,7 +12,7 @@ from producer.client.contract import MAX_TOKEN_CHARS
 from tests.support.books import SOUND, add_user, audit, database_of, ledger_on, new_event, payout
 from tests.support.breaking import Forbidden, expect_refused, no_constraint, no_trigger
 from worker.domain.settlement import State
-from worker.ledger.ledger import Event
+from worker.ledger.ledger import VerifiedEvent
 
 GUARD = no_trigger("receipts_guard", "receipts")
 OPEN, PAID, DECLINED, AGAIN, GONE, DONE = (
@@ -27,12 +27,12 @@ COLUMNS = "event_id, token, cashback_id, received_at, credit_cutoff_at, deadline
 TIMES = "now(), now() + interval '25 s', now() + interval '30 s', now()"
 
 
-def just_received(event: Event) -> Event:
+def just_received(event: VerifiedEvent) -> VerifiedEvent:
     """Return the event as received now: it was made when this file was read, which may be long ago."""
     return replace(event, received_at=datetime.now(UTC))
 
 
-def change(event: Event, changes: str) -> tuple[str, ...]:
+def change(event: VerifiedEvent, changes: str) -> tuple[str, ...]:
     return (f"UPDATE receipts SET {changes} WHERE event_id = '{event.event_id}'",)  # noqa: S608 - constants of this file
 
 

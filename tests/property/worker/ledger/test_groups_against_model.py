@@ -16,7 +16,7 @@ from tests.property.worker.ledger.test_ledger_against_model import (
     users,
 )
 from worker.domain.settlement import Kind
-from worker.ledger.ledger import Request
+from worker.ledger.ledger import SettlementRequest
 
 Make = tuple[int, int | None, str, object, object, bool]
 
@@ -45,7 +45,7 @@ class GroupsAgainstModel(LedgerAgainstModel):
             places.append(len(self.history))
             self.receive(number, transaction_type, name, amount, tax, late=late)
         requests = [
-            Request(event=event, instruction=instruction, attempt_seconds=3.0)
+            SettlementRequest(event=event, instruction=instruction, attempt_seconds=3.0)
             for event, instruction, _ in (self.history[place] for place in places)
         ]
         undecided = {place for place in places if self.standing(place).code is None}

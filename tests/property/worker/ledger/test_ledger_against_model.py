@@ -24,7 +24,7 @@ from tests.support.books import (
 )
 from worker.domain.settlement import Instruction, Kind, PostedTransaction, Settlement, State, read_instruction
 from worker.ledger.database import DeadlineConnection
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.ledger import Ledger, VerifiedEvent
 
 CURRENCIES = {"ann": ("EUR", 2), "bob": ("JPY", 0), "cem": ("KWD", 3), "eve": ("EUR", 2)}
 LATE_SECONDS = CUTOFF_SECONDS + 60
@@ -68,7 +68,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         self.pool = pool
         self.run = next(_runs)
         self.model = Model()
-        self.history: list[tuple[Event, Instruction, bool]] = []
+        self.history: list[tuple[VerifiedEvent, Instruction, bool]] = []
         self.transaction_ids: dict[Posted, int] = {}
 
     @initialize(start=st.sampled_from([0, 1000]))
@@ -203,7 +203,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
 
     def receive(  # noqa: PLR0913 - the members of a make
         self, number: int, transaction_type: int | None, name: str, amount: object, tax: object, *, late: bool
-    ) -> Event:
+    ) -> VerifiedEvent:
         """Add a make to the history."""
         cashback_id = self.run * 10 + number
         data = {
@@ -217,7 +217,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         self.history.append((event, instruction, late))
         return event
 
-    def event(self, choice: int) -> tuple[Event, Instruction, bool]:
+    def event(self, choice: int) -> tuple[VerifiedEvent, Instruction, bool]:
         """Return an event of the history, or now and then one that nobody ever received."""
         index = choice % (len(self.history) + 1)
         if index < len(self.history):

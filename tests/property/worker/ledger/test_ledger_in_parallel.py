@@ -24,15 +24,15 @@ from tests.support.books import (
 )
 from worker.domain.settlement import Instruction, Settlement
 from worker.ledger.database import DeadlineConnection
-from worker.ledger.group_commit import GroupedLedger
-from worker.ledger.ledger import Event, Ledger
+from worker.ledger.group_commit import GroupCommitLedger
+from worker.ledger.ledger import Ledger, VerifiedEvent
 
 THREADS = 8
 TIMES_EACH = 3
 USERS = {"ann": ("EUR", 2), "bob": ("JPY", 0)}
 START_MINOR = 1_000
 
-History = list[tuple[Event, Instruction]]
+History = list[tuple[VerifiedEvent, Instruction]]
 
 
 def history_of(rng: random.Random, *, cashbacks: int) -> History:
@@ -54,17 +54,19 @@ def history_of(rng: random.Random, *, cashbacks: int) -> History:
     return history
 
 
-def settle_in_parallel(ledger: Ledger, history: History, rng: random.Random) -> dict[Event, list[Settlement]]:
+def settle_in_parallel(
+    ledger: Ledger, history: History, rng: random.Random
+) -> dict[VerifiedEvent, list[Settlement]]:
     """Let every thread begin at once and work on its own shuffled share of all the calls."""
     calls = [pair for pair in history for _ in range(TIMES_EACH)]
     rng.shuffle(calls)
     barrier = Barrier(THREADS)
 
-    def work(share: History) -> list[tuple[Event, Settlement]]:
+    def work(share: History) -> list[tuple[VerifiedEvent, Settlement]]:
         barrier.wait(timeout=30)
         return [(event, ledger.settle(event, instruction)) for event, instruction in share]
 
-    answers: dict[Event, list[Settlement]] = defaultdict(list)
+    answers: dict[VerifiedEvent, list[Settlement]] = defaultdict(list)
     with ThreadPoolExecutor(THREADS) as threads:
         for done in threads.map(work, [calls[number::THREADS] for number in range(THREADS)]):
             for event, settlement in done:
@@ -84,7 +86,7 @@ def settled(
     )
 
 
-BOTH_KINDS = pytest.mark.parametrize("kind", [Ledger, GroupedLedger])
+BOTH_KINDS = pytest.mark.parametrize("kind", [Ledger, GroupCommitLedger])
 
 
 @BOTH_KINDS
@@ -120,7 +122,7 @@ def expect_one_answer(given: list[Settlement], last: Settlement) -> None:
     assert decided <= {(last.code, last.transaction)}
 
 
-def expect_one_effect(final: dict[Event, Settlement]) -> None:
+def expect_one_effect(final: dict[VerifiedEvent, Settlement]) -> None:
     successes = [
         each.transaction for each in final.values() if each.code == 200 and each.transaction is not None
     ]
@@ -133,7 +135,7 @@ def expect_one_effect(final: dict[Event, Settlement]) -> None:
 
 
 def replay(
-    history: History, final: dict[Event, Settlement], *, withhold_tax: bool, allow_negative: bool
+    history: History, final: dict[VerifiedEvent, Settlement], *, withhold_tax: bool, allow_negative: bool
 ) -> Model:
     """Run the successes alone through the model, in the order of their posting: all succeed again."""
     model = Model({name: User(exponent, balance=START_MINOR) for name, (_, exponent) in USERS.items()})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.copies.group_commit import Groups, Member
+from producer.copies.group_commit import GroupCommit, Member
 from producer.protocol.errors import CopyFailed, CopyTimedOut
 from tests.support import virtual_time
 from tests.support.outcomes import end_of
@@ -81,8 +81,8 @@ class Outcome:
 
 def groups_of(
     work: Callable[[Sequence[Member[int]]], Awaitable[None]], *, max_waiting: int = 1000
-) -> Groups[int]:
-    return Groups(
+) -> GroupCommit[int]:
+    return GroupCommit(
         work,
         what="The server",
         at_once=AT_ONCE,
@@ -96,7 +96,7 @@ def groups_of(
 def outcomes_of(server: Server, *, max_waiting: int = 1000) -> list[Outcome]:
     """Make all calls and return what each caller was told."""
 
-    async def one(groups: Groups[int], item: int, call: Call) -> Outcome:
+    async def one(groups: GroupCommit[int], item: int, call: Call) -> Outcome:
         await asyncio.sleep(call.starts_at)
         started = asyncio.get_running_loop().time()
         future = end_of(groups.join, item)

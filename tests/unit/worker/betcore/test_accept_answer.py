@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.betcore.accept import Verdict, read_answer
+from worker.betcore.accept import Verdict, read_accept_reply
 
 ACKNOWLEDGED, REFUSED, PASSING = Verdict.ACKNOWLEDGED, Verdict.REFUSED, Verdict.PASSING
 
@@ -43,9 +43,9 @@ ACKNOWLEDGED, REFUSED, PASSING = Verdict.ACKNOWLEDGED, Verdict.REFUSED, Verdict.
     ],
 )
 def test_an_answer_means(status: int, content: bytes, verdict: Verdict) -> None:
-    assert read_answer(status, content).verdict is verdict
+    assert read_accept_reply(status, content).verdict is verdict
 
 
 def test_an_answer_says_in_a_few_words_what_came() -> None:
-    assert read_answer(400, b'{"ErrorCode": 102823}').detail == "HTTP 400, ErrorCode 102823"
-    assert read_answer(502, b"<html>").detail == "HTTP 502 without BETCORE's envelope"
+    assert read_accept_reply(400, b'{"ErrorCode": 102823}').detail == "HTTP 400, ErrorCode 102823"
+    assert read_accept_reply(502, b"<html>").detail == "HTTP 502 without BETCORE's envelope"

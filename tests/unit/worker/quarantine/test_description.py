@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.betcore import signer
-from worker.quarantine.description import Rejected, printable, rejected_bytes, rejected_envelope
+from worker.quarantine.description import Description, describe_bytes, describe_envelope, printable
 
 TOKEN = signer(1).token(at=1_800_000_000)
 
 
-def rejected(envelope: dict[str, Any], **changes: Any) -> Rejected:  # noqa: ANN401 - the arguments
+def rejected(envelope: dict[str, Any], **changes: Any) -> Description:  # noqa: ANN401 - the arguments
     arguments = {"reason": "unknown_task", "detail": "", "queue": "cashback"} | changes
-    return rejected_envelope(envelope, message=b"as it was", **arguments)
+    return describe_envelope(envelope, message=b"as it was", **arguments)
 
 
 def envelope(**headers: object) -> dict[str, Any]:
@@ -89,15 +89,15 @@ def test_a_second_delivery_has_the_digest_of_the_first() -> None:
         rejected(envelope() | {"body": "W11="}),
     ],
 )
-def test_another_message_reason_or_queue_has_another_digest(other: Rejected) -> None:
+def test_another_message_reason_or_queue_has_another_digest(other: Description) -> None:
     assert other.digest != rejected(envelope()).digest
 
 
 def test_the_parts_of_a_digest_do_not_run_into_each_other() -> None:
     digests = {
-        rejected_bytes(b"c", reason="ab", detail="", queue="x").digest,
-        rejected_bytes(b"xc", reason="ab", detail="", queue="").digest,
-        rejected_bytes(b"c", reason="a", detail="", queue="bx").digest,
+        describe_bytes(b"c", reason="ab", detail="", queue="x").digest,
+        describe_bytes(b"xc", reason="ab", detail="", queue="").digest,
+        describe_bytes(b"c", reason="a", detail="", queue="bx").digest,
     }
 
     assert len(digests) == 3

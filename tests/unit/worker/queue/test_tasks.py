@@ -16,7 +16,7 @@ from tests.support.bad_messages import settle
 from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
 from worker.ledger.database import Database, DeadlineConnection
 from worker.quarantine.writer import Quarantine, QuarantineStore
-from worker.queue.entry import ElementMessage, read_element
+from worker.queue.entry import EntryMessage, read_entry
 from worker.queue.tasks import SettleRequest, SettleTask
 
 Ended = Callable[[Exception], list[str]]
@@ -47,7 +47,7 @@ def ended() -> Ended:
 
     def end(error: Exception) -> list[str]:
         seen: list[str] = []
-        message = ElementMessage(read_element(settle(), "cashback"), channel=Channel())
+        message = EntryMessage(read_entry(settle(), "cashback"), channel=Channel())
         request = SettleRequest(
             message,
             on_ack=lambda *_: seen.append("acknowledged"),
