@@ -58,3 +58,9 @@ class BadMessage(WorkerError):
     """The message's arguments are not those of cashback.settle."""
 
     reason = "bad_message"
+
+
+class NotFound(WorkerError):
+    """What was asked for is not on record."""
+
+    reason = "not_found"

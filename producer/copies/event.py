@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
-from producer.protocol.verifier import VerifiedToken
-from producer.receiver.answers import DataUnreadable, NoCashbackId
+from producer.client.contract import SettleMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +19,3 @@ class ReceivedEvent:
     event_id: UUID
     cashback_id: int
     data: Mapping[str, Any]
-
-
-def received_event(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:
-    """Return the event of a verified make; raise DataUnreadable or NoCashbackId where it carries none."""
-    try:
-        data = read_data(verified.data)
-    except DataError as error:
-        raise DataUnreadable(str(error)) from error
-    cashback_id = cashback_id_of(data)
-    if cashback_id is None:
-        raise NoCashbackId
-    return ReceivedEvent(message, message.event_id, cashback_id, data)

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from producer.protocol.errors import CopyFailed, CopyTimedOut
+from producer.copies.errors import CopyFailed, CopyTimedOut
 
 # Many times what a flush to disk takes, a small part of what a make may take.
 PATIENCE_SECONDS: Final = 0.05

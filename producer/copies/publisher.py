@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 
 from producer.client.contract import QUEUE, summary_of
 from producer.client.envelope import EntryWriter, envelope
+from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.redis_client import MAX_CONNECTIONS, close_client
-from producer.protocol.errors import CopyFailed, CopyTimedOut
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -9,10 +9,10 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.postgres import connection_options, severed_at
-from producer.protocol.errors import CopyFailed, CopyTimedOut
 from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that

@@ -12,13 +12,73 @@ class ProducerError(Exception):
         super().__init__(message or (type(self).__doc__ or self.reason).strip().splitlines()[0])
 
 
-class CopyFailed(ProducerError):
-    """A copy of the event could not be made."""
+class VerificationError(ProducerError):
+    """The token could not be verified."""
 
-    reason = "copy_failed"
+    reason = "not_verified"
 
 
-class CopyTimedOut(CopyFailed):
-    """A copy of the event was not certain in time; it may exist all the same, which does no harm."""
+class NotAToken(VerificationError):
+    """This is not a JSON Web Token in compact form."""
 
-    reason = "copy_timed_out"
+    reason = "no_token"
+
+
+class UnsupportedToken(VerificationError):
+    """The token is not signed the way BETCORE signs: RS256 with a named key and no critical extension."""
+
+    reason = "unsupported_token"
+
+
+class UnknownKey(VerificationError):
+    """The token names a key that BETCORE does not publish."""
+
+    reason = "unknown_key"
+
+
+class BadSignature(VerificationError):
+    """The token's signature is not BETCORE's."""
+
+    reason = "bad_signature"
+
+
+class NotVouchedFor(BadSignature):
+    """BETCORE's Verify endpoint says that the token is not valid, or no longer."""
+
+    reason = "not_vouched_for"
+
+
+class BadClaims(VerificationError):
+    """The token's claims cannot be read, or nbf or exp is missing."""
+
+    reason = "bad_claims"
+
+
+class TokenExpired(VerificationError):
+    """The token had expired when it was received."""
+
+    reason = "token_expired"
+
+
+class TokenNotYetValid(VerificationError):
+    """The token was not yet valid when it was received."""
+
+    reason = "token_not_yet_valid"
+
+
+class WrongIssuer(VerificationError):
+    """The token is from another issuer."""
+
+    reason = "wrong_issuer"
+
+
+class WrongClient(VerificationError):
+    """The token is for another partner."""
+
+    reason = "wrong_client"
+
+
+class KeysUnavailable(VerificationError):
+    """The key of this token cannot be had now; it may be had later."""
+
+    reason = "keys_unavailable"

@@ -14,7 +14,19 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 
 from producer.client.contract import MAX_TOKEN_CHARS
-from producer.protocol.errors import ProducerError
+from producer.protocol.errors import (
+    BadClaims,
+    BadSignature,
+    KeysUnavailable,
+    NotAToken,
+    NotVouchedFor,
+    TokenExpired,
+    TokenNotYetValid,
+    UnknownKey,
+    UnsupportedToken,
+    WrongClient,
+    WrongIssuer,
+)
 from producer.protocol.jwks import ALGORITHM
 from producer.protocol.keys import KeySet, KeysFetchFailed, RefetchTooSoon
 from producer.protocol.verify_endpoint import VerifyEndpoint, VerifyUnavailable
@@ -23,78 +35,6 @@ _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re
 _RS256: Final = RSAAlgorithm(RSAAlgorithm.SHA256)
 # The end of the year 9999, which is where Python's datetime ends.
 _MAX_NUMERIC_DATE: Final = 253_402_300_799
-
-
-class VerificationError(ProducerError):
-    """The token could not be verified."""
-
-    reason = "not_verified"
-
-
-class NotAToken(VerificationError):
-    """This is not a JSON Web Token in compact form."""
-
-    reason = "no_token"
-
-
-class UnsupportedToken(VerificationError):
-    """The token is not signed the way BETCORE signs: RS256 with a named key and no critical extension."""
-
-    reason = "unsupported_token"
-
-
-class UnknownKey(VerificationError):
-    """The token names a key that BETCORE does not publish."""
-
-    reason = "unknown_key"
-
-
-class BadSignature(VerificationError):
-    """The token's signature is not BETCORE's."""
-
-    reason = "bad_signature"
-
-
-class NotVouchedFor(BadSignature):
-    """BETCORE's Verify endpoint says that the token is not valid, or no longer."""
-
-    reason = "not_vouched_for"
-
-
-class BadClaims(VerificationError):
-    """The token's claims cannot be read, or nbf or exp is missing."""
-
-    reason = "bad_claims"
-
-
-class TokenExpired(VerificationError):
-    """The token had expired when it was received."""
-
-    reason = "token_expired"
-
-
-class TokenNotYetValid(VerificationError):
-    """The token was not yet valid when it was received."""
-
-    reason = "token_not_yet_valid"
-
-
-class WrongIssuer(VerificationError):
-    """The token is from another issuer."""
-
-    reason = "wrong_issuer"
-
-
-class WrongClient(VerificationError):
-    """The token is for another partner."""
-
-    reason = "wrong_client"
-
-
-class KeysUnavailable(VerificationError):
-    """The key of this token cannot be had now; it may be had later."""
-
-    reason = "keys_unavailable"
 
 
 @dataclass(frozen=True, slots=True)

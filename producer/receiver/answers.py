@@ -22,8 +22,7 @@ from typing import ClassVar, Final
 from starlette.responses import JSONResponse
 
 from producer.client.contract import ErrorCode
-from producer.protocol.errors import ProducerError
-from producer.protocol.verifier import KeysUnavailable, NotAToken, VerificationError
+from producer.protocol.errors import KeysUnavailable, NotAToken, ProducerError, VerificationError
 
 RETRY_AFTER_SECONDS: Final = 1
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
-from producer.protocol.verifier import NotAToken
+from producer.protocol.errors import NotAToken
 from producer.receiver.answers import BodyTooLarge, BodyTooSlow, ClientGone
 from producer.receiver.in_time import in_time
 

@@ -12,18 +12,21 @@ from typing import Final
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from producer.client.contract import SettleMessage
-from producer.copies.event import ReceivedEvent, received_event
+from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
+from producer.copies.errors import CopyFailed
+from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import OnEnd
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
-from producer.protocol.errors import CopyFailed
-from producer.protocol.verifier import KeysUnavailable, UnknownKey, VerificationError, VerifiedToken, Verifier
+from producer.protocol.errors import KeysUnavailable, UnknownKey, VerificationError
+from producer.protocol.verifier import VerifiedToken, Verifier
 from producer.receiver.answers import (
     RECEIVED,
     Answer,
     BacklogTooLong,
+    DataUnreadable,
     Internal,
+    NoCashbackId,
     NoCopyMade,
     NotReceived,
     Overloaded,
@@ -115,7 +118,7 @@ class Receiver:
         try:
             message = SettleMessage(token=token, received_at_ms=received_at_ms)
             verified = await self._verify(token, message.received_at)
-            await self._copy(received_event(message, verified))
+            await self._copy(_event_of(message, verified))
         finally:
             self._in_flight -= 1
 
@@ -199,3 +202,15 @@ def _reported(kind: str, event: ReceivedEvent, error: Exception) -> str:
     # One copy's unforeseen fault must not undo the other.
     _log.error("copy_failed", kind=kind, event_id=event_id, reason="error", exc_info=error)
     return "error"
+
+
+def _event_of(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:
+    """Return the event of a verified make; raise DataUnreadable or NoCashbackId where it carries none."""
+    try:
+        data = read_data(verified.data)
+    except DataError as error:
+        raise DataUnreadable(str(error)) from error
+    cashback_id = cashback_id_of(data)
+    if cashback_id is None:
+        raise NoCashbackId
+    return ReceivedEvent(message, message.event_id, cashback_id, data)

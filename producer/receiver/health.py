@@ -7,9 +7,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from producer.copies.errors import CopyFailed
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
-from producer.protocol.errors import CopyFailed
 from producer.protocol.keys import KeySet
 
 CHECK_TIMEOUT_SECONDS: Final = 1.0

@@ -12,8 +12,7 @@ import psycopg
 from worker.cli.broker import open_queues
 from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.output import as_json_option, print_document, print_table
-from worker.cli.queries.reports import NotFound
-from worker.errors import WorkerError
+from worker.errors import NotFound, WorkerError
 from worker.quarantine import listing
 from worker.quarantine.listing import AlreadyRequeued, NotWhole, Quarantined
 

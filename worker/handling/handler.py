@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
-from producer.protocol.verifier import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError, Verifier
+from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError
+from producer.protocol.verifier import Verifier
 from worker.betcore.accept import AcceptClient, AcceptReply, Verdict, accept_body
 from worker.domain.deadline import AttemptTime, Backoff, Deadline
 from worker.domain.settlement import (

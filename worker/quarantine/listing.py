@@ -9,8 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from worker.cli.queries.reports import NotFound
-from worker.errors import WorkerError
+from worker.errors import NotFound, WorkerError
 
 # Not requeued, or back again since: what still waits for an operator.
 _OPEN: Final = sql.SQL("(requeued_at IS NULL OR last_seen_at > requeued_at)")

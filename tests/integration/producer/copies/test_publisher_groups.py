@@ -10,10 +10,10 @@ import redis
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, SettleMessage, received_at_ms_of
+from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import MAX_GROUP_SIZE, Publisher
 from producer.copies.redis_client import redis_client
-from producer.protocol.errors import CopyFailed, CopyTimedOut
 from producer.shared.settings import ReceiverSettings
 from tests.support.outcomes import end_of
 

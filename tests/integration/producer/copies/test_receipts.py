@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from deploy.local.postgres import PostgresServer
+from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.receipts import NEXT_ATTEMPT_SECONDS, Receipts
-from producer.protocol.errors import CopyFailed, CopyTimedOut
 from tests.support.open_receipts import event, with_receipts
 from tests.support.outcomes import end_of
 

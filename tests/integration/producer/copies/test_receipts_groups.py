@@ -5,8 +5,8 @@ import asyncio
 import psycopg
 import pytest
 
+from producer.copies.errors import CopyFailed
 from producer.copies.receipts import MAX_GROUP_SIZE, Receipts
-from producer.protocol.errors import CopyFailed
 from tests.support.open_receipts import event, ids_in, recorded_together, with_receipts
 from tests.support.outcomes import end_of
 

@@ -10,9 +10,9 @@ import pytest
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
+from producer.copies.errors import CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
-from producer.protocol.errors import CopyTimedOut
 from tests.support.open_receipts import (
     event,
     held_by_another,

@@ -5,7 +5,7 @@ import socket
 import psycopg
 import pytest
 
-from producer.protocol.verifier import BadSignature
+from producer.protocol.errors import BadSignature
 from tests.support.betcore import cashback, signer
 from tests.support.books import SOUND, audit
 from tests.support.handling import USER, bench

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from producer.protocol.verifier import KeysUnavailable, UnknownKey
+from producer.protocol.errors import KeysUnavailable, UnknownKey
 from tests.support.books import SOUND, audit
 from tests.support.handling import bench, jwks
 from tests.support.peer import Answering, in_turn, reply

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.group_commit import GroupCommit, Member
-from producer.protocol.errors import CopyFailed, CopyTimedOut
 from tests.support import virtual_time
 from tests.support.outcomes import end_of
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from producer.client.contract import MAX_TOKEN_CHARS
-from producer.protocol.verifier import (
+from producer.protocol.errors import (
     BadClaims,
     BadSignature,
     KeysUnavailable,
@@ -21,11 +21,10 @@ from producer.protocol.verifier import (
     UnknownKey,
     UnsupportedToken,
     VerificationError,
-    Verifier,
     WrongClient,
     WrongIssuer,
-    is_token_shaped,
 )
+from producer.protocol.verifier import Verifier, is_token_shaped
 from tests.support.betcore import CLIENT_ID, ISSUER, Endpoints, base64url, cashback, signer
 from tests.support.verifiers import AT, NOW, verifier_of
 

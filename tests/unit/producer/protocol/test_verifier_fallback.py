@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from producer.protocol.verifier import BadSignature, KeysUnavailable, TokenExpired, UnknownKey
+from producer.protocol.errors import BadSignature, KeysUnavailable, TokenExpired, UnknownKey
 from tests.support.betcore import Endpoints, Reply, signer
 from tests.support.verifiers import AT, NOW, verifier_of
 

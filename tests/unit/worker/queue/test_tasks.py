@@ -11,7 +11,7 @@ from kombu.transport import virtual
 from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
 
-from producer.protocol.verifier import BadSignature, KeysUnavailable
+from producer.protocol.errors import BadSignature, KeysUnavailable
 from tests.support.bad_messages import settle
 from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
 from worker.ledger.database import Database, DeadlineConnection
