@@ -19,7 +19,7 @@ from worker.domain import money
 from worker.domain.deadline import Deadline
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement
 from worker.errors import BearerUnavailable
-from worker.http.time_limit import ends_by
+from worker.time_limit import ends_by
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536

@@ -17,7 +17,7 @@ import structlog
 from worker.betcore.replies import read_at_most
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
-from worker.http.time_limit import ends_by
+from worker.time_limit import ends_by
 
 TOKEN_PATH: Final = "/mis-api/api/v2/auth/token"  # noqa: S105 - the path of the endpoint
 MAX_REPLY_BYTES: Final = 65_536

@@ -14,7 +14,7 @@ from typing import Final
 import httptools
 import httpx
 
-from worker.http.time_limit import cut
+from worker.time_limit import cut
 
 # Of head, framing and trailers together: what an answer may have around its body.
 MAX_AROUND_BODY_BYTES: Final = 65_536

@@ -12,7 +12,7 @@ import httpx
 
 from worker.http.connections import Connections
 from worker.http.http11 import Connection, Origin, Timeouts
-from worker.http.time_limit import cut
+from worker.time_limit import cut
 
 _PORTS: Final = {"http": 80, "https": 443}
 # Their answers have no body, whatever their headers say, and no call of BETCORE's is one of them.

@@ -21,8 +21,8 @@ from worker.betcore.bearer import TOKEN_PATH, CachedBearer, TokenEndpoint
 from worker.betcore.shared_tokens import RedisTokens
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
-from worker.http.time_limit import ends_by
 from worker.http.transport import DeadlineTransport
+from worker.time_limit import ends_by
 
 CREDENTIALS = {"PartnerClientId": "7", "Secret": "s"}
 LIFETIME_SECONDS = 100

@@ -13,8 +13,8 @@ from worker.betcore.replies import read_at_most
 from worker.domain.deadline import Deadline
 from worker.http.connections import KEEPALIVE_SECONDS, Connections
 from worker.http.http11 import Connection, Origin, Timeouts
-from worker.http.time_limit import ends_by
 from worker.http.transport import DeadlineTransport
+from worker.time_limit import ends_by
 
 PLENTY_SECONDS = 20
 

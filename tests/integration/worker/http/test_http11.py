@@ -10,8 +10,8 @@ import pytest
 from tests.support.peer import Answering, Peer, in_turn, raw, reply, serving
 from worker.domain.deadline import Deadline
 from worker.http.http11 import MAX_AROUND_BODY_BYTES
-from worker.http.time_limit import cut, ends_by
 from worker.http.transport import DeadlineTransport
+from worker.time_limit import cut, ends_by
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 # More than what two sockets' buffers take.

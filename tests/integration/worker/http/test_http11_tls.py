@@ -17,8 +17,8 @@ from cryptography.x509.oid import NameOID
 
 from tests.support.peer import Peer, Request, reply, serving, silence
 from worker.domain.deadline import Deadline
-from worker.http.time_limit import ends_by
 from worker.http.transport import DeadlineTransport
+from worker.time_limit import ends_by
 
 LONG = bytes(range(256)) * 1_200
 PLENTY_SECONDS = 20

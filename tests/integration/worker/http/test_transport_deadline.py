@@ -9,8 +9,8 @@ import pytest
 from tests.support.peer import reply, serving, silence, trickle
 from worker.betcore.replies import read_at_most
 from worker.domain.deadline import Deadline
-from worker.http.time_limit import ends_by
 from worker.http.transport import DeadlineTransport
+from worker.time_limit import ends_by
 
 ENDLESS = trickle(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
 
