@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import httpx
 
 from producer.client.contract import ErrorCode
-from worker.betcore.replies import read_at_most
+from producer.protocol.reply import ReplyUnreadable, read_bounded
 from worker.betcore.slots import Slots
 from worker.domain import money
 from worker.domain.deadline import Deadline
@@ -120,8 +120,11 @@ class AcceptClient:
         headers = [*_HEADERS, (b"Authorization", b"Bearer " + bearer.encode("ascii"))]
         request = httpx.Request("POST", self._url, content=body, headers=headers)
         with closing(self._transport.handle_request(request)) as response:
-            # A reply without end is no envelope of BETCORE's, and neither is an empty one.
-            return response.status_code, read_at_most(response, MAX_REPLY_BYTES) or b""
+            try:
+                return response.status_code, read_bounded(response, max_bytes=MAX_REPLY_BYTES)
+            except ReplyUnreadable:
+                # A reply without end is no envelope of BETCORE's, and neither is an empty one.
+                return response.status_code, b""
 
 
 def read_accept_reply(status: int, content: bytes) -> AcceptReply:

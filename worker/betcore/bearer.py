@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import httpx
 import structlog
 
-from worker.betcore.replies import read_at_most
+from producer.protocol.reply import ReplyUnreadable, read_bounded
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
 from worker.time_limit import ends_by
@@ -117,10 +117,10 @@ class TokenEndpoint:
         asked_at = self._clock()
         try:
             with self._client.stream("POST", self._url, json=self._credentials) as response:
-                content = read_at_most(response, MAX_REPLY_BYTES)
-        except httpx.HTTPError as error:
+                content = read_bounded(response, max_bytes=MAX_REPLY_BYTES)
+        except (httpx.HTTPError, ReplyUnreadable) as error:
             raise BearerUnavailable(f"Token endpoint: {type(error).__name__}: {error}") from error
-        if not response.is_success or content is None:
+        if not response.is_success:
             raise BearerUnavailable(f"Token endpoint answered HTTP {response.status_code}")
         return read_token_reply(content, asked_at=asked_at)
 

@@ -11,8 +11,9 @@ from psycopg.conninfo import conninfo_to_dict
 from producer.shared.logs import configure_logs
 from producer.shared.settings import ENV_PREFIX, SettingsError, load
 from worker.domain.deadline import Deadline
-from worker.ledger.database import DeadlineConnection, answers_by
+from worker.ledger.database import DeadlineConnection
 from worker.settings import CommandSettings
+from worker.time_limit import ends_by
 
 QUERY_SECONDS: Final = 30.0
 """The longest that a command which reads may wait for PostgreSQL, all in all."""
@@ -42,7 +43,7 @@ def open_database(*, timeout_seconds: float) -> Iterator[DeadlineConnection]:
     url = database_url()
     deadline = Deadline(time.monotonic() + timeout_seconds)
     with (
-        answers_by(deadline),
+        ends_by(deadline),
         DeadlineConnection.connect(
             url,
             autocommit=True,

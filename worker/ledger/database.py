@@ -1,9 +1,7 @@
 """Connections to PostgreSQL that never wait longer than they were told to."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import local
+from collections.abc import Callable, Sequence
 from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
@@ -15,6 +13,7 @@ from producer.shared.prepared import PreparedStatement
 from producer.shared.session import LASTING_PLANS
 from worker.domain.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
+from worker.time_limit import ends_by, seconds_left
 
 Result = TypeVar("Result")
 
@@ -25,15 +24,13 @@ _MAX_IDLE_SECONDS: Final = 300.0
 # Raised by settle_event, see worker/schema/0003_settlement.sql.
 _CUTOFF_PASSED: Final = "CB001"
 
-_answer_by = local()
-
 
 class AnswerTimeout(psycopg.OperationalError):
     """PostgreSQL did not answer in time; whether the statement took effect is unknown."""
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
-    """A connection whose every wait ends at the time that `answers_by` gave to this thread.
+    """A connection whose every wait ends by the thread's `ends_by`.
 
     `statement_timeout` is the server's own promise and a frozen server does not keep it. A connection
     that ran into the limit is in an unknown state, so it is closed.
@@ -41,10 +38,9 @@ class DeadlineConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         """Run one exchange with the server; raise AnswerTimeout when the time is over."""
-        deadline: Deadline | None = getattr(_answer_by, "deadline", None)
-        if deadline is None:
+        left_seconds = seconds_left()
+        if left_seconds is None:
             return super().wait(gen, interval, timeout)
-        left_seconds = deadline.remaining_seconds(time.monotonic())
         try:
             return super().wait(
                 gen, interval, left_seconds if timeout is None else min(timeout, left_seconds)
@@ -52,16 +48,6 @@ class DeadlineConnection(psycopg.Connection[Any]):
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
             self.close()
             raise AnswerTimeout("PostgreSQL did not answer in time") from error
-
-
-@contextmanager
-def answers_by(deadline: Deadline) -> Iterator[None]:
-    """Bound every exchange of this thread with PostgreSQL, inside the block, by `deadline` (monotonic)."""
-    _answer_by.deadline = deadline
-    try:
-        yield
-    finally:
-        _answer_by.deadline = None
 
 
 class Database:
@@ -99,12 +85,17 @@ class Database:
         return [result.get_value(0, column) for column in range(result.nfields)]
 
     def _ask(self, work: Callable[[DeadlineConnection], Result], deadline: Deadline | None) -> Result:
-        deadline = deadline or self.next_deadline()
-        left_seconds = deadline.remaining_seconds(time.monotonic())
-        if left_seconds == 0.0:
-            raise LedgerUnavailable("PostgreSQL: no time is left to ask")
+        with ends_by(deadline or self.next_deadline()):
+            left_seconds = seconds_left()
+            if left_seconds == 0.0:
+                raise LedgerUnavailable("PostgreSQL: no time is left to ask")
+            return self._work_within(left_seconds, work)
+
+    def _work_within(
+        self, left_seconds: float | None, work: Callable[[DeadlineConnection], Result]
+    ) -> Result:
         try:
-            with answers_by(deadline), self._pool.connection(timeout=left_seconds) as connection:
+            with self._pool.connection(timeout=left_seconds) as connection:
                 return work(connection)
         except psycopg.Error as error:
             if error.sqlstate == _CUTOFF_PASSED:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from producer.protocol.reply import ReplyUnreadable, read_bounded
 from tests.support.peer import Peer, Request, in_turn, raw, reply, serving, silence
-from worker.betcore.replies import read_at_most
 from worker.domain.deadline import Deadline
 from worker.http.connections import KEEPALIVE_SECONDS, Connections
 from worker.http.http11 import Connection, Origin, Timeouts
@@ -43,7 +43,9 @@ def post(
 ) -> bytes | None:
     response = transport.handle_request(httpx.Request("POST", url, content=content))
     try:
-        return read_at_most(response, limit)
+        return read_bounded(response, max_bytes=limit)
+    except ReplyUnreadable:
+        return None
     finally:
         response.close()
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from producer.protocol.reply import ReplyUnreadable, read_bounded
 from tests.support.peer import reply, serving, silence, trickle
-from worker.betcore.replies import read_at_most
 from worker.domain.deadline import Deadline
 from worker.http.transport import DeadlineTransport
 from worker.time_limit import ends_by
@@ -68,14 +68,20 @@ def test_nothing_is_sent_when_the_time_is_over(client: httpx.Client) -> None:
     assert len(peer.requests) == 2
 
 
-@pytest.mark.parametrize(("size", "whole"), [(99, True), (100, True), (101, False), (100_000, False)])
-def test_a_reply_is_read_up_to_its_limit(client: httpx.Client, size: int, whole: bool) -> None:  # noqa: FBT001 - a case
+@pytest.mark.parametrize("size", [99, 100])
+def test_a_reply_is_read_up_to_its_limit(client: httpx.Client, size: int) -> None:
     with serving(reply(200, b"x" * size)) as peer, client.stream("GET", peer.url) as response:
-        content = read_at_most(response, 100)
+        assert read_bounded(response, max_bytes=100) == b"x" * size
 
-    assert content == (b"x" * size if whole else None)
+
+@pytest.mark.parametrize("size", [101, 100_000])
+def test_a_reply_beyond_its_limit_is_not_read(client: httpx.Client, size: int) -> None:
+    with serving(reply(200, b"x" * size)) as peer, client.stream("GET", peer.url) as response:  # noqa: SIM117
+        with pytest.raises(ReplyUnreadable, match="longer than 100 bytes"):
+            read_bounded(response, max_bytes=100)
 
 
 def test_reading_an_endless_reply_stops_at_the_limit(client: httpx.Client) -> None:
-    with serving(ENDLESS) as peer, ends_by(ends_in(60)), client.stream("GET", peer.url) as response:
-        assert read_at_most(response, 3) is None
+    with serving(ENDLESS) as peer, ends_by(ends_in(60)), client.stream("GET", peer.url) as response:  # noqa: SIM117
+        with pytest.raises(ReplyUnreadable):
+            read_bounded(response, max_bytes=3)
