@@ -14,9 +14,10 @@ from producer.protocol.keys import KeySet
 from producer.shared.settings import reveal
 from producer.shared.wiring import build_keys, build_verifier
 from worker.betcore.accept import AcceptClient, BearerSource
-from worker.betcore.bearer import CachedBearer, StaticBearer, TokenEndpoint
+from worker.betcore.bearer import CachedBearer, StaticBearer
 from worker.betcore.shared_tokens import RedisTokens
 from worker.betcore.slots import Slots
+from worker.betcore.token_endpoint import TokenEndpoint
 from worker.domain.deadline import AttemptTime, Backoff
 from worker.handling.handler import Handler, Timing
 from worker.http.transport import DeadlineTransport

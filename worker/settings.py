@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 
 from producer.shared.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
-from worker.betcore.bearer import fits_a_header
+from worker.betcore.token_endpoint import fits_a_header
 from worker.domain.settlement import PAYOUT_TYPE
 
 

@@ -26,7 +26,7 @@ from deploy.local.processes import LOCALHOST
 from producer.protocol.keys import JWKS_PATH
 from tests.benchmarks.errors import BenchmarkFailed
 from worker.betcore.accept import ACCEPT_PATH
-from worker.betcore.bearer import TOKEN_PATH
+from worker.betcore.token_endpoint import TOKEN_PATH
 
 STATE_PATH: Final = "/bench/state"
 ARRIVALS_PATH: Final = "/bench/arrivals"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis
 from kombu.exceptions import LimitExceeded, OperationalError
 
-from worker.betcore.bearer import AccessToken, fits_a_header
+from worker.betcore.token_endpoint import AccessToken, fits_a_header
 
 _LOCK_SECONDS: Final = 10
 # Deletes the key only while it still holds what the caller thinks it holds.

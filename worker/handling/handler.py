@@ -8,7 +8,8 @@ from typing import Final
 from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError
 from producer.protocol.verifier import Verifier
-from worker.betcore.accept import AcceptClient, AcceptReply, Verdict, accept_body
+from worker.betcore.accept import AcceptClient, AcceptReply, Verdict
+from worker.betcore.accept_body import accept_body
 from worker.domain.deadline import AttemptTime, Backoff, Deadline
 from worker.domain.settlement import (
     Done,
@@ -30,6 +31,7 @@ from worker.errors import (
     PayoutNotHere,
     RefusedByBetcore,
 )
+from worker.handling.attempt import Attempt
 from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.ledger import Ledger, VerifiedEvent
 from worker.metrics import Metrics
@@ -72,16 +74,15 @@ class Handler:
 
         Raises BadMessage for a message that nobody can answer, which belongs into quarantine.
         """
-        # Anchored before the database is asked, so that the time which its reply took counts as spent.
-        asked_at = self.monotonic()
+        attempt = Attempt(message=message, retries=retries, begun_at=self.monotonic())
         try:
             event, instruction = self._read(message)
             settlement = self._settle(event, instruction, retries=retries)
-            return self._next_step(message, instruction, settlement, asked_at=asked_at, retries=retries)
+            return self._next_step(attempt, settlement, instruction)
         except VerificationError as error:
-            return self._unverifiable(message, error, asked_at=asked_at, retries=retries)
+            return self._unverifiable(attempt, error)
         except (LedgerUnavailable, CutoffPassed) as error:
-            return self._without_ledger(message, error, retries=retries)
+            return self._without_ledger(attempt, error)
 
     def _read(self, message: SettleMessage) -> tuple[VerifiedEvent, Instruction]:
         """Verify the token once more and read it: whoever wrote the message is not believed."""
@@ -111,96 +112,75 @@ class Handler:
         self.metrics.settled.labels(code=str(settlement.code)).inc()
         return settlement
 
-    def _next_step(
-        self,
-        message: SettleMessage,
-        instruction: Instruction,
-        settlement: Settlement,
-        *,
-        asked_at: float,
-        retries: int,
-    ) -> Step:
+    def _next_step(self, attempt: Attempt, settlement: Settlement, instruction: Instruction) -> Step:
         if settlement.is_closed:
             return Done(settlement.state)
         if settlement.code is None:
-            delay_seconds = self.timing.backoff.delay_seconds(retries=retries, random=self.random)
-            return self._retry(min(delay_seconds, max(0.0, settlement.seconds_to_cutoff)), PayoutNotHere())
-        deadline = Deadline(asked_at + settlement.seconds_to_deadline)
+            delay_seconds = min(self._delay_seconds(attempt), max(0.0, settlement.seconds_to_cutoff))
+            return self._retry(delay_seconds, PayoutNotHere())
+        deadline = Deadline(attempt.begun_at + settlement.seconds_to_deadline)
         if not deadline.leaves_an_attempt(self.monotonic()):
-            return self._close(message, State.EXPIRED, DeadlineExceeded())
-        attempt = Deadline(min(deadline.at_seconds, self.monotonic() + self.timing.attempt.seconds(retries)))
+            return self._close(attempt, State.EXPIRED, DeadlineExceeded())
+        longest_seconds = self.timing.attempt.seconds(attempt.retries)
+        until = Deadline(min(deadline.at_seconds, self.monotonic() + longest_seconds))
         with self.metrics.accept_seconds.time():
-            answer = self.accept.send(accept_body(settlement, instruction), attempt)
-        self.metrics.accepts.labels(verdict=answer.verdict).inc()
-        return self._after_answer(message, answer, deadline, retries=retries)
+            reply = self.accept.send(accept_body(settlement, instruction), until)
+        self.metrics.accepts.labels(verdict=reply.verdict).inc()
+        return self._after_reply(attempt, reply, deadline)
 
-    def _after_answer(
-        self, message: SettleMessage, answer: AcceptReply, deadline: Deadline, *, retries: int
-    ) -> Step:
-        if answer.verdict is Verdict.ACKNOWLEDGED:
-            self.answered_marks.answered(message.event_id)
+    def _after_reply(self, attempt: Attempt, reply: AcceptReply, deadline: Deadline) -> Step:
+        if reply.verdict is Verdict.ACKNOWLEDGED:
+            self.answered_marks.answered(attempt.event_id)
             self.metrics.ended.labels(state=State.ANSWERED).inc()
-            self.metrics.answer_seconds.observe(max(0.0, self.clock() - message.received_at_ms / 1000))
+            self.metrics.answer_seconds.observe(max(0.0, attempt.seconds_since_receipt(self.clock())))
             return Done(State.ANSWERED)
-        if answer.verdict is Verdict.REFUSED:
-            return self._close(message, State.REFUSED, RefusedByBetcore(answer.detail))
+        if reply.verdict is Verdict.REFUSED:
+            return self._close(attempt, State.REFUSED, RefusedByBetcore(reply.detail))
         delay_seconds = self.timing.backoff.delay_within_seconds(
-            retries=retries,
+            retries=attempt.retries,
             remaining_seconds=deadline.remaining_seconds(self.monotonic()),
             random=self.random,
         )
         if delay_seconds is None:
-            return self._close(message, State.EXPIRED, DeadlineExceeded(f"last answer: {answer.detail}"))
-        self.ledger.postpone(message.event_id, delay_seconds=delay_seconds, error=answer.detail)
-        return self._retry(delay_seconds, AcceptFailed(answer.detail))
+            return self._close(attempt, State.EXPIRED, DeadlineExceeded(f"last answer: {reply.detail}"))
+        self.ledger.postpone(attempt.event_id, delay_seconds=delay_seconds, error=reply.detail)
+        return self._retry(delay_seconds, AcceptFailed(reply.detail))
 
-    def _close(
-        self, message: SettleMessage, state: State, error: DeadlineExceeded | RefusedByBetcore
-    ) -> Step:
-        if not self.ledger.close(message.event_id, state, error=str(error)):
+    def _close(self, attempt: Attempt, state: State, error: DeadlineExceeded | RefusedByBetcore) -> Step:
+        if not self.ledger.close(attempt.event_id, state, error=str(error)):
             # Another run of the same event, redelivered or swept, came to its end first.
             return Done(state)
         self.metrics.ended.labels(state=state).inc()
         return GiveUp(error)
 
-    def _unverifiable(
-        self, message: SettleMessage, error: VerificationError, *, asked_at: float, retries: int
-    ) -> Step:
+    def _unverifiable(self, attempt: Attempt, error: VerificationError) -> Step:
         """Credit nothing: wait until the cut-off for what may change, then tell BETCORE.
 
         Only an event that has a receipt is answered: whoever wrote it had verified the same token. Others are
         given up, which puts their message into quarantine.
         """
-        may_change = isinstance(error, _MAY_CHANGE)
-        if may_change and self._seconds_since_receipt(message) < self.timing.cutoff_seconds:
-            return self._retry(self.timing.backoff.delay_seconds(retries=retries, random=self.random), error)
+        is_early = attempt.seconds_since_receipt(self.clock()) < self.timing.cutoff_seconds
+        if isinstance(error, _MAY_CHANGE) and is_early:
+            return self._retry(self._delay_seconds(attempt), error)
         try:
-            settlement = self.ledger.give_up(message.event_id)
+            settlement = self.ledger.give_up(attempt.event_id)
             if settlement is None:
                 return GiveUp(error)
             if settlement.code is None:  # by the database's clock the cut-off has not come yet
                 return self._retry(max(0.0, settlement.seconds_to_cutoff), error)
-            return self._next_step(
-                message,
-                unread_instruction(settlement.cashback_id),
-                settlement,
-                asked_at=asked_at,
-                retries=retries,
-            )
+            return self._next_step(attempt, settlement, unread_instruction(settlement.cashback_id))
         except LedgerUnavailable as unavailable:
-            return self._without_ledger(message, unavailable, retries=retries)
+            return self._without_ledger(attempt, unavailable)
 
-    def _without_ledger(
-        self, message: SettleMessage, error: LedgerUnavailable | CutoffPassed, *, retries: int
-    ) -> Step:
+    def _without_ledger(self, attempt: Attempt, error: LedgerUnavailable | CutoffPassed) -> Step:
         """Ask again later: BETCORE is told nothing before it is known what became of the event."""
-        in_time = self._seconds_since_receipt(message) < self.timing.deadline_seconds
+        in_time = attempt.seconds_since_receipt(self.clock()) < self.timing.deadline_seconds
         backoff = self.timing.backoff if in_time else _RECORD_BACKOFF
-        return self._retry(backoff.delay_seconds(retries=retries, random=self.random), error)
+        return self._retry(backoff.delay_seconds(retries=attempt.retries, random=self.random), error)
+
+    def _delay_seconds(self, attempt: Attempt) -> float:
+        return self.timing.backoff.delay_seconds(retries=attempt.retries, random=self.random)
 
     def _retry(self, delay_seconds: float, error: Exception) -> RetryAt:
         self.metrics.retried.labels(reason=getattr(error, "reason", type(error).__name__)).inc()
         return RetryAt(max(_LEAST_DELAY_SECONDS, delay_seconds), error)
-
-    def _seconds_since_receipt(self, message: SettleMessage) -> float:
-        return self.clock() - message.received_at_ms / 1000

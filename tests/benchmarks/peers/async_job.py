@@ -17,7 +17,8 @@ from tests.benchmarks.peers.job import (
     connection_options,
     quiet_logs,
 )
-from worker.betcore.accept import ACCEPT_PATH, accept_body
+from worker.betcore.accept import ACCEPT_PATH
+from worker.betcore.accept_body import accept_body
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement, State
 from worker.ledger.ledger import OVERDUE_SECONDS, VerifiedEvent
 

@@ -15,7 +15,8 @@ from producer.client.contract import SettleMessage, cashback_id_of, read_data
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from tests.benchmarks.peers.environment import PeerSettings, application_name
-from worker.betcore.accept import ACCEPT_PATH, Verdict, accept_body, read_accept_reply
+from worker.betcore.accept import ACCEPT_PATH, Verdict, read_accept_reply
+from worker.betcore.accept_body import accept_body
 from worker.domain.settlement import Instruction, read_instruction
 from worker.ledger.database import DeadlineConnection
 from worker.ledger.ledger import Ledger, LedgerPolicy, VerifiedEvent

@@ -17,8 +17,9 @@ from kombu import Connection
 from deploy.local.processes import free_port
 from deploy.local.valkey import ValkeyServer
 from tests.support.peer import Answering, Peer, Request, in_turn, reply, serving, silence
-from worker.betcore.bearer import TOKEN_PATH, CachedBearer, TokenEndpoint
+from worker.betcore.bearer import CachedBearer
 from worker.betcore.shared_tokens import RedisTokens
+from worker.betcore.token_endpoint import TOKEN_PATH, TokenEndpoint
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
 from worker.http.transport import DeadlineTransport

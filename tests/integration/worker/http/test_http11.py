@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.peer import Answering, Peer, in_turn, raw, reply, serving
 from worker.domain.deadline import Deadline
-from worker.http.http11 import MAX_AROUND_BODY_BYTES
+from worker.http.incoming import MAX_AROUND_BODY_BYTES
 from worker.http.transport import DeadlineTransport
 from worker.time_limit import cut, ends_by
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.client.contract import ErrorCode
-from worker.betcore.accept import MESSAGES, accept_body
+from worker.betcore.accept_body import MESSAGES, accept_body
 from worker.domain.settlement import (
     Instruction,
     Kind,

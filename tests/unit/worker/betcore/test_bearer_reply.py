@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from worker.betcore.bearer import AccessToken, read_token_reply
+from worker.betcore.token_endpoint import AccessToken, read_token_reply
 from worker.errors import BearerUnavailable
 
 ASKED_AT = 1_000.0

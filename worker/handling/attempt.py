@@ -1,0 +1,28 @@
+"""One attempt at one event: what the steps of the handler pass on."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from producer.client.contract import SettleMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One run of an event after `retries` earlier ones, which began at `begun_at` (monotonic seconds).
+
+    The time that the database's reply takes counts as spent: its "seconds to the deadline" are counted from
+    `begun_at`.
+    """
+
+    message: SettleMessage
+    retries: int
+    begun_at: float
+
+    @property
+    def event_id(self) -> UUID:
+        """The event's id."""
+        return self.message.event_id
+
+    def seconds_since_receipt(self, now: float) -> float:
+        """Return how long ago the event was received, at `now` (Unix seconds)."""
+        return now - self.message.received_at_ms / 1000
