@@ -1,4 +1,7 @@
-"""The operator's command, `cashback …`. This module is its composition root."""
+"""The operator's command, `cashback …`: one module a command. This one is its composition root.
+
+May import every room but `queue` and `handling`; what the commands read is in `queries/`.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
 """One event from message to answer: verify again, settle, send accept, close.
 
-May import `domain`, `ledger`, `betcore` and what the worker takes from the producer.
+May import `domain`, `ledger`, `betcore`, `producer.client` and `producer.protocol`, and no library.
 """

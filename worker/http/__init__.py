@@ -1,4 +1,4 @@
 """How BETCORE is asked: HTTP/1.1 whose every wait ends at an absolute deadline.
 
-May import `domain`; knows nothing of BETCORE.
+May import `worker.time_limit` alone; knows nothing of BETCORE.
 """

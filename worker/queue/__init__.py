@@ -1,4 +1,4 @@
 """The Celery side: the task, the consumer, and kombu's Redis transport as the worker uses it.
 
-May import `handling` and `quarantine`.
+May import `domain`, `handling` and `quarantine`.
 """

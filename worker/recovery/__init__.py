@@ -1,4 +1,4 @@
 """What brings events back that were lost on the way, and what clears away what is old.
 
-May import `handling`, `ledger` and `quarantine`.
+May import `handling`, `ledger` and `quarantine`, and nothing of `queue`.
 """
