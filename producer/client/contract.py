@@ -3,10 +3,8 @@
 Imports pydantic and the standard library only, so that any service can take it.
 """
 
-import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +13,8 @@ from typing import Any, Final, Literal, NoReturn
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from producer.client.summary import summary_of
 
 TASK_NAME: Final = "cashback.settle"
 QUEUE: Final = "cashback"
@@ -28,18 +28,6 @@ MAX_RECEIVED_AT_MS: Final = 253_402_300_800_000
 # The bits of a UUID that say neither version nor variant, and those that say version 8 (RFC 9562, 4).
 _UUID_FREE_BITS: Final = ~(0xF << 76 | 0x3 << 62)
 _UUID_8: Final = 0x8 << 76 | 0x2 << 62
-
-_BRIEF_CHARS: Final = 32
-_BRIEF_BITS: Final = 100
-# What is shown as it is: printable ASCII without = and short. It is nearly all that ever comes.
-_BRIEF: Final = re.compile(rf"[!-<>-~]{{0,{_BRIEF_CHARS}}}")
-_MASK_SHOWS_CHARS: Final = 2
-# What `summary_of` writes: short values, and a user that is masked.
-_VALUE: Final = rf"[!-<>-~]{{0,{_BRIEF_CHARS + len('...')}}}"
-_MASK: Final = rf"[!-<>-~]{{{_MASK_SHOWS_CHARS}}}\*\*\*[!-<>-~]{{{_MASK_SHOWS_CHARS}}}"
-_SUMMARY: Final = re.compile(
-    rf"CashbackId={_VALUE} type={_VALUE} amount={_VALUE} user=(?:-|\?|\*\*\*|{_MASK})"
-)
 
 
 class ErrorCode(IntEnum):
@@ -131,33 +119,6 @@ def cashback_id_of(data: dict[str, Any]) -> int | None:
     return value if 0 < value <= MAX_CASHBACK_ID else None
 
 
-def received_at_ms_of(entry: bytes | str) -> int | None:
-    """Return the `received_at_ms` of an entry of a queue as it lies in Redis; None where it does not say."""
-    try:
-        _, kwargs, _ = json.loads(base64.b64decode(json.loads(entry)["body"]))
-        received_at_ms = kwargs["received_at_ms"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    is_time = isinstance(received_at_ms, int) and not isinstance(received_at_ms, bool)
-    return received_at_ms if is_time and 0 <= received_at_ms < MAX_RECEIVED_AT_MS else None
-
-
-def summary_of(data: Mapping[str, Any]) -> str:
-    """Describe an event in one short line of printable ASCII, for logs and for Flower.
-
-    Takes whatever the data holds, never raises, and masks the user. It never shows the token.
-    """
-    return (
-        f"CashbackId={_brief(data.get('CashbackId'))} type={_brief(data.get('TransactionType'))} "
-        f"amount={_brief(data.get('Amount'))} user={_masked(data.get('PartnerUserId'))}"
-    )
-
-
-def is_summary(text: object) -> bool:
-    """Whether `text` could be of `summary_of`, and so may be shown; whether it is true is not said."""
-    return isinstance(text, str) and _SUMMARY.fullmatch(text) is not None
-
-
 def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with which a Celery application enqueues `message`.
 
@@ -173,33 +134,6 @@ def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str,
         "kwargsrepr": summary_of(data),
         "ignore_result": True,
     }
-
-
-def _brief(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        return "?"
-    # Python refuses to write very long integers, and such a number says nothing to a reader.
-    if isinstance(value, int) and value.bit_length() > _BRIEF_BITS:
-        return "?"
-    text = value if isinstance(value, str) else str(value)
-    if _BRIEF.fullmatch(text):
-        return text
-    # Spaces and = go too: a value must not be able to look like another field.
-    clean = "".join(
-        character if "!" <= character <= "~" and character != "=" else "?"
-        for character in text[: _BRIEF_CHARS + 1]
-    )
-    return clean if len(clean) <= _BRIEF_CHARS else f"{clean[:_BRIEF_CHARS]}..."
-
-
-def _masked(value: object) -> str:
-    text = _brief(value)
-    if text in {"-", "?"}:
-        return text
-    shown = _MASK_SHOWS_CHARS
-    return f"{text[:shown]}***{text[-shown:]}" if len(text) > 2 * shown + 1 else "***"
 
 
 def _refuse_constant(name: str) -> NoReturn:

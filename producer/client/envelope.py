@@ -6,12 +6,12 @@ makes.
 
 import itertools
 import json
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final
 from uuid import UUID
 
-from producer.client.contract import QUEUE, TASK_NAME, SettleMessage
+from producer.client.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
 
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT: Final = 2
@@ -101,6 +101,17 @@ class EntryWriter:
             b"summary": quoted(summary).encode("ascii"),
             b"tag": b"%b.%d" % (self._sender, next(self._numbers)),
         }
+
+
+def received_at_ms_of(entry: bytes | str) -> int | None:
+    """Return the `received_at_ms` of an entry of a queue as it lies in Redis; None where it does not say."""
+    try:
+        _, kwargs, _ = json.loads(a2b_base64(json.loads(entry)["body"]))
+        received_at_ms = kwargs["received_at_ms"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_time = isinstance(received_at_ms, int) and not isinstance(received_at_ms, bool)
+    return received_at_ms if is_time and 0 <= received_at_ms < MAX_RECEIVED_AT_MS else None
 
 
 def _body(message: SettleMessage) -> str:

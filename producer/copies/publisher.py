@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import RedisError
 
-from producer.client.contract import QUEUE, summary_of
+from producer.client.contract import QUEUE
 from producer.client.envelope import EntryWriter, envelope
+from producer.client.summary import summary_of
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd

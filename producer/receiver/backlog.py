@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from redis.exceptions import RedisError
 
-from producer.client.contract import QUEUE, received_at_ms_of
+from producer.client.contract import QUEUE
+from producer.client.envelope import received_at_ms_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -12,15 +12,8 @@ from celery.exceptions import Reject
 from celery.worker.request import Request
 from pydantic import ValidationError
 
-from producer.client.contract import (
-    RETRY_QUEUE,
-    TASK_NAME,
-    DataError,
-    SettleMessage,
-    is_summary,
-    read_data,
-    summary_of,
-)
+from producer.client.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data
+from producer.client.summary import is_summary, summary_of
 from worker.domain.settlement import GiveUp, RetryAt
 from worker.errors import BadMessage
 from worker.handling.handler import Handler

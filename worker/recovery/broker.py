@@ -9,7 +9,8 @@ import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage, received_at_ms_of
+from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
+from producer.client.envelope import received_at_ms_of
 from worker.errors import WorkerError
 
 _PAUSE_SECONDS: Final = 2.0

@@ -9,7 +9,8 @@ import redis
 
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, SettleMessage, received_at_ms_of
+from producer.client.contract import QUEUE, SettleMessage
+from producer.client.envelope import received_at_ms_of
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import MAX_GROUP_SIZE, Publisher

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from producer.client.contract import received_at_ms_of
+from producer.client.envelope import received_at_ms_of
 from producer.receiver.backlog import LOOK_SECONDS, Estimate
 
 
