@@ -8,7 +8,7 @@ import click
 from worker.accounts.importing import import_accounts
 from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.output import as_json_option, major, print_document, print_table
-from worker.cli.queries.reports import Account, AccountEntry, read_account
+from worker.cli.queries.accounts import Account, AccountEntry, read_account
 
 _IMPORT_SECONDS: Final = 1_800.0
 _MAX_ENTRIES: Final = 1_000

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from worker.cli.output import major, print_table
-from worker.cli.queries.reports import Cashback, Event, EventPage, PostedEntry, Transaction
+from worker.cli.queries.events import Cashback, Event, EventPage, PostedEntry, Transaction
 from worker.domain.settlement import State
 
 _OPEN_STATES = frozenset({State.RECEIVED, State.SETTLED})

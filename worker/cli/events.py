@@ -14,7 +14,7 @@ from worker.cli.event_output import (
     print_page,
 )
 from worker.cli.output import as_json_option, print_document
-from worker.cli.queries import reports
+from worker.cli.queries import events as queries
 from worker.cli.since import parse_since
 from worker.domain.settlement import State
 
@@ -41,7 +41,7 @@ def show(*, cashback_id: int, limit: int, as_json: bool) -> None:
     more_events is true where --limit cut the events off.
     """
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
-        cashback = reports.read_cashback(connection, cashback_id, limit=limit)
+        cashback = queries.read_cashback(connection, cashback_id, limit=limit)
     if as_json:
         print_document(cashback_document(cashback))
     else:
@@ -93,9 +93,9 @@ def list_events(  # noqa: PLR0913 - one argument per option
     """
     if state is None and not unconfirmed:
         raise click.UsageError("say which events: --state or --unconfirmed")
-    wanted = reports.EventFilter(state=state, unconfirmed=unconfirmed, since=since, after=after)
+    wanted = queries.EventFilter(state=state, unconfirmed=unconfirmed, since=since, after=after)
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
-        page = reports.list_events(connection, wanted, limit=limit)
+        page = queries.list_events(connection, wanted, limit=limit)
     if as_json:
         print_document(page_document(page))
     else:

@@ -1,7 +1,6 @@
-"""What an operator looks at: accounts, events and transactions, read in one consistent snapshot each."""
+"""What an operator looks at of events: a cashback with all that it did, and pages of receipts."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,38 +10,13 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from worker.cli.queries.snapshot import snapshot
 from worker.errors import NotFound
 
 _EVENT_COLUMNS: Final = sql.SQL(
     "event_id, cashback_id, state, code, transaction_id, attempts, unconfirmed, last_error, "
     "received_at, credit_cutoff_at, deadline_at, next_attempt_at, settled_at, closed_at"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountEntry:
-    """One entry of an account; `amount_minor` is positive where it adds to the account."""
-
-    entry_id: int
-    transaction_id: int
-    kind: str
-    cashback_id: int | None
-    transaction_type: int | None
-    amount_minor: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """A user's account; the balance in minor units, of which `exponent` digits make one major unit."""
-
-    account_id: int
-    user_id: str
-    currency: str
-    exponent: int
-    status: str
-    balance_minor: int
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,36 +97,13 @@ class EventFilter:
     after: UUID | None = None
 
 
-def read_account(
-    connection: psycopg.Connection[Any], user_id: str, *, limit: int
-) -> tuple[Account, tuple[AccountEntry, ...]]:
-    """Return a user's account and its latest entries, at most `limit`, newest first. Raises NotFound."""
-    with _snapshot(connection), connection.cursor(row_factory=class_row(Account)) as accounts:
-        account = accounts.execute(
-            "SELECT account_id, user_id, accounts.currency, exponent, status, balance_minor, created_at "
-            "FROM accounts JOIN currencies USING (currency) WHERE user_id = %s",
-            (user_id,),
-        ).fetchone()
-        if account is None:
-            raise NotFound(f"no account of user {user_id!a} is on record")
-        with connection.cursor(row_factory=class_row(AccountEntry)) as entries:
-            entries.execute(
-                "SELECT entry_id, transaction_id, kind, cashback_id, transaction_type, "
-                "entries.amount_minor, created_at "
-                "FROM entries JOIN transactions USING (transaction_id) "
-                "WHERE entries.account_id = %s ORDER BY entry_id DESC LIMIT %s",
-                (account.account_id, limit),
-            )
-            return account, tuple(entries)
-
-
 def read_cashback(connection: psycopg.Connection[Any], cashback_id: int, *, limit: int) -> Cashback:
     """Return the events of a CashbackId, at most `limit`, newest first, and its transactions.
 
     Raises NotFound where there is neither. A CashbackId has one payout and one reversal at most, so only
     its events can be many: each re-submission of BETCORE's is one.
     """
-    with _snapshot(connection):
+    with snapshot(connection):
         page = _read_page(connection, [sql.SQL("cashback_id = {}").format(cashback_id)], limit=limit)
         with connection.cursor(row_factory=class_row(Transaction)) as cursor:
             cursor.execute(
@@ -182,7 +133,7 @@ def list_events(connection: psycopg.Connection[Any], wanted: EventFilter, *, lim
     Pages are cut by key, not by count: what arrives meanwhile shifts nothing, and page 1000 costs as much
     as page 1.
     """
-    with _snapshot(connection):
+    with snapshot(connection):
         conditions: list[sql.Composable] = []
         if wanted.state is not None:
             conditions.append(sql.SQL("state = {}").format(wanted.state))
@@ -194,14 +145,6 @@ def list_events(connection: psycopg.Connection[Any], wanted: EventFilter, *, lim
             received_at = _received_at(connection, wanted.after)
             conditions.append(sql.SQL("(received_at, event_id) < ({}, {})").format(received_at, wanted.after))
         return _read_page(connection, conditions, limit=limit)
-
-
-@contextmanager
-def _snapshot(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
-    with connection.transaction():
-        yield
 
 
 def _read_page(
