@@ -1,6 +1,5 @@
 """Fixtures of all tests: real servers, started when the first test asks for one, stopped at the end."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -15,6 +14,9 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from worker.schema.migrate import migrate
 
+# `server_directory` and `own_directory`, which outlive a failure, and the logs in its report.
+pytest_plugins = ["tests.support.kept_runs"]
+
 _TEMPLATE = "cashback_template"
 
 # One profile for the whole suite: what takes long on a slow machine fails no test, and what an earlier run
@@ -27,14 +29,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("suite")
-
-
-@pytest.fixture(scope="session")
-def server_directory() -> Iterator[Path]:
-    # Not under pytest's own base directory: each new run of pytest closes that to all other users, and as
-    # root PostgreSQL runs as another one.
-    with tempfile.TemporaryDirectory(prefix="cashback-tests-") as directory:
-        yield Path(directory)
 
 
 @pytest.fixture(scope="session")

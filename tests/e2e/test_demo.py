@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,29 +23,28 @@ FIXED_KEYS = {
     "latency_ms",
     "seconds",
 }
+# Far above what the demo takes on a slow machine.
+END_OF_A_HANG_SECONDS = 600
 HOPS = ["door", "verify", "receipt", "message", "verify_again", "ledger", "accept"]
 
 
-@pytest.mark.timeout(240)
-def test_the_demo_ends_well_and_its_report_adds_up() -> None:
-    # Not under pytest's own directory, which is closed to the user that PostgreSQL runs as.
-    with tempfile.TemporaryDirectory(prefix="cashback-demo-") as directory:
-        command = [sys.executable, "-m", "deploy.local", "demo", "--seed", "5", "--directory", directory]
-        times = {"CASHBACK_DEADLINE_SECONDS": "10", "CASHBACK_ANSWER_RESERVE_SECONDS": "3"}
+@pytest.mark.timeout(END_OF_A_HANG_SECONDS + 60)
+def test_the_demo_ends_well_and_its_report_adds_up(own_directory: Path) -> None:
+    command = [sys.executable, "-m", "deploy.local", "demo", "--seed", "5", "--directory", str(own_directory)]
+    times = {"CASHBACK_DEADLINE_SECONDS": "10", "CASHBACK_ANSWER_RESERVE_SECONDS": "3"}
 
-        ended = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **times},
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **times},
+        capture_output=True,
+        text=True,
+        timeout=END_OF_A_HANG_SECONDS,
+        check=False,
+    )
 
-        assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
-        report = json.loads((Path(directory) / "report.json").read_text("utf-8"))
-
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    report = json.loads((own_directory / "report.json").read_text("utf-8"))
     assert report.keys() >= FIXED_KEYS
     assert report["makes"] == 300
     assert report["rejected_at_door"] == 20

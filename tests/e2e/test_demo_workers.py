@@ -1,7 +1,6 @@
 """A second worker, started by hand beside the first, shares the load with no change to settings."""
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,17 +24,15 @@ ACCOUNTS = "user_id,currency,status,balance\n" + "".join(f"u{n},EUR,active,1.00\
 
 
 @pytest.fixture
-def stack() -> Iterator[Stack]:
-    # Not under pytest's own directory, which is closed to the user that PostgreSQL runs as.
-    with tempfile.TemporaryDirectory(prefix="cashback-workers-") as directory:
-        options = StackOptions(
-            directory=Path(directory),
-            flower=False,
-            accounts_csv=ACCOUNTS,
-            environ=demo_environment(os.environ),
-        )
-        with Stack(options) as running:
-            yield running
+def stack(own_directory: Path) -> Iterator[Stack]:
+    options = StackOptions(
+        directory=own_directory,
+        flower=False,
+        accounts_csv=ACCOUNTS,
+        environ=demo_environment(os.environ),
+    )
+    with Stack(options) as running:
+        yield running
 
 
 def test_two_workers_share_the_events_and_each_is_credited_once(stack: Stack) -> None:

@@ -82,10 +82,10 @@ def _knows_the_others(client: redis.Redis) -> bool:
 
 
 def test_a_failover_under_load_loses_nothing_and_misses_no_deadline(
-    cluster: Cluster, server_directory: Path
+    cluster: Cluster, own_directory: Path
 ) -> None:
     options = StackOptions(
-        directory=server_directory / f"failover-{time.time_ns()}",
+        directory=own_directory,
         workers=2,
         accounts_csv="user_id,currency,status,balance\n7,EUR,active,0\n",
         environ={"CASHBACK_REDIS_URL": cluster.url, "CASHBACK_REDIS_SENTINEL_MASTER": MASTER},

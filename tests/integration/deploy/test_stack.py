@@ -2,7 +2,6 @@
 
 import fcntl
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -25,10 +24,8 @@ UP_SECONDS = 60
 
 
 @pytest.fixture
-def directory(server_directory: Path) -> Iterator[Path]:
-    directory = server_directory / f"stack-{uuid4().hex[:8]}"
-    yield directory
-    shutil.rmtree(directory)
+def directory(own_directory: Path) -> Path:
+    return own_directory
 
 
 def procfile(directory: Path, **lines: str) -> Path:
