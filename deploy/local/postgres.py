@@ -23,9 +23,11 @@ from deploy.local.errors import (
 from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
 
 DATABASE: Final = "cashback"
-READY_SECONDS: Final = 30.0
-_PREPARE_SECONDS: Final = 60.0
-_LEAVE_SECONDS: Final = 5.0
+# Ends of a hang, far above what a slow machine takes.
+READY_SECONDS: Final = 300.0
+_PREPARE_SECONDS: Final = 300.0
+_LEAVE_SECONDS: Final = 60.0
+_CONNECT_SECONDS: Final = 10
 _PREPARE: Final = Path(__file__).with_name("prepare_postgres.py")
 # fsync and synchronous_commit say what PostgreSQL does anyway: this ledger's promises rest on them.
 _SETTINGS: Final = {
@@ -127,20 +129,7 @@ class PostgresServer:
 
     def _prepared(self) -> ManagedProcess:
         self._directory.parent.mkdir(parents=True, exist_ok=True)
-        prepared = subprocess.run(  # noqa: S603 -- a program of this package
-            [sys.executable, "-P", str(_PREPARE), str(self._directory)],
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_PREPARE_SECONDS,
-            # The C locale is the only one that every machine has; a Ctrl-C is for the supervisor alone.
-            env={**os.environ, "LC_ALL": "C"},
-            process_group=0,
-        )
-        if prepared.returncode != 0:
-            raise ProcessFailed(f"PostgreSQL's data directory could not be prepared:\n{prepared.stderr}")
-        facts = json.loads(prepared.stdout)
+        facts = _prepare(self._directory)
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         return ManagedProcess(
             name="postgres",
@@ -183,12 +172,40 @@ class PostgresServer:
 
     def _answers(self) -> bool:
         try:
-            with psycopg.connect(self.url_of("postgres"), connect_timeout=2, autocommit=True) as connection:
+            with psycopg.connect(
+                self.url_of("postgres"), connect_timeout=_CONNECT_SECONDS, autocommit=True
+            ) as connection:
                 _create_database_if_missing(connection, DATABASE)
         except psycopg.OperationalError:
             # Not listening yet, or still recovering.
             return False
         return True
+
+
+def _prepare(directory: Path) -> dict[str, str]:
+    """Make the data directory unless it is there, and return what the preparing program says of it."""
+    try:
+        prepared = subprocess.run(  # noqa: S603 -- a program of this package
+            [sys.executable, "-P", str(_PREPARE), str(directory)],
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_PREPARE_SECONDS,
+            # The C locale is the only one that every machine has; a Ctrl-C is for the supervisor alone.
+            env={**os.environ, "LC_ALL": "C"},
+            process_group=0,
+        )
+    except subprocess.TimeoutExpired as error:
+        # Bytes, whatever `text` says.
+        said = bytes(error.stderr or b"").decode("utf-8", "replace")
+        raise NotReadyInTime(
+            f"not within {_PREPARE_SECONDS:g} s: the data directory {directory} is prepared:\n{said}"
+        ) from None
+    if prepared.returncode != 0:
+        raise ProcessFailed(f"PostgreSQL's data directory could not be prepared:\n{prepared.stderr}")
+    facts: dict[str, str] = json.loads(prepared.stdout)
+    return facts
 
 
 def _create_database_if_missing(connection: psycopg.Connection, name: str) -> None:

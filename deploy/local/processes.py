@@ -26,7 +26,9 @@ from deploy.local.errors import (
 LOCALHOST: Final = "127.0.0.1"
 LOG_TAIL_LINES: Final = 20
 LOG_LIMIT_BYTES: Final = 32 * 1024 * 1024
-_KILL_SECONDS: Final = 5.0
+# Ends of a hang, far above what a slow machine takes.
+STOP_SECONDS: Final = 60.0
+_KILL_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
 # Below every usual range of ephemeral ports (Linux: 32768, IANA: 49152): no outgoing connection of
 # another program can take one of these between our look and the server's bind.
@@ -91,7 +93,9 @@ class ManagedProcess:
             self.log_path.replace(self.log_path.with_suffix(".old.log"))
         _spawner.submit(self._spawn).result()
 
-    def stop(self, *, timeout_seconds: float = 10.0, stop_signal: signal.Signals | None = None) -> int | None:
+    def stop(
+        self, *, timeout_seconds: float = STOP_SECONDS, stop_signal: signal.Signals | None = None
+    ) -> int | None:
         """Ask the program to end, kill it if it has not after `timeout_seconds`; return its return code.
 
         Does nothing to a process that has ended. Whatever else is in its group is killed.

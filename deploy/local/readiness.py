@@ -1,6 +1,7 @@
 """Signs that a process of the stack can do its work."""
 
 import http.client
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
 
@@ -10,8 +11,9 @@ from redis.exceptions import RedisError
 
 from deploy.local.processes import LOCALHOST
 
-_HTTP_SECONDS: Final = 2.0
-_PING_SECONDS: Final = 0.5
+_HTTP_SECONDS: Final = 10.0
+PING_SECONDS: Final = 0.5
+_MAX_PING_SECONDS: Final = 16.0
 
 
 def answers_well(port: int, path: str) -> bool:
@@ -27,7 +29,21 @@ def answers_well(port: int, path: str) -> bool:
         connection.close()
 
 
-def worker_answers(redis_url: str, pid: int, *, sentinel_master: str = "mymaster") -> bool:
+def ping_times() -> Iterator[float]:
+    """Yield how long to wait for the answer to one ping after the other, in seconds.
+
+    A ping that comes before the worker consumes is lost, so the first waits are short; a worker on a slow
+    machine may take longer for each, so they grow.
+    """
+    seconds = PING_SECONDS
+    while True:
+        yield seconds
+        seconds = min(2 * seconds, _MAX_PING_SECONDS)
+
+
+def worker_answers(
+    redis_url: str, pid: int, *, sentinel_master: str = "mymaster", ping_seconds: float = PING_SECONDS
+) -> bool:
     """Whether the Celery worker with this process id, which is part of its name, answers a ping.
 
     A worker answers only after it has begun to consume.
@@ -36,7 +52,7 @@ def worker_answers(redis_url: str, pid: int, *, sentinel_master: str = "mymaster
     app.conf.broker_transport_options = {"master_name": sentinel_master}
     try:
         replies = app.control.broadcast(
-            "ping", reply=True, timeout=_PING_SECONDS, limit=1, pattern=f"worker-{pid}@*", matcher="glob"
+            "ping", reply=True, timeout=ping_seconds, limit=1, pattern=f"worker-{pid}@*", matcher="glob"
         )
     except (OperationalError, RedisError):
         # The broker has just been started, or restarted.

@@ -14,16 +14,18 @@ from typing import Final, Self
 
 from deploy.local import environment
 from deploy.local.environment import ROOT, read_procfile, stack_environment
-from deploy.local.errors import DirectoryInUse, ProcessFailed
+from deploy.local.errors import DirectoryInUse, NotReadyInTime, ProcessFailed
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
-from deploy.local.readiness import answers_well, worker_answers
+from deploy.local.readiness import answers_well, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
 
-READY_SECONDS: Final = 30.0
-RELEASE_SECONDS: Final = 60.0
-COMMAND_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 15.0
+# Ends of a hang, far above what a slow machine takes.
+READY_SECONDS: Final = 300.0
+RELEASE_SECONDS: Final = 300.0
+COMMAND_SECONDS: Final = 300.0
+STOP_SECONDS: Final = 60.0
+LOG_DIRECTORY: Final = "log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ class Stack:
     @property
     def log_directory(self) -> Path:
         """Where each process has its log file."""
-        return self.directory / "log"
+        return self.directory / LOG_DIRECTORY
 
     def log_path(self, name: str) -> Path:
         """Return the log file of a process."""
@@ -190,7 +192,11 @@ class Stack:
         process = self._new_process(name, argv)
         self._cleanup.callback(process.kill)
         process.start()
-        if process.wait(timeout_seconds=RELEASE_SECONDS) != 0:
+        try:
+            process.wait(timeout_seconds=RELEASE_SECONDS)
+        except NotReadyInTime as error:
+            raise NotReadyInTime(f"{error}:\n{process.log_tail()}") from None
+        if process.returncode != 0:
             raise ProcessFailed(f"{name} ended with status {process.returncode}:\n{process.log_tail()}")
 
     def _launch_worker(self) -> ManagedProcess:
@@ -221,11 +227,14 @@ class Stack:
 
     def _wait_for_worker(self, worker: ManagedProcess) -> None:
         master = self.environ.get(environment.REDIS_SENTINEL_MASTER) or "mymaster"
-        self._wait(
-            worker,
-            lambda: worker_answers(self.redis_url, worker.pid, sentinel_master=master),
-            f"{worker.name} answers a ping",
-        )
+        times = ping_times()
+
+        def answers() -> bool:
+            return worker_answers(
+                self.redis_url, worker.pid, sentinel_master=master, ping_seconds=next(times)
+            )
+
+        self._wait(worker, answers, f"{worker.name} answers a ping")
 
     @staticmethod
     def _wait(process: ManagedProcess, check: Callable[[], bool], what: str) -> None:

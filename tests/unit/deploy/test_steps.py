@@ -1,0 +1,68 @@
+"""A failure says what was being done and what kind it was, even where a library says nothing."""
+
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from click.testing import CliRunner
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from deploy.local.__main__ import main
+from deploy.local.errors import DirectoryInUse
+from deploy.local.steps import StepFailed, described, step
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (httpx.ReadTimeout(""), "ReadTimeout"),
+        (psycopg.OperationalError("connection refused\n"), "OperationalError: connection refused"),
+        (RedisTimeoutError(), "TimeoutError"),
+        (TimeoutError(), "TimeoutError"),
+        (
+            ConnectionResetError(104, "Connection reset by peer"),
+            "ConnectionResetError: [Errno 104] Connection",
+        ),
+    ],
+)
+def test_a_step_that_fails_says_what_it_was_and_how_long_it_took(error: Exception, told: str) -> None:
+    times = iter([10.0, 70.04])
+
+    with pytest.raises(StepFailed) as raised, step("sending make 17", monotonic=lambda: next(times)):
+        raise error
+
+    assert str(raised.value).startswith(f"sending make 17: {told}")
+    assert str(raised.value).endswith(", after 60.0 s")
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [DirectoryInUse("another stack runs"), ZeroDivisionError()])
+def test_what_speaks_for_itself_and_what_is_a_fault_of_the_program_pass_through(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, step("sending make 17"):
+        raise error
+
+    assert raised.value is error
+
+
+def test_an_error_without_a_text_is_told_by_its_kind() -> None:
+    assert described(httpx.PoolTimeout("")) == "PoolTimeout"
+
+
+@pytest.mark.parametrize("error", [httpx.ReadTimeout(""), StepFailed("sending make 17: ReadTimeout")])
+def test_a_demo_that_fails_says_how_and_where_the_logs_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> bool:
+        (tmp_path / "log").mkdir()
+        raise error
+
+    monkeypatch.setattr("deploy.local.demo.command.run_demo", fail)
+
+    result = CliRunner().invoke(main, ["demo", "--directory", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"Error: {described(error) if isinstance(error, httpx.ReadTimeout) else error}",
+        f"The log of each process is in {tmp_path / 'log'}",
+    ]
