@@ -176,7 +176,8 @@ def unexpected(plan: Plan, sent: Mapping[int, Sent], history: History) -> list[s
         receipt = receipts.get(came.token_sha256)
         found = (receipt.state, receipt.code, receipt.unconfirmed) if receipt else (None, None, False)
         if came.http_status != wanted.http_status:
-            findings.append(f"{name}: the door said {came.http_status}, not {wanted.http_status}")
+            why = f" ({came.error})" if came.error else ""
+            findings.append(f"{name}: the door said {came.http_status}{why}, not {wanted.http_status}")
         if found != (wanted.state, wanted.code, wanted.unconfirmed):
             expected = (wanted.state, wanted.code, wanted.unconfirmed)
             findings.append(f"{name}: (state, code, unconfirmed) is {found}, not {expected}")

@@ -14,7 +14,7 @@ _FIRST_USER_ID: Final = 188_500
 _FIRST_CASHBACK_ID: Final = 480
 _LARGEST_MINOR: Final = 1_000_000
 _SHAPES: Final = ("json_string", "raw", "object")
-# A token lives for 10 s, so what is sent again in the same one has to follow soon.
+# Of the whole: what is sent again in the same token follows soon.
 _SOON: Final = 0.1
 # A token says its times in whole seconds: the same request within one second is the same token.
 _NEW_TOKEN_SECONDS: Final = 1.1

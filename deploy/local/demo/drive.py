@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
-import psycopg
 
-from deploy.local.demo.history import RECEIVED_STATUS, STAGES, Sent
+from deploy.local.demo.history import RECEIVED_STATUS, Sent, StageRow
 from deploy.local.demo.plan import Plan, PlannedMake, Stage
 from deploy.local.errors import LocalError
+from deploy.local.steps import StepFailed, step
 
-CONCURRENCY: Final = 16
 _WATCH_SECONDS: Final = 0.2
-_SEND_TIMEOUT_SECONDS: Final = 20.0
 _CLOSED: Final = frozenset({"answered", "refused", "expired"})
 
 
@@ -25,12 +23,22 @@ class DriveFailed(LocalError):
     reason = "drive_failed"
 
 
+class _NothingMoves(Exception):
+    """Nothing has come of anything for so long that nothing will."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How the makes are spread, and how long their ends are waited for after the last one. Seconds."""
+    """How fast to send, and how long to wait for what does not come.
+
+    `spread_seconds` is what the plan takes at least. A machine that is slower than that sets its own pace: no
+    new event is sent while `open_events` have not come to their ends. The run ends when all has come to its
+    end, or when nothing at all has moved for `patience_seconds`.
+    """
 
     spread_seconds: float
-    grace_seconds: float
+    open_events: int
+    patience_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,83 +52,109 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """What was sent, by the number in the plan, and what the simulator has logged at the end."""
+    """What was sent, by the number in the plan, and what the simulator has logged at the end.
+
+    `missing` says what was waited for in vain.
+    """
 
     sent: Mapping[int, Sent]
     log: dict[str, Any]
+    missing: tuple[str, ...]
 
 
 class Driver:
     """Sends one plan, once.
 
-    `show` is called with each progress, several times a second; `check` as often, and may raise.
+    `simulator` is a client of the simulator; `stages` tells how far the events on record are. `show` is
+    called with each progress, several times a second; `check` as often, and may raise.
     """
 
     def __init__(  # noqa: PLR0913 -- all are named where it is built
         self,
         plan: Plan,
         *,
-        simulator_url: str,
-        database_url: str,
+        simulator: httpx.AsyncClient,
+        stages: Callable[[], Awaitable[Sequence[StageRow]]],
         pace: Pace,
         show: Callable[[Standing], None],
         check: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
-        self._simulator_url = simulator_url
-        self._database_url = database_url
+        self._simulator = simulator
+        self._read_stages = stages
         self._pace = pace
         self._show = show
         self._check = check
         self._monotonic = monotonic
-        self._slots = asyncio.Semaphore(CONCURRENCY)
         self._changed = asyncio.Condition()
         self._sent: dict[int, Sent] = {}
         self._sent_at: dict[int, float] = {}
         self._stages: dict[str, Stage] = {}
+        # Makes that were sent, or are just being sent, and have not come to their ends.
+        self._open: set[int] = set()
 
     async def run(self) -> Drive:
         """Send everything, wait for the ends, and return what was seen.
 
-        What has not come to its end in time is left so: the checks find it. Raises DriveFailed,
-        httpx.HTTPError, psycopg.Error, and what `check` raises.
+        What does not come to its end is left so: the checks find it. Raises DriveFailed, StepFailed, and what
+        `check` raises.
         """
-        async with (
-            httpx.AsyncClient(
-                base_url=self._simulator_url, timeout=_SEND_TIMEOUT_SECONDS, trust_env=False
-            ) as client,
-            await psycopg.AsyncConnection.connect(self._database_url, autocommit=True) as connection,
-        ):
-            await self._send_all(client, connection)
-            log = (await client.get("/sim/log")).raise_for_status().json()
-        return Drive(sent=self._sent, log=log)
+        missing = await self._send_all()
+        with step("reading the simulator's log"):
+            log = (await self._simulator.get("/sim/log")).raise_for_status().json()
+        return Drive(sent=self._sent, log=log, missing=missing)
 
-    async def _send_all(self, client: httpx.AsyncClient, connection: psycopg.AsyncConnection) -> None:
+    async def _send_all(self) -> tuple[str, ...]:
         begun = self._monotonic()
-        ends_at = begun + self._pace.spread_seconds + self._pace.grace_seconds
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch(connection, ends_at=ends_at))
+                group.create_task(self._watch())
+                group.create_task(self._send_those_that_lead(group, begun=begun))
                 for make in self._plan.makes:
-                    group.create_task(self._send(client, make, begun=begun, ends_at=ends_at))
+                    if make.after is not None:
+                        group.create_task(self._follow(make, other=make.after, begun=begun))
         except BaseExceptionGroup as failures:
             # The first one is the cause; it made the group cancel the others.
-            raise failures.exceptions[0] from failures
+            cause = failures.exceptions[0]
+            if isinstance(cause, _NothingMoves):
+                return tuple(self._missing())
+            if isinstance(cause, StepFailed):
+                # Where a process died of which nobody knew yet, that is the cause.
+                self._check()
+            raise cause from failures
+        return ()
 
-    async def _send(
-        self, client: httpx.AsyncClient, make: PlannedMake, *, begun: float, ends_at: float
-    ) -> None:
-        due_at = begun + make.place * self._pace.spread_seconds
-        await asyncio.sleep(max(0.0, due_at - self._monotonic()))
-        if make.after is not None:
-            if not await self._reached(make.after, make.until, ends_at=ends_at):
-                # What it should follow never came so far. It stays unsent, which the checks report.
-                return
-            apart_at = self._sent_at[make.after] + make.apart_seconds
-            await asyncio.sleep(max(0.0, apart_at - self._monotonic()))
-        async with self._slots:
-            reply = await client.post("/sim/makes", json=self._order(make))
+    async def _send_those_that_lead(self, group: asyncio.TaskGroup, *, begun: float) -> None:
+        for make in self._plan.makes:
+            if make.after is not None:
+                continue
+            await self._sleep_until(begun + make.place * self._pace.spread_seconds)
+            if not make.lasting:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: len(self._open) < self._pace.open_events)
+            self._begin(make)
+            group.create_task(self._post(make))
+
+    async def _follow(self, make: PlannedMake, *, other: int, begun: float) -> None:
+        """Send a make when the other has come so far, ahead of all that are new: some are waited for."""
+        await self._sleep_until(begun + make.place * self._pace.spread_seconds)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._stage(other) >= make.until)
+        await self._sleep_until(self._sent_at[other] + make.apart_seconds)
+        self._begin(make)
+        await self._post(make)
+
+    async def _sleep_until(self, moment: float) -> None:
+        await asyncio.sleep(max(0.0, moment - self._monotonic()))
+
+    def _begin(self, make: PlannedMake) -> None:
+        if not make.lasting:
+            self._open.add(make.number)
+
+    async def _post(self, make: PlannedMake) -> None:
+        with step(f"sending make {make.number} ({make.kind}) to the simulator"):
+            reply = await self._simulator.post("/sim/makes", json=self._order(make))
         if reply.status_code != httpx.codes.OK:
             raise DriveFailed(f"make {make.number}: the simulator said {reply.status_code}: {reply.text}")
         answer = reply.json()
@@ -129,6 +163,7 @@ class Driver:
                 make_id=answer["make_id"],
                 token_sha256=answer["token_sha256"],
                 http_status=answer["http_status"],
+                error=answer["error"],
             )
             self._sent_at[make.number] = self._monotonic()
             self._changed.notify_all()
@@ -141,33 +176,52 @@ class Driver:
             "body_shape": make.order["body_shape"],
         }
 
-    async def _reached(self, number: int, stage: Stage, *, ends_at: float) -> bool:
-        try:
-            async with asyncio.timeout(max(0.0, ends_at - self._monotonic())), self._changed:
-                await self._changed.wait_for(lambda: self._stage(number) >= stage)
-        except TimeoutError:
-            return False
-        return True
-
     def _stage(self, number: int) -> Stage:
         sent = self._sent.get(number)
         return Stage.PLANNED if sent is None else self._stages.get(sent.token_sha256, Stage.SENT)
 
-    async def _watch(self, connection: psycopg.AsyncConnection, *, ends_at: float) -> None:
-        while self._monotonic() < ends_at:
+    def _has_ended(self, number: int) -> bool:
+        sent = self._sent.get(number)
+        return sent is not None and (
+            sent.http_status != RECEIVED_STATUS or self._stage(number) == Stage.CLOSED
+        )
+
+    async def _watch(self) -> None:
+        moved_at, last = self._monotonic(), None
+        while True:
             self._check()
-            rows = await (await connection.execute(STAGES)).fetchall()
+            with step("asking PostgreSQL how far the events are"):
+                rows = await self._read_stages()
             async with self._changed:
                 self._stages = {token: _stage(state, attempts) for token, state, attempts in rows}
+                self._open = {number for number in self._open if not self._has_ended(number)}
                 self._changed.notify_all()
-            received = {
-                sent.token_sha256 for sent in self._sent.values() if sent.http_status == RECEIVED_STATUS
-            }
-            ended = sum(self._stages.get(token) == Stage.CLOSED for token in received)
-            self._show(Standing(sent=len(self._sent), received=len(received), ended=ended))
-            if len(self._sent) == len(self._plan.makes) and ended == len(received):
+            self._show(standing := self._standing())
+            if standing.sent == len(self._plan.makes) and standing.ended == standing.received:
                 return
+            if (now := (standing, sorted(rows))) != last:
+                moved_at, last = self._monotonic(), now
+            elif self._monotonic() - moved_at > self._pace.patience_seconds:
+                raise _NothingMoves
             await asyncio.sleep(_WATCH_SECONDS)
+
+    def _standing(self) -> Standing:
+        received = {sent.token_sha256 for sent in self._sent.values() if sent.http_status == RECEIVED_STATUS}
+        ended = sum(self._stages.get(token) == Stage.CLOSED for token in received)
+        return Standing(sent=len(self._sent), received=len(received), ended=ended)
+
+    def _missing(self) -> list[str]:
+        """Say what did not come, one line each."""
+        lines = []
+        for make in self._plan.makes:
+            name = f"make {make.number} ({make.kind}, CashbackId {make.cashback_id})"
+            if make.number not in self._sent:
+                waits = make.after is not None and self._stage(make.after) < make.until
+                until = f": waits until make {make.after} is {make.until.name.lower()}" if waits else ""
+                lines.append(f"{name} was not sent{until}")
+            elif not self._has_ended(make.number):
+                lines.append(f"{name} was received and is only {self._stage(make.number).name.lower()}")
+        return lines
 
 
 def _stage(state: str, attempts: int) -> Stage:

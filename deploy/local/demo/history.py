@@ -11,20 +11,26 @@ from psycopg import rows
 RECEIVED_STATUS: Final = 200
 
 Row = TypeVar("Row")
+StageRow = tuple[str, str, int]
+"""An event on record: its token's digest, its state, how often it was tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """One make that was sent, and the HTTP status of the door's answer."""
+    """One make that was sent, and the HTTP status of the door's answer, or why there was none."""
 
     make_id: int
     token_sha256: str
     http_status: int | None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Make:
-    """One sending of a make token, as the simulator saw it; times are Unix milliseconds."""
+    """One sending of a make token, as the simulator saw it; times are Unix milliseconds.
+
+    `replied_at_ms` is None where no reply came.
+    """
 
     make_id: int
     token_sha256: str
@@ -32,6 +38,7 @@ class Make:
     transaction_type: int
     http_status: int | None
     first_sent_at_ms: int
+    replied_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +149,12 @@ _TRANSACTIONS: Final = f"""
 """  # noqa: S608 -- a constant of this file
 _ACCOUNTS: Final = "SELECT account_id, user_id, currency, balance_minor FROM accounts"
 _ENTRIES: Final = "SELECT transaction_id, account_id, amount_minor FROM entries"
-STAGES: Final = f"SELECT {_DIGEST} AS token_sha256, state, attempts FROM receipts"  # noqa: S608 -- same
+_STAGES: Final = f"SELECT {_DIGEST} AS token_sha256, state, attempts FROM receipts"  # noqa: S608 -- same
+
+
+async def read_stages(connection: psycopg.AsyncConnection) -> list[StageRow]:
+    """Return how far each event on record is; raises psycopg.Error."""
+    return await (await connection.execute(_STAGES)).fetchall()
 
 
 def read_history(log: dict[str, Any], database_url: str) -> History:

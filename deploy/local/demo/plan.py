@@ -67,6 +67,7 @@ class PlannedMake:
     make, it also waits until that one has come as far as `until` and was sent `apart_seconds` ago; with
     `same_token` it sends that one's token again. `effect_minor` is what it adds to the user's balance.
     `ordinary`: BETCORE answers it well and nothing makes it wait, so its latency is the service's own.
+    `lasting`: its event takes all the time that it has, on any machine.
     """
 
     number: int
@@ -80,6 +81,7 @@ class PlannedMake:
     same_token: bool = False
     effect_minor: int = 0
     ordinary: bool = True
+    lasting: bool = False
 
     @property
     def user_id(self) -> str:

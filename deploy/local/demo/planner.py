@@ -64,14 +64,22 @@ def _draw_long_ones(drawing: Drawing) -> None:
     """Events that take all of their time, so they are sent first."""
     expired = Expectation(state="expired")
     for number, action in enumerate(_UNACKNOWLEDGED):
-        first = drawing.payout("never acknowledged", expired, script=[action], place=0.0)
+        first = drawing.payout("never acknowledged", expired, script=[action], place=0.0, lasting=True)
         if number % 2 == 0:
             drawing.resubmit(first, until=Stage.CLOSED, changes={"script": ["ok"]}, code=ALREADY_EXISTS)
     order = drawing.order(drawing.account(status="blocked"), script=["503*"])
-    drawing.add("never acknowledged", order, Expectation(state="expired", code=USER_BLOCKED), place=0.0)
+    blocked = Expectation(state="expired", code=USER_BLOCKED)
+    drawing.add("never acknowledged", order, blocked, place=0.0, lasting=True)
     for transaction_type in (*CANCELS, CANCELS[0]):
         order = drawing.order(drawing.account(), transaction_type=transaction_type)
-        drawing.add("cancel of nothing", order, Expectation(code=ERROR_ADDING), place=0.0, ordinary=False)
+        drawing.add(
+            "cancel of nothing",
+            order,
+            Expectation(code=ERROR_ADDING),
+            place=0.0,
+            ordinary=False,
+            lasting=True,
+        )
 
 
 def _draw_refused(drawing: Drawing) -> None:

@@ -8,17 +8,20 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import psycopg
 import redis
 from rich.console import Console
 
 from deploy.local.demo.drive import Drive, Driver, Pace
-from deploy.local.demo.history import read_history
+from deploy.local.demo.history import read_history, read_stages
 from deploy.local.demo.hops import Places, measure_hops
+from deploy.local.demo.lateness import with_lateness
 from deploy.local.demo.plan import Plan
 from deploy.local.demo.planner import draw_plan
 from deploy.local.demo.progress import ProgressView
@@ -27,6 +30,7 @@ from deploy.local.environment import CLIENT_ID
 from deploy.local.errors import DirectoryInUse, LocalError, ProcessDied
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
 from deploy.local.stack import Stack, StackOptions
+from deploy.local.steps import step
 from producer.shared.settings import ENV_PREFIX
 
 DEFAULT_SEED: Final = 1
@@ -40,8 +44,18 @@ _OPEN_DOOR_SHARE: Final = 0.9
 # The slowest answers of BETCORE that still count as good take some seconds of retries.
 MIN_DEADLINE_SECONDS: Final = 6.0
 _SPREAD_SECONDS: Final = 20.0
-# Beyond the deadline of the last event: for the resubmission of an expired one and a slow machine.
-_GRACE_SECONDS: Final = 15.0
+# As many as a worker settles at once.
+_OPEN_EVENTS: Final = 16
+# Ends of a hang, far above what a slow machine takes; the first comes on top of the deadline.
+_PATIENCE_SECONDS: Final = 240.0
+_MAKE_TIMEOUT_SECONDS: Final = 60.0
+_SEND_TIMEOUT_SECONDS: Final = 180.0
+# The simulator answers every accept and counts none as late: the checks do, by what is certain.
+_ACCEPT_LIMIT_SECONDS: Final = 3_600.0
+# A token that is sent again lives until then, however slow the machine.
+_MAKE_LIFETIME_SECONDS: Final = 600.0
+# Of the receiver's settings the greatest.
+_INNER_TIMEOUT_SECONDS: Final = 30.0
 _PACKAGES: Final = ("celery", "kombu", "redis", "psycopg", "httpx", "starlette", "uvicorn", "flower")
 _DATA: Final = ("postgres", "valkey", "log")
 
@@ -67,8 +81,7 @@ def run_demo(
 ) -> bool:
     """Run the demo, print its table, write `report.json`, and return whether every invariant holds.
 
-    Raises LocalError where the stack cannot be run, and httpx.HTTPError, psycopg.Error or RedisError where
-    a part of it goes away.
+    Raises LocalError where the stack cannot be run, or where a part of it goes away.
     """
     begun = monotonic()
     plan = draw_plan(options.seed)
@@ -77,9 +90,15 @@ def run_demo(
     console.print(f"Starting the stack in {options.directory}")
     with Stack(stack_options) as stack:
         drive = _drive(stack, plan, console)
-        history = read_history(drive.log, stack.database_url)
-        hops_ms = measure_hops(_places(stack))
-        versions = _versions(stack)
+        for line in drive.missing:
+            console.print(f"Waited in vain: {line}", soft_wrap=True)
+        with step("reading receipts and ledger"):
+            history = read_history(drive.log, stack.database_url)
+        with step("measuring the bare hops"):
+            hops_ms = measure_hops(_places(stack))
+        with step("asking the servers for their versions"):
+            versions = _versions(stack)
+    history = with_lateness(history, limit_seconds=_deadline_seconds(stack.environ))
     findings = examine(plan, drive.sent, history)
     report = build_report(
         plan=plan,
@@ -128,12 +147,20 @@ def demo_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _stack_options(options: DemoOptions, plan: Plan) -> StackOptions:
     environ = demo_environment(options.environ)
+    # How long the receiver waits for its copies and its keys is not what the plan is about either.
+    inner_seconds = min(_INNER_TIMEOUT_SECONDS, _deadline_seconds(environ) / 2)
+    timeouts = {f"{ENV_PREFIX}{name}_TIMEOUT_SECONDS": f"{inner_seconds:g}" for name in ("COPY", "JWKS")}
+    simulator = {
+        "--accept-limit-seconds": _ACCEPT_LIMIT_SECONDS,
+        "--make-lifetime-seconds": _MAKE_LIFETIME_SECONDS,
+        "--make-timeout-seconds": _MAKE_TIMEOUT_SECONDS,
+    }
     return StackOptions(
         directory=options.directory,
         workers=options.workers,
         accounts_csv=plan.accounts_csv(),
-        simulator_arguments=("--accept-limit-seconds", str(_deadline_seconds(environ))),
-        environ=environ,
+        simulator_arguments=tuple(str(part) for option in simulator.items() for part in option),
+        environ={**environ, **timeouts},
     )
 
 
@@ -160,19 +187,31 @@ def _drive(stack: Stack, plan: Plan, console: Console) -> Drive:
         for process in stack.dead_processes():
             raise ProcessDied(f"{process.name} ended with status {process.returncode}:\n{process.log_tail()}")
 
+    async def drive(view: ProgressView) -> Drive:
+        with step("connecting to the demo's PostgreSQL"):
+            connection = await psycopg.AsyncConnection.connect(stack.database_url, autocommit=True)
+        async with (
+            connection,
+            httpx.AsyncClient(
+                base_url=stack.simulator_url, timeout=_SEND_TIMEOUT_SECONDS, trust_env=False
+            ) as simulator,
+        ):
+            driver = Driver(
+                plan,
+                simulator=simulator,
+                stages=partial(read_stages, connection),
+                pace=Pace(
+                    spread_seconds=_SPREAD_SECONDS,
+                    open_events=_OPEN_EVENTS,
+                    patience_seconds=_deadline_seconds(stack.environ) + _PATIENCE_SECONDS,
+                ),
+                show=view.show,
+                check=check,
+            )
+            return await driver.run()
+
     with ProgressView(console, total=len(plan.makes)) as view:
-        driver = Driver(
-            plan,
-            simulator_url=stack.simulator_url,
-            database_url=stack.database_url,
-            pace=Pace(
-                spread_seconds=_SPREAD_SECONDS,
-                grace_seconds=_deadline_seconds(stack.environ) + _GRACE_SECONDS,
-            ),
-            show=view.show,
-            check=check,
-        )
-        return asyncio.run(driver.run())
+        return asyncio.run(drive(view))
 
 
 def _places(stack: Stack) -> Places:
