@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.local.simulator.accept_body import MAX_BODY_BYTES
 from deploy.local.simulator.accepts import AcceptDesk
 from deploy.local.simulator.actions import OK, Action, Scripts, parse_action
 from deploy.local.simulator.bearers import Bearers
 from deploy.local.simulator.errors import InvalidToken, LogFull, SimulatorError
 from deploy.local.simulator.keys import KeyRing
 from deploy.local.simulator.makes import MakeOrder, MakeSender
+from deploy.local.simulator.protocol.accept_body import MAX_BODY_BYTES
 from deploy.local.simulator.records import Log
 from deploy.local.simulator.replies import Connections, envelope, misbehaviour
 from deploy.local.simulator.settings import SimulatorSettings

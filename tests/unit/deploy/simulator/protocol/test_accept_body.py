@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deploy.local.simulator.accept_body import MAX_BODY_BYTES, read_accept_body
 from deploy.local.simulator.errors import MalformedAccept
+from deploy.local.simulator.protocol.accept_body import MAX_BODY_BYTES, read_accept_body
 
 # The body of BETCORE's page, with the comma that the page forgets.
 SAMPLE = {
