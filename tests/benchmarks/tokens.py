@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -16,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from deploy.local.simulator.keys import b64url
+from deploy.local.simulator.protocol.jose import new_private_key, rsa_jwk, signed_token
+from deploy.local.simulator.protocol.make_token import Payment, make_claims, make_header
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
-from deploy.local.simulator.tokens import Payment
 
 USERS: Final = 10_000
 AMOUNT: Final = "10.50"
@@ -59,21 +58,12 @@ class TokenStore:
         self._clear_if_old()
         self._key_path = directory / _KEY_NAME
         if not self._key_path.exists():
-            key = rsa.generate_private_key(65_537, 2_048)
+            key = new_private_key()
             self._key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     def key_set(self) -> bytes:
         """Return the JSON Web Key Set that publishes the key."""
-        numbers = _load_key(self._key_path).public_key().public_numbers()
-        key = {
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": KID,
-            "n": b64url(numbers.n.to_bytes(256, "big")),
-            "e": b64url(numbers.e.to_bytes(3, "big")),
-        }
-        return json.dumps({"keys": [key]}).encode()
+        return json.dumps({"keys": [rsa_jwk(_load_key(self._key_path).public_key(), kid=KID)]}).encode()
 
     def tokens(self, count: int, *, first_cashback_id: int, crowd: Crowd = EVERYBODY) -> list[str]:
         """Return the tokens of `count` payouts with consecutive ids; new ones are signed first."""
@@ -111,22 +101,21 @@ def _load_key(path: Path) -> rsa.RSAPrivateKey:
 
 def _sign_chunk(key_path: Path, chunk: int, crowd: Crowd, path: Path) -> None:
     key = _load_key(key_path)
-    head = b64url(json.dumps({"alg": "RS256", "kid": KID, "x5t": KID[:27], "typ": "JWT"}).encode())
+    header = make_header(kid=KID, x5t=KID[:27])
     begun = int(key_path.stat().st_mtime) - 60
     lines = []
     for cashback_id in range(chunk * CHUNK, (chunk + 1) * CHUNK):
         payment = Payment(
             cashback_id=cashback_id, user_id=crowd.user_of(cashback_id), transaction_type=1, amount=AMOUNT
         )
-        claims = {
-            "nbf": begun,
-            "exp": begun + _LIFETIME_SECONDS,
-            "iss": DEFAULT_ISSUER,
-            "client_id": DEFAULT_CLIENT_ID,
-            "data": payment.as_data(),
-        }
-        signed = f"{head}.{b64url(json.dumps(claims).encode())}"
-        lines.append(f"{signed}.{b64url(key.sign(signed.encode(), padding.PKCS1v15(), SHA256()))}")
+        claims = make_claims(
+            nbf=begun,
+            exp=begun + _LIFETIME_SECONDS,
+            issuer=DEFAULT_ISSUER,
+            client_id=DEFAULT_CLIENT_ID,
+            data=payment.as_data(),
+        )
+        lines.append(signed_token(header, json.dumps(claims).encode(), key=key))
     # All or nothing: a run that is stopped here must not leave half a chunk for the next one.
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text("\n".join(lines) + "\n", "ascii")

@@ -12,12 +12,10 @@ from deploy.local.simulator.actions import Action, Scripts
 from deploy.local.simulator.bearers import Bearers
 from deploy.local.simulator.errors import MalformedAccept
 from deploy.local.simulator.protocol.accept_body import MAX_BODY_BYTES, AcceptBody, read_accept_body
+from deploy.local.simulator.protocol.envelope import MALFORMED, SUCCESS
 from deploy.local.simulator.records import AcceptRecord, Log
-from deploy.local.simulator.replies import Connections, envelope, misbehaviour
+from deploy.local.simulator.replies import Connections, enveloped, misbehaviour
 
-_SUCCESS: Final = 200
-_MALFORMED: Final = 103752
-_PASSING: Final = 102823
 # Actions after which BETCORE's books hold the accept, whatever becomes of the answer.
 _TAKEN: Final = frozenset({"ok", "slow", "lost", "half"})
 _CUT_OFF: Final = frozenset({"drop", "lost", "half"})
@@ -55,18 +53,18 @@ class AcceptDesk:
             body = read_accept_body(raw, content_type=request.headers.get("content-type", ""))
         except MalformedAccept as error:
             record.problem = str(error)
-            return _reply(record, _MALFORMED, message=str(error))
+            return _reply(record, MALFORMED, message=str(error))
         _note(record, body)
         found = self.log.answerable_since_ms(body.cashback_id, body.transaction_type)
         if found is None:
             record.problem = "no make with this CashbackId and TransactionType was sent"
-            return _reply(record, _MALFORMED, message=record.problem)
+            return _reply(record, MALFORMED, message=record.problem)
         key, first_sent_at_ms = found
         record.in_time = record.received_at_ms - first_sent_at_ms <= self.limit_seconds * 1_000
         if not record.in_time:
             record.late = True
             record.problem = f"more than {self.limit_seconds:g} s after its make"
-            return _reply(record, _MALFORMED, message=record.problem)
+            return _reply(record, MALFORMED, message=record.problem)
         return await self._behave(self.scripts.take(key), request, record)
 
     async def _behave(self, action: Action, request: Request, record: AcceptRecord) -> Response:
@@ -81,14 +79,14 @@ class AcceptDesk:
             case "102823" | "103752":
                 return _reply(record, int(action.name))
             case "ok" | "slow":
-                return _reply(record, _SUCCESS)
-        honest = envelope(_SUCCESS)
+                return _reply(record, SUCCESS)
+        honest = enveloped(SUCCESS)
         return misbehaviour(action.name, self.connections, request=request, honest=honest)
 
 
 def _reply(record: AcceptRecord, code: int, *, status: int = 200, message: str | None = None) -> Response:
     record.answer_code = code
-    return envelope(code, message, status=status)
+    return enveloped(code, message, status=status)
 
 
 def _note(record: AcceptRecord, body: AcceptBody) -> None:

@@ -22,13 +22,13 @@ from deploy.local.simulator.errors import InvalidToken, LogFull, SimulatorError
 from deploy.local.simulator.keys import KeyRing
 from deploy.local.simulator.makes import MakeOrder, MakeSender
 from deploy.local.simulator.protocol.accept_body import MAX_BODY_BYTES
+from deploy.local.simulator.protocol.envelope import MALFORMED
+from deploy.local.simulator.protocol.paths import ACCEPT_PATH, JWKS_PATH, TOKEN_PATH, VERIFY_PATH
 from deploy.local.simulator.records import Log
-from deploy.local.simulator.replies import Connections, envelope, misbehaviour
+from deploy.local.simulator.replies import Connections, enveloped, misbehaviour
 from deploy.local.simulator.settings import SimulatorSettings
 
-API: Final = "/mis-api/api/v2"
 _ENDPOINTS: Final = ("token", "jwks", "verify")
-_MALFORMED: Final = 103752
 _PARTNER_CONNECTIONS: Final = 200
 
 
@@ -89,10 +89,10 @@ class Simulator:
         right = {"PartnerClientId": self.settings.client_id, "Secret": self.settings.secret}
         if fields != right:
             self.log.counters.tokens_denied += 1
-            return envelope(401, status=401)
+            return enveloped(401, status=401)
         value = {"AccessToken": self.bearers.issue(), "ExpiresIn": self.bearers.lifetime_seconds}
         self.log.counters.tokens_issued += 1
-        return await self._behave("token", request, envelope(200, value=value))
+        return await self._behave("token", request, enveloped(200, value=value))
 
     async def jwks(self, request: Request) -> Response:
         """BETCORE's `auth/jwks`."""
@@ -104,12 +104,12 @@ class Simulator:
         self.log.counters.verifies += 1
         token = await _json(request)
         if not isinstance(token, str):
-            return envelope(_MALFORMED)
+            return enveloped(MALFORMED)
         try:
             claims = self.keys.verify(token)
         except InvalidToken as error:
-            return await self._behave("verify", request, envelope(401, str(error), status=401))
-        return await self._behave("verify", request, envelope(200, value=claims))
+            return await self._behave("verify", request, enveloped(401, str(error), status=401))
+        return await self._behave("verify", request, enveloped(200, value=claims))
 
     async def accept(self, request: Request) -> Response:
         """BETCORE's `cashback-payments/accept`."""
@@ -117,7 +117,7 @@ class Simulator:
         try:
             return await self.desk.take(request, await _bounded_body(request), received_at=received_at)
         except LogFull as error:
-            return envelope(102823, str(error), status=503)
+            return enveloped(102823, str(error), status=503)
 
     async def make(self, request: Request) -> Response:
         """`POST /sim/makes`: sign one make and send it to the partner."""
@@ -155,7 +155,7 @@ class Simulator:
     async def redirected(self, _: Request) -> Response:
         """Where the action `redirect` leads; a partner must never come here."""
         self.log.counters.redirects_followed += 1
-        return envelope(200)
+        return enveloped(200)
 
     async def healthz(self, _: Request) -> Response:
         """Alive."""
@@ -180,10 +180,10 @@ def create_app(simulator: Simulator) -> Starlette:
             yield {"client": client}
 
     routes = [
-        Route(f"{API}/auth/token", simulator.token, methods=["POST"]),
-        Route(f"{API}/auth/jwks", simulator.jwks),
-        Route(f"{API}/auth/verify", simulator.verify, methods=["POST"]),
-        Route(f"{API}/cashback-payments/accept", simulator.accept, methods=["POST"]),
+        Route(TOKEN_PATH, simulator.token, methods=["POST"]),
+        Route(JWKS_PATH, simulator.jwks),
+        Route(VERIFY_PATH, simulator.verify, methods=["POST"]),
+        Route(ACCEPT_PATH, simulator.accept, methods=["POST"]),
         Route("/sim/makes", simulator.make, methods=["POST"]),
         Route("/sim/behaviour", simulator.behave, methods=["POST"]),
         Route("/sim/rotate-keys", simulator.rotate_keys, methods=["POST"]),

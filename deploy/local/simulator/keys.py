@@ -1,6 +1,5 @@
 """The keys that sign make tokens, as BETCORE publishes them: RSA, named by a 40-digit thumbprint."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable
@@ -8,32 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from deploy.local.simulator.errors import InvalidToken, SimulatorError
+from deploy.local.simulator.protocol.jose import (
+    b64url,
+    b64url_decode,
+    new_private_key,
+    rs256,
+    rsa_jwk,
+    verify_rs256,
+)
 
 MAX_KEYS: Final = 16
-_KEY_BITS: Final = 2048
-_EXPONENT: Final = 65_537
-
-
-def b64url(data: bytes) -> str:
-    """Encode as JWT does: base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def b64url_decode(text: str) -> bytes:
-    """Undo `b64url`; raises ValueError."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 class SigningKey:
     """An RSA key pair with the `kid` and `x5t` that a token names it by."""
 
     def __init__(self) -> None:
-        self.private = rsa.generate_private_key(_EXPONENT, _KEY_BITS)
+        self.private = new_private_key()
         public_bytes = self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         thumbprint = hashlib.sha1(public_bytes, usedforsecurity=False).digest()
         self.kid = thumbprint.hex().upper()
@@ -45,16 +39,12 @@ class SigningKey:
         return self.private.public_key()
 
     def sign(self, message: bytes) -> bytes:
-        """Sign as RS256 does (RFC 7518, section 3.3)."""
-        return self.private.sign(message, padding.PKCS1v15(), SHA256())
+        """Sign as RS256 does."""
+        return rs256(self.private, message)
 
     def as_jwk(self) -> dict[str, str]:
         """Return the public half as a JSON Web Key (RFC 7517)."""
-        numbers = self.public.public_numbers()
-        modulus = numbers.n.to_bytes(_KEY_BITS // 8, "big")
-        exponent = numbers.e.to_bytes(3, "big")
-        names = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid, "x5t": self.x5t}
-        return {**names, "n": b64url(modulus), "e": b64url(exponent)}
+        return rsa_jwk(self.public, kid=self.kid, x5t=self.x5t)
 
 
 @dataclass(slots=True)
@@ -97,9 +87,7 @@ class KeyRing:
             header = json.loads(b64url_decode(head))
             claims: dict[str, Any] = json.loads(b64url_decode(body))
             key = next(entry.key for entry in self._published if entry.key.kid == header["kid"])
-            key.public.verify(
-                b64url_decode(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), SHA256()
-            )
+            verify_rs256(key.public, b64url_decode(signature), f"{head}.{body}".encode())
             expired = self._clock() >= claims["exp"] or header["alg"] != "RS256"
         except (ValueError, KeyError, TypeError, StopIteration, InvalidSignature) as error:
             raise InvalidToken(f"the token does not verify: {type(error).__name__}") from error

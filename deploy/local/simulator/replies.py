@@ -1,19 +1,15 @@
 """Replies in BETCORE's envelope, and broken ones: connections that are dropped or end half-way."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MESSAGES: Final = {
-    200: "Success",
-    401: "Unauthorized",
-    103752: "Incorrect request parameters",
-    102823: "Error accepting transaction",
-}
+from deploy.local.simulator.protocol.envelope import envelope
+
 # By the client's address, because ASGI lets an application name its connection but not close it.
 Connections = dict[tuple[str, int], asyncio.Transport]
 
@@ -35,10 +31,9 @@ def protocol_for(connections: Connections) -> type[HttpToolsProtocol]:
     return ConnectionKeepingProtocol
 
 
-def envelope(code: int, message: str | None = None, *, value: Any = None, status: int = 200) -> JSONResponse:  # noqa: ANN401 -- JSON
-    """Return a reply in BETCORE's envelope: ErrorCode, Message, and Value where there is one."""
-    members = {"ErrorCode": code, "Message": message or MESSAGES.get(code, "Error")}
-    return JSONResponse(members if value is None else {**members, "Value": value}, status_code=status)
+def enveloped(code: int, message: str | None = None, *, value: Any = None, status: int = 200) -> JSONResponse:  # noqa: ANN401 -- JSON
+    """Return a reply in BETCORE's envelope."""
+    return JSONResponse(envelope(code, message, value=value), status_code=status)
 
 
 class DroppedConnection(Response):
