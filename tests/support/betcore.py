@@ -1,9 +1,8 @@
-"""BETCORE's side of the door for tests: signs tokens, and serves its keys and its Verify endpoint."""
+"""BETCORE's side of the receiver for tests: signs tokens, and serves its keys and its Verify endpoint."""
 
 import json
 import threading
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,14 +10,16 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from producer.protocol.keys import JWKS_PATH
-from producer.protocol.verify_endpoint import VERIFY_PATH
+from deploy.local.simulator.protocol.envelope import envelope
+from deploy.local.simulator.protocol.jose import KEY_BITS, new_private_key, rsa_jwk, signed_token
+from deploy.local.simulator.protocol.make_token import make_claims, make_header
+from deploy.local.simulator.protocol.paths import JWKS_PATH, VERIFY_PATH
+from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
 
 ISSUER = "https://identity-api.betcore.test"
-CLIENT_ID = "PartnerClient-1556"
+CLIENT_ID = DEFAULT_CLIENT_ID
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,12 @@ class Signer:
 
     def jwk(self, **overrides: object) -> dict[str, object]:
         """Return the public key as BETCORE publishes it; an override of None leaves a member out."""
-        numbers = self.private_key.public_key().public_numbers()
-        members: dict[str, object] = {
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": self.kid,
-            "n": base64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)),
-            "e": base64url(numbers.e.to_bytes(3)),
-        }
-        return {name: value for name, value in (members | overrides).items() if value is not None}
+        return _given(rsa_jwk(self.private_key.public_key(), kid=self.kid) | overrides)
 
     def sign(self, payload: bytes, **header: object) -> str:
         """Sign a payload; members of the header can be added or replaced, and None leaves one out."""
-        members = {"alg": "RS256", "typ": "JWT", "kid": self.kid, "x5t": "x" * 27} | header
-        head = json.dumps({name: value for name, value in members.items() if value is not None})
-        signed = f"{base64url(head.encode())}.{base64url(payload)}"
-        signature = self.private_key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{signed}.{base64url(signature)}"
+        members = make_header(kid=self.kid, x5t="x" * 27) | header
+        return signed_token(_given(members), payload, key=self.private_key)
 
     def token(self, *, at: float, data: object = None, **overrides: object) -> str:
         """Return a token as BETCORE makes it, valid for 10 s from `at` (Unix seconds).
@@ -55,21 +44,18 @@ class Signer:
         `data` is a JSON value that is put into a string, or a string that is taken as it is. An override of
         None leaves the claim out.
         """
-        claims = {
-            "nbf": int(at),
-            "exp": int(at) + 10,
-            "iss": ISSUER,
-            "client_id": CLIENT_ID,
-            "data": data if isinstance(data, str) else json.dumps(cashback() if data is None else data),
-        } | overrides
-        return self.sign(
-            json.dumps({name: value for name, value in claims.items() if value is not None}).encode()
+        claims = make_claims(
+            nbf=int(at),
+            exp=int(at) + 10,
+            issuer=ISSUER,
+            client_id=CLIENT_ID,
+            data=data if isinstance(data, str) else json.dumps(cashback() if data is None else data),
         )
+        return self.sign(json.dumps(_given(claims | overrides)).encode())
 
 
-def base64url(raw: bytes) -> str:
-    """Return base64url without padding (RFC 7515, 2)."""
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+def _given(members: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def cashback(cashback_id: int = 480, **overrides: object) -> dict[str, object]:
@@ -84,9 +70,9 @@ def cashback(cashback_id: int = 480, **overrides: object) -> dict[str, object]:
 
 
 @cache
-def signer(number: int, *, bits: int = 2048) -> Signer:
+def signer(number: int, *, bits: int = KEY_BITS) -> Signer:
     """Return a key of BETCORE's, always the same one for the same number."""
-    return Signer(f"{number:040x}", rsa.generate_private_key(65537, bits))
+    return Signer(f"{number:040x}", new_private_key(bits=bits))
 
 
 Reply = tuple[int, bytes]
@@ -111,9 +97,9 @@ class Endpoints:
         """Publish these members of a key set, whatever they are."""
         self.keys = (200, json.dumps({"keys": members}).encode())
 
-    def answer_verify(self, error_code: object, *, status: int = 200) -> None:
+    def answer_verify(self, error_code: int, *, status: int = 200) -> None:
         """Let the Verify endpoint answer with this envelope."""
-        self.verify = (status, json.dumps({"ErrorCode": error_code, "Message": "…"}).encode())
+        self.verify = (status, json.dumps(envelope(error_code)).encode())
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == JWKS_PATH:

@@ -15,11 +15,12 @@ from starlette.routing import Route
 
 from deploy.local.processes import free_port, wait_until
 from deploy.local.simulator.app import new_simulator
+from deploy.local.simulator.protocol.envelope import SUCCESS, envelope
+from deploy.local.simulator.protocol.paths import ACCEPT_PATH, MAKE_PATH, TOKEN_PATH
 from deploy.local.simulator.server import new_server
-from deploy.local.simulator.settings import SimulatorSettings
+from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, SimulatorSettings
 
-API: Final = "/mis-api/api/v2"
-CREDENTIALS: Final = {"PartnerClientId": "PartnerClient-1556", "Secret": "s3cret"}
+CREDENTIALS: Final = {"PartnerClientId": DEFAULT_CLIENT_ID, "Secret": "s3cret"}
 LOG_LIMIT: Final = 20
 
 
@@ -43,7 +44,7 @@ class Partner:
     async def make(self, request: Request) -> JSONResponse:
         """Keep a make and say 200."""
         self.requests.append((request.headers["content-type"], await request.body()))
-        return JSONResponse({"ErrorCode": 200, "Message": "Success"})
+        return JSONResponse(envelope(SUCCESS))
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def listening_partner() -> Iterator[Partner]:
     """Yield a partner that takes makes."""
     port = free_port()
     partner = Partner(f"http://127.0.0.1:{port}")
-    app = Starlette(routes=[Route("/cashback-payments/make", partner.make, methods=["POST"])])
+    app = Starlette(routes=[Route(MAKE_PATH, partner.make, methods=["POST"])])
     with _serving(uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))):
         yield partner
 
@@ -76,7 +77,7 @@ def send_make(betcore: httpx.Client, **order: object) -> dict[str, Any]:
 
 def bearer_of(betcore: httpx.Client) -> dict[str, str]:
     """Return the header of a new access token."""
-    reply = betcore.post(f"{API}/auth/token", json=CREDENTIALS).json()
+    reply = betcore.post(TOKEN_PATH, json=CREDENTIALS).json()
     return {"Authorization": f"Bearer {reply['Value']['AccessToken']}"}
 
 
@@ -90,14 +91,12 @@ def accept_body(**value: object) -> dict[str, Any]:
         "Amount": 10,
         "TaxAmount": 0,
     }
-    return {"ErrorCode": 200, "Message": "Success", "Value": {**members, **value}}
+    return envelope(SUCCESS, value={**members, **value})
 
 
 def accept(betcore: httpx.Client, body: dict[str, Any] | None = None) -> httpx.Response:
     """Send an accept, a good one if none is given, with a new access token."""
-    return betcore.post(
-        f"{API}/cashback-payments/accept", json=body or accept_body(), headers=bearer_of(betcore)
-    )
+    return betcore.post(ACCEPT_PATH, json=body or accept_body(), headers=bearer_of(betcore))
 
 
 def last_accept(betcore: httpx.Client) -> dict[str, Any]:

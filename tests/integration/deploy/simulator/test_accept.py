@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.simulator.protocol.paths import ACCEPT_PATH, TOKEN_PATH
 from tests.support.simulated import (
-    API,
     CREDENTIALS,
     LOG_LIMIT,
     Clock,
@@ -25,7 +25,7 @@ def test_an_accept_in_time_is_acknowledged_and_logged_with_its_exact_numbers(bet
     headers = bearer_of(betcore) | {"Content-Type": "application/json"}
     raw = json.dumps(accept_body()).replace('"Amount": 10', '"Amount": 10.10').encode()
 
-    response = betcore.post(f"{API}/cashback-payments/accept", content=raw, headers=headers)
+    response = betcore.post(ACCEPT_PATH, content=raw, headers=headers)
 
     assert (response.status_code, response.json()) == (200, {"ErrorCode": 200, "Message": "Success"})
     entry = last_accept(betcore)
@@ -38,9 +38,7 @@ def test_an_accept_in_time_is_acknowledged_and_logged_with_its_exact_numbers(bet
 def test_an_accept_without_a_good_bearer_is_401_and_uses_up_no_action(betcore: httpx.Client) -> None:
     send_make(betcore, script=["102823"])
 
-    refused = betcore.post(
-        f"{API}/cashback-payments/accept", json=accept_body(), headers={"Authorization": "Bearer wrong"}
-    )
+    refused = betcore.post(ACCEPT_PATH, json=accept_body(), headers={"Authorization": "Bearer wrong"})
 
     assert refused.status_code == 401
     assert refused.json()["ErrorCode"] == 401
@@ -54,12 +52,12 @@ def test_an_access_token_ends_with_its_lifetime(betcore: httpx.Client, clock: Cl
 
     clock.ahead_seconds = 3_601
 
-    response = betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers)
+    response = betcore.post(ACCEPT_PATH, json=accept_body(), headers=headers)
     assert response.status_code == 401
 
 
 def test_wrong_credentials_get_no_access_token(betcore: httpx.Client) -> None:
-    response = betcore.post(f"{API}/auth/token", json={**CREDENTIALS, "Secret": "guess"})
+    response = betcore.post(TOKEN_PATH, json={**CREDENTIALS, "Secret": "guess"})
 
     assert response.status_code == 401
     assert "Value" not in response.json()
@@ -72,7 +70,7 @@ def test_the_action_401_revokes_all_access_tokens(betcore: httpx.Client) -> None
 
     assert accept(betcore).status_code == 401
 
-    again = betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=older)
+    again = betcore.post(ACCEPT_PATH, json=accept_body(), headers=older)
     assert again.status_code == 401
     assert accept(betcore).json()["ErrorCode"] == 200
 
@@ -183,10 +181,7 @@ def test_many_makes_and_accepts_at_once_are_all_logged(betcore: httpx.Client) ->
         async with httpx.AsyncClient(base_url=betcore.base_url) as client:
             order = {"cashback_id": 480, "user_id": "7", "amount": "10"}
             await asyncio.gather(*(client.post("/sim/makes", json=order) for _ in range(20)))
-            accepts = (
-                client.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers)
-                for _ in range(20)
-            )
+            accepts = (client.post(ACCEPT_PATH, json=accept_body(), headers=headers) for _ in range(20))
             await asyncio.gather(*accepts)
 
     asyncio.run(both())

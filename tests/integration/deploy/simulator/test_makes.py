@@ -6,13 +6,14 @@ import httpx
 import jwt
 
 from deploy.local.processes import free_port
-from tests.support.simulated import API, Clock, Partner, send_make, simulated_betcore
+from deploy.local.simulator.protocol.paths import JWKS_PATH, VERIFY_PATH
+from tests.support.simulated import Clock, Partner, send_make, simulated_betcore
 
 
 def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
     betcore: httpx.Client, partner: Partner
 ) -> None:
-    keys = jwt.PyJWKSet.from_dict(betcore.get(f"{API}/auth/jwks").json())
+    keys = jwt.PyJWKSet.from_dict(betcore.get(JWKS_PATH).json())
 
     first = send_make(betcore, amount="12.340", tax_amount="0.10")
     send_make(betcore, same_token_as=first["make_id"], body_shape="raw")
@@ -48,7 +49,7 @@ def test_a_rotated_key_signs_at_once_and_the_old_one_stays_published_as_long_as_
     betcore: httpx.Client, clock: Clock
 ) -> None:
     def published() -> list[str]:
-        return [key["kid"] for key in betcore.get(f"{API}/auth/jwks").json()["keys"]]
+        return [key["kid"] for key in betcore.get(JWKS_PATH).json()["keys"]]
 
     (old,) = published()
     new = betcore.post("/sim/rotate-keys", json={"old_key_seconds": 60}).json()["kid"]
@@ -64,7 +65,7 @@ def test_verify_vouches_for_its_own_living_tokens_alone(
 ) -> None:
     def verified(tamper: str) -> httpx.Response:
         send_make(betcore, tamper=tamper)
-        return betcore.post(f"{API}/auth/verify", content=partner.requests[-1][1])
+        return betcore.post(VERIFY_PATH, content=partner.requests[-1][1])
 
     good = verified("none")
     bad = [
@@ -77,4 +78,4 @@ def test_verify_vouches_for_its_own_living_tokens_alone(
     assert json.loads(good.json()["Value"]["data"])["CashbackId"] == 480
     assert {response.status_code for response in [*bad, *confused]} == {401}
     clock.ahead_seconds = 11
-    assert betcore.post(f"{API}/auth/verify", content=partner.requests[-9][1]).status_code == 401
+    assert betcore.post(VERIFY_PATH, content=partner.requests[-9][1]).status_code == 401

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from tests.support.simulated import API, CREDENTIALS, accept, accept_body, bearer_of, last_accept, send_make
+from deploy.local.simulator.protocol.paths import ACCEPT_PATH, JWKS_PATH, TOKEN_PATH
+from tests.support.simulated import CREDENTIALS, accept, accept_body, bearer_of, last_accept, send_make
 
 
 def test_scripts_are_used_up_one_action_per_attempt_and_then_all_is_well(betcore: httpx.Client) -> None:
@@ -56,7 +57,7 @@ def test_a_slow_answer_outlasts_a_client_that_gives_up(betcore: httpx.Client) ->
     headers = bearer_of(betcore)
 
     with pytest.raises(httpx.ReadTimeout):
-        betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers, timeout=0.2)
+        betcore.post(ACCEPT_PATH, json=accept_body(), headers=headers, timeout=0.2)
 
     assert last_accept(betcore)["acknowledged"] is False
 
@@ -80,7 +81,7 @@ def test_the_default_behaviour_of_each_endpoint_can_be_set(betcore: httpx.Client
         "/sim/behaviour", json={"accept": "102823", "jwks": "503", "token": "500"}
     ).raise_for_status()
 
-    answer = betcore.post(f"{API}/cashback-payments/accept", json=accept_body(), headers=headers)
+    answer = betcore.post(ACCEPT_PATH, json=accept_body(), headers=headers)
     assert answer.json()["ErrorCode"] == 102823
-    assert betcore.get(f"{API}/auth/jwks").status_code == 503
-    assert betcore.post(f"{API}/auth/token", json=CREDENTIALS).status_code == 500
+    assert betcore.get(JWKS_PATH).status_code == 503
+    assert betcore.post(TOKEN_PATH, json=CREDENTIALS).status_code == 500

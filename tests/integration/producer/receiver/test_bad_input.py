@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from deploy.local.postgres import PostgresServer
+from deploy.local.simulator.protocol.make_token import make_claims
 from deploy.local.valkey import ValkeyServer
 from producer.receiver.body import MAX_BODY_BYTES
 from tests.support.betcore import CLIENT_ID, ISSUER, cashback, signer
@@ -177,15 +178,9 @@ def test_data_without_a_cashback_id_is_answered_400(receiver: RunningReceiver, c
 
 
 def test_a_claim_data_that_is_no_string_is_answered_400(receiver: RunningReceiver) -> None:
-    payload = json.dumps(
-        {
-            "nbf": int(time.time()),
-            "exp": int(time.time()) + 9,
-            "iss": ISSUER,
-            "client_id": CLIENT_ID,
-            "data": {"a": 1},
-        }
-    )
+    now = int(time.time())
+    claims = make_claims(nbf=now, exp=now + 9, issuer=ISSUER, client_id=CLIENT_ID, data="")
+    payload = json.dumps(claims | {"data": {"a": 1}})
 
     assert_refused(receiver, receiver.signer.sign(payload.encode()), no_token("data_unreadable"))
 

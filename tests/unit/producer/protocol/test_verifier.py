@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from deploy.local.simulator.protocol.jose import b64url
 from producer.client.contract import MAX_TOKEN_CHARS
 from producer.protocol.errors import (
     BadClaims,
@@ -25,7 +26,7 @@ from producer.protocol.errors import (
     WrongIssuer,
 )
 from producer.protocol.verifier import Verifier, is_token_shaped
-from tests.support.betcore import CLIENT_ID, ISSUER, Endpoints, base64url, cashback, signer
+from tests.support.betcore import CLIENT_ID, ISSUER, Endpoints, cashback, signer
 from tests.support.verifiers import AT, NOW, verifier_of
 
 
@@ -92,8 +93,8 @@ def test_a_token_signed_with_the_public_key_as_hmac_secret_is_refused(verifier: 
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     _, payload, _ = signer(1).token(at=AT).split(".")
-    head = base64url(json.dumps({"alg": "HS256", "typ": "JWT", "kid": signer(1).kid}).encode())
-    tag = base64url(hmac.new(pem, f"{head}.{payload}".encode(), hashlib.sha256).digest())
+    head = b64url(json.dumps({"alg": "HS256", "typ": "JWT", "kid": signer(1).kid}).encode())
+    tag = b64url(hmac.new(pem, f"{head}.{payload}".encode(), hashlib.sha256).digest())
 
     with pytest.raises(UnsupportedToken):
         verifier.verify(f"{head}.{payload}.{tag}", at=NOW)
@@ -128,10 +129,10 @@ def test_a_header_that_is_not_betcores_way_is_refused_even_if_signed(
 
 
 def test_an_unsigned_token_is_no_token(verifier: Verifier) -> None:
-    head = base64url(b'{"alg": "none"}')
+    head = b64url(b'{"alg": "none"}')
 
     with pytest.raises(NotAToken):
-        verifier.verify(f"{head}.{base64url(b'{}')}.", at=NOW)
+        verifier.verify(f"{head}.{b64url(b'{}')}.", at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -253,18 +254,14 @@ SHARED.publish(signer(1))
         st.text(),
         st.builds(
             "{}.{}.{}".format,
-            *[
-                st.one_of(
-                    st.text(), st.binary().map(base64url), st.just(base64url(b'{"alg":"RS256","kid":"1"}'))
-                )
-            ]
+            *[st.one_of(st.text(), st.binary().map(b64url), st.just(b64url(b'{"alg":"RS256","kid":"1"}')))]
             * 3,
         ),
     )
 )
 @example("a.b.c")
 @example("..")
-@example(f"{base64url(b'[]')}.a.b")
+@example(f"{b64url(b'[]')}.a.b")
 def test_no_junk_is_ever_verified_and_none_breaks_the_verifier(junk: str) -> None:
     verifier = verifier_of(SHARED)
 
