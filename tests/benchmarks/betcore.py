@@ -23,10 +23,9 @@ import httpx
 import uvloop
 
 from deploy.local.processes import LOCALHOST
-from producer.protocol.keys import JWKS_PATH
+from deploy.local.simulator.protocol.envelope import SUCCESS, envelope
+from deploy.local.simulator.protocol.paths import ACCEPT_PATH, JWKS_PATH, TOKEN_PATH
 from tests.benchmarks.errors import BenchmarkFailed
-from worker.betcore.accept import ACCEPT_PATH
-from worker.betcore.token_endpoint import TOKEN_PATH
 
 STATE_PATH: Final = "/bench/state"
 ARRIVALS_PATH: Final = "/bench/arrivals"
@@ -42,7 +41,6 @@ _CLIENT_SECONDS: Final = 30.0
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
 _CODE: Final = re.compile(rb'"ErrorCode": *(\d+)')
 _CASHBACK: Final = re.compile(rb'"CashbackId": *(\d+)')
-_SUCCESS: Final = 200
 
 
 def reply(body: bytes, *, status: bytes = b"200 OK", content_type: bytes = b"application/json") -> bytes:
@@ -51,7 +49,7 @@ def reply(body: bytes, *, status: bytes = b"200 OK", content_type: bytes = b"app
     return head % (status, content_type, len(body)) + body
 
 
-ACKNOWLEDGED: Final = reply(b'{"ErrorCode":200,"Message":"Success"}')
+ACKNOWLEDGED: Final = reply(json.dumps(envelope(SUCCESS), separators=(",", ":")).encode())
 BEARER: Final = reply(b'{"AccessToken":"bench","ExpiresIn":86400}')
 NOTHING: Final = reply(b"{}")
 UNKNOWN: Final = reply(b"{}", status=b"404 Not Found")
@@ -82,7 +80,7 @@ class Records:
         code, cashback = _CODE.search(body), _CASHBACK.search(body)
         number = int(code[1]) if code else 0
         self.accepts += 1
-        self.successes += number == _SUCCESS
+        self.successes += number == SUCCESS
         if self.accepts <= ARRIVALS_LIMIT:
             self._arrivals.extend((int(cashback[1]) if cashback else 0, self._last_ns, number))
 
