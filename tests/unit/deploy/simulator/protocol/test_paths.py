@@ -5,7 +5,7 @@ from producer.app import MAKE_PATH
 from producer.protocol.keys import JWKS_PATH
 from producer.protocol.verify_endpoint import VERIFY_PATH
 from worker.betcore.accept import ACCEPT_PATH
-from worker.betcore.bearer import TOKEN_PATH
+from worker.betcore.token_endpoint import TOKEN_PATH
 
 
 def test_the_simulator_listens_where_the_service_calls() -> None:
