@@ -1,6 +1,7 @@
 """Flower's options, read by `celery --app deploy.monitor flower --conf=deploy/flowerconfig.py`.
 
 A name here that is also an option of Flower sets it, and wins over a `FLOWER_…` environment variable.
+Decision 7.
 """
 
 from deploy.monitor import settings_or_exit

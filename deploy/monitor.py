@@ -1,7 +1,7 @@
 """Composition root of Flower: `celery --app deploy.monitor flower` asks this module for `app`.
 
 Flower gets a Celery app of its own rather than the worker's. Whoever breaks into the dashboard then finds the
-broker and no more: no ledger, no BETCORE credentials, no task to apply.
+broker and no more: no ledger, no BETCORE credentials, no task to apply. Decision 7.
 """
 
 import string

@@ -1,6 +1,7 @@
 """Composition root of the worker: `celery -A worker.app worker` asks this module for `app`.
 
 The app is built when it is first asked for, not at import, and opens nothing before a worker starts.
+Decision 5.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """The time that a thread has for what it waits for: many short waits must not outlast it.
 
-BETCORE (`worker.http`) and PostgreSQL (`worker.ledger.database`) are both asked within it.
+BETCORE (`worker.http`) and PostgreSQL (`worker.ledger.database`) are both asked within it. Decision 5.
 """
 
 import time

@@ -1,6 +1,6 @@
 """The copy in Redis: a Celery message on the queue `cashback`.
 
-Unlike Celery's `send_task` this never blocks the event loop.
+Unlike Celery's `send_task` this never blocks the event loop. Decision 11.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""The copy in PostgreSQL: one row per received event."""
+"""The copy in PostgreSQL: one row per received event.
+
+Decisions 9 and 11.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,6 +1,6 @@
 """From a token to verified claims: BETCORE signed it, and it was valid when it was received.
 
-Tokens are JSON Web Tokens (RFC 7519) in compact form (RFC 7515, 3.1), signed with RS256.
+Tokens are JSON Web Tokens (RFC 7519) in compact form (RFC 7515, 3.1), signed with RS256. Decision 2.
 """
 
 import json

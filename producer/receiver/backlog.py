@@ -4,6 +4,7 @@ The queue is first in, first out, and its head says when it was received. How fa
 the last seconds is the pace at which the workers work through received time: half a second per second
 means that makes arrive twice as fast as they are settled. The head's age divided by that pace is how long
 the youngest event will wait. It needs no counters and no word from the workers, however many there are.
+Decision 10.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""A time limit that costs nothing for what does not wait."""
+"""A time limit that costs nothing for what does not wait.
+
+Decision 11.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Generator

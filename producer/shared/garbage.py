@@ -1,4 +1,7 @@
-"""The garbage collector of a serving process: it looks seldom, and not at what stands for good."""
+"""The garbage collector of a serving process: it looks seldom, and not at what stands for good.
+
+Decisions 11 and 13.
+"""
 
 import gc
 from typing import Final

@@ -1,4 +1,7 @@
-"""How PostgreSQL is to plan the statements of connections that only look up rows by their keys."""
+"""How PostgreSQL is to plan the statements of connections that only look up rows by their keys.
+
+Decision 14.
+"""
 
 from typing import Final
 

@@ -1,4 +1,7 @@
-"""The parts that both composition roots build from the shared settings."""
+"""The parts that both composition roots build from the shared settings.
+
+Decision 6.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""How many calls go to BETCORE at a time: one that is slow must not take all threads of a worker."""
+"""How many calls go to BETCORE at a time: one that is slow must not take all threads of a worker.
+
+Decision 16.
+"""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,5 @@
 """One event from message to answer: verify again, settle, send accept, close.
 
 May import `domain`, `ledger`, `betcore`, `producer.client` and `producer.protocol`, and no library.
+Decision 19.
 """

@@ -1,4 +1,7 @@
-"""One attempt at one event: what the steps of the handler pass on."""
+"""One attempt at one event: what the steps of the handler pass on.
+
+Decision 2.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,4 +1,7 @@
-"""Kept-alive connections, each in the hands of one exchange at a time."""
+"""Kept-alive connections, each in the hands of one exchange at a time.
+
+Decision 13.
+"""
 
 import time
 from collections import deque

@@ -1,6 +1,7 @@
 """An httpx transport whose whole exchange, from connect to the last byte, ends at an absolute deadline.
 
 httpx's own timeouts bound each read: a peer that sends one byte a second keeps a request alive for ever.
+Decision 15.
 """
 
 import ssl

@@ -1,7 +1,7 @@
 """Marks events as answered, many in one commit, off the path of the answer itself.
 
 BETCORE has the answer by then, so a mark that is late costs nothing; one that is lost with its process
-makes the event overdue, and it is answered once more with the same answer.
+makes the event overdue, and it is answered once more with the same answer. Decisions 4 and 13.
 """
 
 import threading

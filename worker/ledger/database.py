@@ -1,4 +1,7 @@
-"""Connections to PostgreSQL that never wait longer than they were told to."""
+"""Connections to PostgreSQL that never wait longer than they were told to.
+
+Decision 5.
+"""
 
 import time
 from collections.abc import Callable, Sequence

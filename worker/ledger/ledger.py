@@ -1,4 +1,7 @@
-"""The ledger in PostgreSQL: calls of the SQL functions of `worker/schema/`, nothing else."""
+"""The ledger in PostgreSQL: calls of the SQL functions of `worker/schema/`, nothing else.
+
+Decisions 3 and 12.
+"""
 
 import json
 from collections.abc import Callable, Sequence

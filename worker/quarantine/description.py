@@ -1,4 +1,7 @@
-"""A message that no worker can settle, described without giving its token away. Pure."""
+"""A message that no worker can settle, described without giving its token away. Pure.
+
+Decision 8.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""What an operator does with quarantined messages: look at them, and put them back onto their queue."""
+"""What an operator does with quarantined messages: look at them, and put them back onto their queue.
+
+Decision 8.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields

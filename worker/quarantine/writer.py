@@ -3,6 +3,7 @@
 A background thread writes the rows and keeps trying while PostgreSQL is away; the message stays
 unacknowledged until its row is committed, so a worker that dies meanwhile loses nothing: Redis delivers the
 message again. What waits here is unacknowledged, so the consumer's prefetch window bounds it.
+Decision 8.
 """
 
 import threading

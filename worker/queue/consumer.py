@@ -1,4 +1,7 @@
-"""The worker's consumer: what Celery would delete, and log with its token, goes into quarantine instead."""
+"""The worker's consumer: what Celery would delete, and log with its token, goes into quarantine instead.
+
+Decisions 8 and 13.
+"""
 
 import logging
 from collections import deque

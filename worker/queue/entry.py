@@ -3,7 +3,7 @@
 kombu 5.7 pops an entry and then reads it. One that it cannot read is gone, and the error ends the worker
 (what is no JSON) or makes it reconnect (an envelope that lacks a part). Here such an entry is wrapped
 into an envelope of its own, so that it takes the path of every message: it stands in `unacked` until it
-is acknowledged, and comes back when its worker dies.
+is acknowledged, and comes back when its worker dies. Decision 8.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """kombu's Redis transport as the worker uses it: many messages at a time, and none lost in between.
 
 kombu 5.7 makes three round trips for each message: to fetch it, to note it as unacknowledged, to acknowledge
-it. Here each of them is made for all messages that there are at that moment.
+it. Here each of them is made for all messages that there are at that moment. Decisions 13 and 17.
 """
 
 import time

@@ -2,6 +2,7 @@
 
 redis-py's pipeline takes a connection from its pool each time, looks whether it is alive and counts it: that
 costs more than the commands themselves. It also repeats what may have been done, and a pop must not be.
+Decision 17.
 """
 
 import time

@@ -1,4 +1,7 @@
-"""What a received `cashback.settle` must look like to be run, and which failures go into quarantine."""
+"""What a received `cashback.settle` must look like to be run, and which failures go into quarantine.
+
+Decision 8.
+"""
 
 import time
 from datetime import datetime

@@ -1,4 +1,7 @@
-"""The Celery task `cashback.settle`: unpack the message, call the handler, take the step that it returns."""
+"""The Celery task `cashback.settle`: unpack the message, call the handler, take the step that it returns.
+
+Decisions 5 and 8.
+"""
 
 import base64
 import json

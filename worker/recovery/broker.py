@@ -1,4 +1,7 @@
-"""The sweeper's view of the queue: what waits there longest, and a way to put an event back."""
+"""The sweeper's view of the queue: what waits there longest, and a way to put an event back.
+
+Decision 9.
+"""
 
 import time
 from collections.abc import Callable

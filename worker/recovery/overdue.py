@@ -1,4 +1,7 @@
-"""Overdue events: given up, expired, or claimed for another run. Calls of `worker/schema/0005_sweep.sql`."""
+"""Overdue events: given up, expired, or claimed for another run. Calls of `worker/schema/0005_sweep.sql`.
+
+Decision 9.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

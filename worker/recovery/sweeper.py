@@ -1,7 +1,7 @@
 """The sweeper: a thread in every worker that finds overdue events and sends them on.
 
 It needs no leader (claims skip rows that others hold) and no broker: while Redis is away it runs events
-itself, with the handler of the tasks, and goes back to the queue when that answers again.
+itself, with the handler of the tasks, and goes back to the queue when that answers again. Decision 9.
 """
 
 import threading

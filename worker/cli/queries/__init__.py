@@ -1,4 +1,4 @@
 """What the operator's command reads of the books and the receipts.
 
-May import `domain`.
+May import `domain`. Decision 19.
 """
