@@ -7,15 +7,18 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from deploy.local.environment import ROOT
 from deploy.local.stack import Stack, StackOptions
 
 SCREENSHOTS = ROOT / "var/screenshots"
 ACCOUNTS = "user_id,currency,status,balance\n188509,EUR,active,0\n"
-# Short, so that what is never acknowledged fails while we watch; long enough to be seen retrying before.
-TIMES = {"CASHBACK_DEADLINE_SECONDS": "10", "CASHBACK_ANSWER_RESERVE_SECONDS": "2"}
+# Short, so that what is never acknowledged fails while we watch; long enough to be seen retrying before, on
+# a slow machine, too.
+TIMES = {"CASHBACK_DEADLINE_SECONDS": "30", "CASHBACK_ANSWER_RESERVE_SECONDS": "5"}
+# The end of a hang, of each step in the browser.
+STEP_MS = 120_000
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -45,7 +48,7 @@ def stack(server_directory: Path) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def simulator(stack: Stack) -> Iterator[httpx.Client]:
     """Lend a client of the simulated BETCORE."""
-    with httpx.Client(base_url=stack.simulator_url, timeout=20.0) as client:
+    with httpx.Client(base_url=stack.simulator_url, timeout=120.0) as client:
         yield client
 
 
@@ -63,6 +66,7 @@ def chromium_path() -> str:
 @pytest.fixture(scope="session")
 def browser(chromium_path: str) -> Iterator[Browser]:
     """Run Chromium without a window, on a profile that is thrown away."""
+    expect.set_options(timeout=STEP_MS)
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS) as browser,
@@ -98,11 +102,13 @@ def operator(browser: Browser, stack: Stack) -> Iterator[Page]:
 
 
 def _context(browser: Browser, stack: Stack, user: str, password: str) -> BrowserContext:
-    return browser.new_context(
+    context = browser.new_context(
         base_url=stack.flower_url,
         http_credentials={"username": user, "password": password},
         viewport={"width": 1920, "height": 1000},
     )
+    context.set_default_timeout(STEP_MS)
+    return context
 
 
 @pytest.fixture(scope="session")

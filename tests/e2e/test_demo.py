@@ -31,7 +31,7 @@ HOPS = ["door", "verify", "receipt", "message", "verify_again", "ledger", "accep
 @pytest.mark.timeout(END_OF_A_HANG_SECONDS + 60)
 def test_the_demo_ends_well_and_its_report_adds_up(own_directory: Path) -> None:
     command = [sys.executable, "-m", "deploy.local", "demo", "--seed", "5", "--directory", str(own_directory)]
-    times = {"CASHBACK_DEADLINE_SECONDS": "10", "CASHBACK_ANSWER_RESERVE_SECONDS": "3"}
+    times = {"CASHBACK_DEADLINE_SECONDS": "20", "CASHBACK_ANSWER_RESERVE_SECONDS": "5"}
 
     ended = subprocess.run(
         command,

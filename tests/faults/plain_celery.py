@@ -28,7 +28,7 @@ MARKS: Final = "plain.marks"
 POOLS: Final = ("threads", "prefork")
 WORKERS: Final = 2
 CONCURRENCY: Final = 8
-_READY_SECONDS: Final = 30.0
+_READY_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 120.0
 _UNACKED: Final = "unacked"
 

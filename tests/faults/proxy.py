@@ -17,7 +17,7 @@ from deploy.local.processes import LOCALHOST, free_port
 from tests.faults.errors import ProxyFailed
 
 MAX_CHUNK_BYTES: Final = 65_536
-_START_SECONDS: Final = 10.0
+_START_SECONDS: Final = 60.0
 _CONNECT_SECONDS: Final = 5.0
 
 Result = TypeVar("Result")

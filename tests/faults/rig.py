@@ -23,8 +23,11 @@ from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.faults.proxy import PASS, Proxy
 
 BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
-READY_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 20.0
+# Ends of a hang, far above what a slow machine takes.
+READY_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 60.0
+# A worker that has not consumed by then is wedged.
+_WEDGED_SECONDS: Final = 30.0
 # From its sending to its receipt a make may take so long; this is not the receiver's time to count.
 TRANSIT_SECONDS: Final = 1.0
 LOG_LIMIT: Final = 1_000_000
@@ -167,7 +170,7 @@ class Rig:
                 sick.append(f"{process.name} does not run")
                 process.start()
         for worker in self.workers:
-            if not _answers_before(worker, self.valkey.url, time.monotonic() + READY_SECONDS / 3):
+            if not _answers_before(worker, self.valkey.url, time.monotonic() + _WEDGED_SECONDS):
                 sick.append(f"{worker.name} does not consume")
                 worker.kill()
                 worker.start()

@@ -26,7 +26,7 @@ from tests.support.command import environment
 from tests.support.handling import USER, jwks
 from tests.support.peer import Answering, Peer, by_path, reply, serving
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 COMMAND = (
     f"exec {sys.executable} -m celery --app worker.app worker --hostname worker-$$@%h "
     "--without-gossip --without-mingle"

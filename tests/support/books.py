@@ -90,7 +90,7 @@ def database_of(server: PostgresServer, template: str) -> Iterator[str]:
 
 @contextmanager
 def pool_of(
-    database_url: str, *, size: int = 2, timeout_seconds: float = 30.0
+    database_url: str, *, size: int = 2, timeout_seconds: float = 120.0
 ) -> Iterator[ConnectionPool[DeadlineConnection]]:
     """Open the worker's own kind of pool on a database."""
     pool = open_pool(database_url, size=size, statement_timeout_seconds=timeout_seconds)
@@ -102,7 +102,7 @@ def pool_of(
 
 @contextmanager
 def ledger_on(
-    database_url: str, *, size: int = 2, timeout_seconds: float = 30.0, **options: bool
+    database_url: str, *, size: int = 2, timeout_seconds: float = 120.0, **options: bool
 ) -> Iterator[Ledger]:
     """Open the ledger on a database; the options are those of `policy`."""
     with pool_of(database_url, size=size, timeout_seconds=timeout_seconds) as pool:

@@ -43,7 +43,7 @@ def start(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(process: subprocess.Popen[bytes], *, stdin: bytes = b"", timeout_seconds: float = 60) -> Finished:
+def finish(process: subprocess.Popen[bytes], *, stdin: bytes = b"", timeout_seconds: float = 240) -> Finished:
     """Give a started command the rest of its input and wait for its end."""
     stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
     return Finished(process.returncode, stdout.decode(), stderr.decode())

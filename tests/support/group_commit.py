@@ -15,7 +15,7 @@ from worker.ledger.ledger import Ledger, VerifiedEvent
 
 NAMES = [f"user-{number}" for number in range(1, 6)]
 FIRST = "first"
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
 LOCKED = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -84,7 +84,11 @@ def number_of(name: str) -> int:
 
 @contextmanager
 def scene_on(
-    database_url: str, *, ledger_url: str | None = None, timeout_seconds: float = 30.0, patience: float = 60.0
+    database_url: str,
+    *,
+    ledger_url: str | None = None,
+    timeout_seconds: float = 120.0,
+    patience: float = 120.0,
 ) -> Iterator[Scene]:
     with ExitStack() as stack:
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))

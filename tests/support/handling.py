@@ -95,7 +95,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     with ExitStack() as stack:
         peer = stack.enter_context(serving(by_path(accept=accept, jwks=keys or jwks(1))))
         transport = DeadlineTransport(max_connections=8)
-        client = stack.enter_context(httpx.Client(transport=transport, timeout=5))
+        client = stack.enter_context(httpx.Client(transport=transport, timeout=120))
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
         pool = stack.enter_context(pool_of(ledger_url or database_url))
         ledger = Ledger(
@@ -105,7 +105,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
         )
         answered_marks = AnsweredMarks(ledger, random=lambda: 0.5)
         answered_marks.start()
-        stack.callback(answered_marks.close, timeout_seconds=5)
+        stack.callback(answered_marks.close, timeout_seconds=30)
         handler = Handler(
             verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
             ledger=ledger,
@@ -131,6 +131,6 @@ def _key_set(betcore_url: str, client: httpx.Client) -> KeySet:
         client=client,
         refresh_seconds=300,
         unknown_key_seconds=0,
-        timeout_seconds=2,
+        timeout_seconds=60,
         retired_key_seconds=30,
     )

@@ -26,7 +26,7 @@ def with_receipts(
     database_url: str,
     work: Callable[[Receipts], Awaitable[None]],
     *,
-    timeout_seconds: float = 10,
+    timeout_seconds: float = 60,
     deadline_seconds: float = 30,
     pool_size: int = 4,
 ) -> None:
@@ -51,7 +51,7 @@ def with_receipts(
 
 
 def recorded_together(
-    database_url: str, events: list[ReceivedEvent], *, timeout_seconds: float = 10
+    database_url: str, events: list[ReceivedEvent], *, timeout_seconds: float = 60
 ) -> list[object]:
     """Record all of these at once; return what came of each."""
     outcomes: list[object] = []

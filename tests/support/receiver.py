@@ -59,14 +59,17 @@ def running_receiver(
     if published:
         betcore.publish(signer(1))
     with served(betcore) as betcore_url:
-        values = {"redis_url": redis_url, "database_url": database_url, "betcore_url": betcore_url} | settings
+        urls = {"redis_url": redis_url, "database_url": database_url, "betcore_url": betcore_url}
+        # On a slow machine, too, each copy is made unless something is in its way.
+        patient = {"copy_timeout_seconds": 20, "jwks_timeout_seconds": 20}
+        values = urls | patient | settings
         with (
             _server(ReceiverSettings.model_validate(values)) as url,
-            httpx.Client(base_url=url, timeout=30) as client,
+            httpx.Client(base_url=url, timeout=120) as client,
         ):
             receiver = RunningReceiver(client, betcore, signer(1))
             if ready:
-                wait_until(receiver.is_ready, what="the receiver is ready", timeout_seconds=20)
+                wait_until(receiver.is_ready, what="the receiver is ready", timeout_seconds=120)
             yield receiver
 
 
@@ -81,10 +84,10 @@ def _server(settings: ReceiverSettings) -> Iterator[str]:
     thread.start()
     try:
         wait_until(
-            lambda: server.started or not thread.is_alive(), what="uvicorn has started", timeout_seconds=20
+            lambda: server.started or not thread.is_alive(), what="uvicorn has started", timeout_seconds=120
         )
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=120)
         assert not thread.is_alive(), "the receiver does not end"

@@ -63,7 +63,7 @@ def simulated_betcore(*, partner_url: str, clock: Callable[[], float]) -> Iterat
     settings = SimulatorSettings(partner_url=partner_url, secret=CREDENTIALS["Secret"], log_limit=LOG_LIMIT)
     port = free_port()
     server = new_server(new_simulator(settings, clock=clock), host="127.0.0.1", port=port)
-    with _serving(server), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+    with _serving(server), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
         yield client
 
 
@@ -110,7 +110,7 @@ def _serving(server: uvicorn.Server) -> Iterator[None]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        wait_until(lambda: server.started, what="the server listens", timeout_seconds=10)
+        wait_until(lambda: server.started, what="the server listens", timeout_seconds=120)
         yield
     finally:
         server.should_exit = True

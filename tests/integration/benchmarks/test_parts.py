@@ -56,7 +56,7 @@ def betcore(tmp_path: Path, store: TokenStore) -> Iterator[str]:
     keys.write_bytes(store.key_set())
     with started(tmp_path, "betcore", "-m", "tests.benchmarks.betcore", str(port), str(keys)) as process:
         wait_until(
-            lambda: answers_well(port, STATE_PATH), what="it serves", timeout_seconds=20, process=process
+            lambda: answers_well(port, STATE_PATH), what="it serves", timeout_seconds=120, process=process
         )
         yield f"http://{LOCALHOST}:{port}"
 
@@ -155,7 +155,7 @@ def test_betcore_acknowledges_accepts_in_pieces_and_notes_who_came_when(
         yield body[:5]
         yield body[5:]
 
-    with betcore(tmp_path, store) as url, httpx.Client(base_url=url) as client:
+    with betcore(tmp_path, store) as url, httpx.Client(base_url=url, timeout=60) as client:
         before_ns = time.monotonic_ns()
         replies = [
             client.post(ACCEPT_PATH, content=body),
@@ -193,8 +193,10 @@ def test_the_limit_verifies_and_answers_the_very_bytes_that_our_receiver_answers
         app = "tests.benchmarks.receivers.limit:create_app"
         argv = ("-m", "uvicorn", "--factory", app, "--port", str(port), "--lifespan", "on")
         with started(tmp_path, "limit", *argv, env=env) as process:
-            wait_until(lambda: answers_well(port, "/"), what="it serves", timeout_seconds=20, process=process)
-            with httpx.Client(base_url=f"http://{LOCALHOST}:{port}") as client:
+            wait_until(
+                lambda: answers_well(port, "/"), what="it serves", timeout_seconds=120, process=process
+            )
+            with httpx.Client(base_url=f"http://{LOCALHOST}:{port}", timeout=60) as client:
                 good = client.post(MAKE_PATH, json=token)
                 forged = client.post(MAKE_PATH, json=token[:-4] + "AAAA")
 

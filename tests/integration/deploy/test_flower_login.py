@@ -15,8 +15,8 @@ from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, running
 
 BIN = Path(sys.executable).parent
 FIRST, SECOND = ("lookout", "correct-horse"), ("night", "battery:staple")
-READY_SECONDS = 30.0
-SAYS_ONE_SENTENCE_WITHIN_SECONDS = 30.0
+READY_SECONDS = 120.0
+SAYS_ONE_SENTENCE_WITHIN_SECONDS = 120.0
 CLOSED = ["/", "/workers", "/tasks", "/task/anything", "/broker", "/api/workers", "/api/tasks"]
 
 
@@ -48,7 +48,7 @@ def flower(
         ),
         cwd=ROOT,
     )
-    with running(process), httpx.Client(base_url=f"http://{LOCALHOST}:{port}") as client:
+    with running(process), httpx.Client(base_url=f"http://{LOCALHOST}:{port}", timeout=60) as client:
         wait_until(
             lambda: _answers(client), what="Flower answers", timeout_seconds=READY_SECONDS, process=process
         )

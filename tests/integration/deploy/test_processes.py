@@ -36,7 +36,7 @@ def shell(script: str, log_path: Path) -> ManagedProcess:
 
 def said(process: ManagedProcess) -> list[str]:
     wait_until(
-        lambda: bool(process.log_tail()), what="it says something", timeout_seconds=10, process=process
+        lambda: bool(process.log_tail()), what="it says something", timeout_seconds=120, process=process
     )
     return process.log_tail().split()
 
@@ -59,7 +59,7 @@ def parent(log_path: Path) -> Iterator[ManagedProcess]:
 def test_stop_asks_first_and_takes_the_whole_group(parent: ManagedProcess) -> None:
     own, child = (int(word) for word in said(parent))
 
-    returncode = parent.stop(timeout_seconds=5)
+    returncode = parent.stop(timeout_seconds=120)
 
     assert own == parent.pid
     assert returncode == -signal.SIGTERM
@@ -79,7 +79,7 @@ def test_stop_ends_a_frozen_process_in_good_order(parent: ManagedProcess) -> Non
     said(parent)
     parent.freeze()
 
-    assert parent.stop(timeout_seconds=5) == -signal.SIGTERM
+    assert parent.stop(timeout_seconds=120) == -signal.SIGTERM
 
 
 def test_kill_takes_the_descendants_too(parent: ManagedProcess) -> None:
@@ -88,7 +88,7 @@ def test_kill_takes_the_descendants_too(parent: ManagedProcess) -> None:
     parent.kill()
 
     assert parent.returncode == -signal.SIGKILL
-    wait_until(lambda: gone(child), what="the child is gone", timeout_seconds=5)
+    wait_until(lambda: gone(child), what="the child is gone", timeout_seconds=120)
 
 
 def test_kill_takes_descendants_that_left_the_group(log_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_kill_takes_descendants_that_left_the_group(log_path: Path) -> None:
 
         process.kill()
 
-    wait_until(lambda: gone(int(child)), what="the child is gone", timeout_seconds=5)
+    wait_until(lambda: gone(int(child)), what="the child is gone", timeout_seconds=120)
 
 
 def test_a_frozen_process_and_its_children_stand_still_until_thawed(parent: ManagedProcess) -> None:
@@ -140,7 +140,7 @@ def test_a_program_that_does_not_exist_says_so_in_its_log(log_path: Path) -> Non
     process = ManagedProcess(name="ghost", argv=["no-such-program"], log_path=log_path)
     process.start()
 
-    assert process.wait(timeout_seconds=10) == 127
+    assert process.wait(timeout_seconds=120) == 127
     assert "no-such-program: No such file" in process.log_tail()
 
 
@@ -149,7 +149,7 @@ def test_waiting_for_a_process_that_dies_ends_at_once_and_shows_its_log(log_path
         running(shell("echo the reason; exit 3", log_path)) as process,
         pytest.raises(ProcessDied, match=r"(?s)script ended with status 3 before it is up.*the reason"),
     ):
-        wait_until(lambda: False, what="it is up", timeout_seconds=60, process=process)
+        wait_until(lambda: False, what="it is up", timeout_seconds=250, process=process)
 
 
 def test_waiting_in_vain_says_for_what(parent: ManagedProcess) -> None:
@@ -178,9 +178,9 @@ def test_a_child_dies_with_its_supervisor(log_path: Path, tmp_path: Path, number
         (child,) = said(supervisor)
 
         psutil.Process(supervisor.pid).send_signal(number)
-        supervisor.wait(timeout_seconds=10)
+        supervisor.wait(timeout_seconds=120)
 
-        wait_until(lambda: gone(int(child)), what="the child is gone", timeout_seconds=5)
+        wait_until(lambda: gone(int(child)), what="the child is gone", timeout_seconds=120)
 
 
 def test_free_ports_are_free() -> None:

@@ -37,7 +37,7 @@ def written_value(valkey: ValkeyServer) -> str:
     with redis.Redis.from_url(valkey.url) as client:
         client.set("kept", "yes")
         # 1: the local append-only file has it, which `everysec` alone would give up to two seconds later.
-        assert client.execute_command("WAITAOF", 1, 0, 5_000) == [1, 0]
+        assert client.execute_command("WAITAOF", 1, 0, 120_000) == [1, 0]
     return "yes"
 
 
@@ -140,7 +140,7 @@ def test_a_valkey_can_follow_another(
     replica = ValkeyServer(server_directory / "replica", options=options).start()
     try:
         wait_until(
-            lambda: value_of(replica) == written_value, what="the replica has the key", timeout_seconds=10
+            lambda: value_of(replica) == written_value, what="the replica has the key", timeout_seconds=120
         )
     finally:
         replica.stop()

@@ -11,7 +11,7 @@ from deploy.local.environment import ROOT
 from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, running, wait_until
 
 PASSWORD = "0123456789abcdef"
-READY_SECONDS = 10.0
+READY_SECONDS = 120.0
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.faults.proxy import (
     Proxy,
 )
 
-SECONDS = 10.0
+SECONDS = 120.0
 
 
 def _echo(listener: socket.socket) -> None:

@@ -43,7 +43,7 @@ def publisher_on(redis_url: str, *, timeout_seconds: float, master: str = "unuse
     )
 
 
-def publish(redis_url: str, *, times: int = 1, timeout_seconds: float = 5, master: str = "unused") -> None:
+def publish(redis_url: str, *, times: int = 1, timeout_seconds: float = 60, master: str = "unused") -> None:
     async def run() -> None:
         publisher = publisher_on(redis_url, timeout_seconds=timeout_seconds, master=master)
         try:
@@ -72,7 +72,7 @@ def only_entry(redis_url: str) -> dict[str, Any]:
 
 def consumed(redis_url: str) -> Message:
     with Connection(redis_url) as connection, connection.SimpleQueue(Queue(QUEUE)) as queue:
-        message = queue.get(timeout=10)
+        message = queue.get(timeout=120)
         message.ack()
     return message
 
@@ -116,10 +116,10 @@ def test_a_celery_worker_runs_the_task_with_the_message(redis_url: str) -> None:
 
     publish(redis_url)
     with (
-        start_worker(app, perform_ping_check=False, shutdown_timeout=20),
+        start_worker(app, perform_ping_check=False, shutdown_timeout=120),
         redis.Redis.from_url(redis_url) as client,
     ):
-        wait_until(lambda: not client.exists(QUEUE, "unacked"), what="the task has run", timeout_seconds=20)
+        wait_until(lambda: not client.exists(QUEUE, "unacked"), what="the task has run", timeout_seconds=120)
 
     assert runs == [(str(MESSAGE.event_id), MESSAGE.model_dump())]
 
@@ -154,7 +154,7 @@ def test_connections_that_died_with_a_restart_are_replaced_within_the_publish(
     redis_url: str, valkey_server: ValkeyServer
 ) -> None:
     async def run() -> None:
-        publisher = publisher_on(redis_url, timeout_seconds=5)
+        publisher = publisher_on(redis_url, timeout_seconds=60)
         try:
             await end_of(publisher.publish, EVENT)
             await asyncio.to_thread(valkey_server.restart)
@@ -186,7 +186,7 @@ def test_through_sentinels_the_message_reaches_the_primary(
     sentinel.start()
     try:
         with redis.Redis(port=port) as client:
-            wait_until(lambda: answers(client), what="the sentinel answers", timeout_seconds=10)
+            wait_until(lambda: answers(client), what="the sentinel answers", timeout_seconds=120)
         publish(f"{away};sentinel://127.0.0.1:{port}", master="main")
     finally:
         sentinel.stop()

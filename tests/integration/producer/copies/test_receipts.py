@@ -75,7 +75,7 @@ def test_a_row_that_somebody_else_holds_ends_in_a_timeout_and_the_connection_liv
         # The first call may have got through after all: that does no harm.
         await end_of(receipts.record, held)
 
-    with_receipts(database_url, work, timeout_seconds=0.5, pool_size=1)
+    with_receipts(database_url, work, timeout_seconds=3, pool_size=1)
 
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT event_id FROM receipts").fetchall() == [(held.event_id,)]
@@ -127,4 +127,4 @@ def test_a_frozen_server_keeps_no_caller_waiting_and_no_connection(
         for number in range(30, 34):
             await end_of(receipts.record, event(number))
 
-    with_receipts(database_url, work, timeout_seconds=1, pool_size=2)
+    with_receipts(database_url, work, timeout_seconds=4, pool_size=2)

@@ -46,16 +46,16 @@ async def answer_of(
     metrics: ReceiverMetrics,
 ) -> httpx.Response:
     """Send one make to a receiver of these parts."""
-    redis_pool = redis_client(settings, timeout_seconds=5)
+    redis_pool = redis_client(settings, timeout_seconds=60)
     receipts = receipts_class(
         settings.database_url,
         pool_size=1,
         max_waiting=1,
-        timeout_seconds=5,
+        timeout_seconds=60,
         cutoff_seconds=25,
         deadline_seconds=30,
     )
-    publisher = publisher_class(redis_pool, timeout_seconds=5, max_waiting=1)
+    publisher = publisher_class(redis_pool, timeout_seconds=60, max_waiting=1)
     with httpx.Client() as client:
         keys = build_keys(settings, client=client, retired_key_seconds=0)
         await asyncio.to_thread(keys.fetch)
@@ -63,9 +63,9 @@ async def answer_of(
             verifier=build_verifier(settings, keys=keys, client=client),
             receipts=receipts,
             publisher=publisher,
-            backlog=Backlog(redis_pool, longest_wait_seconds=12, timeout_seconds=5, clock=time.time),
+            backlog=Backlog(redis_pool, longest_wait_seconds=12, timeout_seconds=60, clock=time.time),
             metrics=metrics,
-            lookup_timeout_seconds=5,
+            lookup_timeout_seconds=60,
             max_in_flight=1,
         )
         app = Starlette(routes=[Route("/make", receiver, methods=["POST"])])
@@ -76,7 +76,7 @@ async def answer_of(
             ) as door:
                 return await door.post("/make", content=signer(1).token(at=time.time()))
         finally:
-            await receiver.close(timeout_seconds=5)
+            await receiver.close(timeout_seconds=60)
             await receipts.close()
             await publisher.close()
 

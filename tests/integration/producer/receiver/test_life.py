@@ -1,12 +1,11 @@
 """The receiver's start, readiness, overload and end, over real HTTP."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import psycopg
-import pytest
 import redis
 from psycopg import sql
 
@@ -26,7 +25,7 @@ def test_a_receiver_that_started_without_keys_becomes_ready_by_itself(
         unready = receiver.client.get("/readyz")
         receiver.betcore.publish(receiver.signer)
 
-        wait_until(receiver.is_ready, what="the receiver has the keys", timeout_seconds=20)
+        wait_until(receiver.is_ready, what="the receiver has the keys", timeout_seconds=120)
         assert receiver.make_event().status_code == 200
         assert (unready.status_code, unready.json()["parts"]["keys"]) == (503, "none")
         assert receiver.metric("cashback_key_fetches_total", result="ok") >= 1
@@ -87,9 +86,7 @@ def test_more_makes_at_once_than_allowed_are_answered_503(
     redis_url: str, database_url: str, valkey_server: ValkeyServer
 ) -> None:
     with (
-        running_receiver(
-            redis_url=redis_url, database_url=database_url, max_in_flight=1, copy_timeout_seconds=3
-        ) as receiver,
+        running_receiver(redis_url=redis_url, database_url=database_url, max_in_flight=1) as receiver,
         ThreadPoolExecutor(1) as others,
     ):
         valkey_server.freeze()
@@ -98,7 +95,7 @@ def test_more_makes_at_once_than_allowed_are_answered_503(
             wait_until(
                 lambda: receiver.metric("cashback_makes_in_flight") == 1,
                 what="the first make is under way",
-                timeout_seconds=20,
+                timeout_seconds=120,
             )
             second = receiver.make_event(cashback(2))
         finally:
@@ -114,17 +111,27 @@ def test_copies_go_on_when_the_caller_goes_away_and_the_end_waits_for_them(
     redis_url: str, database_url: str, valkey_server: ValkeyServer
 ) -> None:
     thaw = threading.Timer(0.5, valkey_server.thaw)
-    with running_receiver(redis_url=redis_url, database_url=database_url, copy_timeout_seconds=5) as receiver:
+    with running_receiver(redis_url=redis_url, database_url=database_url) as receiver:
         valkey_server.freeze()
+        leave_when_it_is_under_way(receiver)
         thaw.start()
-        with pytest.raises(httpx.ReadTimeout):
-            receiver.client.post("/cashback-payments/make", content=receiver.token(), timeout=0.1)
     thaw.join()
 
     with redis.Redis.from_url(redis_url) as client:
         assert client.llen(QUEUE) == 1
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM receipts").fetchone() == (1,)
+
+
+def leave_when_it_is_under_way(receiver: RunningReceiver) -> None:
+    """Send a make, and go away as soon as its copies are being made."""
+    content, url = receiver.token().encode(), receiver.client.base_url
+    head = f"POST /cashback-payments/make HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+    with socket.create_connection((url.host, url.port or 80)) as connection:
+        connection.sendall(head.encode() + content)
+        wait_until(
+            lambda: recorded(receiver, "ok") == 1, what="one of its copies is made", timeout_seconds=120
+        )
 
 
 def test_a_database_without_the_schema_is_not_ready_and_the_message_alone_is_enough(
@@ -159,7 +166,7 @@ def test_a_server_that_became_read_only_is_left_for_a_new_connection(
             wait_until(
                 lambda: receiver.make_event().status_code == 200 and recorded(receiver, "ok") == 1,
                 what="a receipt is recorded through a new connection",
-                timeout_seconds=20,
+                timeout_seconds=120,
             )
             assert recorded(receiver, "copy_failed") >= 1
 

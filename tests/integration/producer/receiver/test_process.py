@@ -47,7 +47,7 @@ def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(
         env=environment(**(good | changed)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -63,7 +63,10 @@ def test_it_serves_logs_json_and_ends_in_good_order(
     betcore = Endpoints()
     betcore.publish(signer(1))
     port = free_port()
-    with served(betcore) as betcore_url, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with (
+        served(betcore) as betcore_url,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client,
+    ):
         process = ManagedProcess(
             name="receiver",
             argv=[*UVICORN, "--port", str(port)],
@@ -79,14 +82,14 @@ def test_it_serves_logs_json_and_ends_in_good_order(
         process.start()
         try:
             wait_until(
-                lambda: is_ready(client), what="the receiver is ready", timeout_seconds=30, process=process
+                lambda: is_ready(client), what="the receiver is ready", timeout_seconds=120, process=process
             )
             token = signer(1).token(at=time.time())
             replies = [
                 client.post("/cashback-payments/make", content=body) for body in (json.dumps(token), "junk")
             ]
         finally:
-            returncode = process.stop(timeout_seconds=20)
+            returncode = process.stop(timeout_seconds=120)
 
     assert [reply.status_code for reply in replies] == [200, 400]
     # uvicorn, done with its shutdown, ends by the signal that asked for it.

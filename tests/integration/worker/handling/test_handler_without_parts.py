@@ -56,7 +56,7 @@ def test_a_commit_whose_reply_was_lost_is_found_and_credited_once(
 def test_while_postgresql_is_frozen_betcore_hears_nothing(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
-    with bench(database_url, ACK, ledger_timeout_seconds=0.5) as on:
+    with bench(database_url, ACK, ledger_timeout_seconds=1.5) as on:
         on.handle(on.message(age_seconds=1))
         message = on.message()
         postgres_server.freeze()
@@ -72,7 +72,7 @@ def test_while_postgresql_is_frozen_betcore_hears_nothing(
         wait_until(
             lambda: on.handle(message) == Done(State.ANSWERED),
             what="PostgreSQL is used again",
-            timeout_seconds=20,
+            timeout_seconds=120,
         )
         assert on.accepts()[1]["ErrorCode"] == 103804
         assert on.balance() == AMOUNT_MINOR

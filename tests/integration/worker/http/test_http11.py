@@ -36,7 +36,9 @@ def keeping(*parts: bytes) -> Answering:
 
 
 def ask(transport: DeadlineTransport, url: str, **headers: str) -> tuple[int, bytes]:
-    request = httpx.Request("POST", url, content=b"x", headers=headers, extensions={"timeout": {"read": 5.0}})
+    request = httpx.Request(
+        "POST", url, content=b"x", headers=headers, extensions={"timeout": {"read": 120.0}}
+    )
     response = transport.handle_request(request)
     try:
         return response.status_code, b"".join(response.iter_raw())
@@ -152,7 +154,7 @@ def test_no_other_scheme_is_spoken(transport: DeadlineTransport) -> None:
 def test_a_request_that_nobody_reads_ends_in_time(transport: DeadlineTransport) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        ends_by(Deadline(time.monotonic() + 0.3)),
+        ends_by(Deadline(time.monotonic() + 3)),
         pytest.raises(httpx.WriteTimeout),
     ):
         transport.handle_request(httpx.Request("POST", url_of(listener), content=LONG))

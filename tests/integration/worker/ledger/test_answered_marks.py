@@ -15,16 +15,17 @@ from worker.ledger.ledger import Ledger, VerifiedEvent
 
 @contextmanager
 def settled_events(
-    database_url: str, count: int, *, timeout_seconds: float = 30
+    database_url: str, count: int, *, timeout_seconds: float = 120
 ) -> Iterator[tuple[AnsweredMarks, list[VerifiedEvent]]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         add_user(connection, "ann")
     with pool_of(database_url) as pool:
-        ledger = Ledger(pool, policy=policy(), timeout_seconds=timeout_seconds)
+        ledger = Ledger(pool, policy=policy(), timeout_seconds=120)
         events = [new_event(number) for number in range(1, count + 1)]
         for event in events:
             ledger.settle(event, payout(event.cashback_id, "ann", "1"))
-        yield AnsweredMarks(ledger, random=lambda: 0.1), events
+        marking = Ledger(pool, policy=policy(), timeout_seconds=timeout_seconds)
+        yield AnsweredMarks(marking, random=lambda: 0.1), events
 
 
 def states(database_url: str) -> dict[str, int]:
@@ -37,7 +38,7 @@ def test_many_marks_become_one_commit(database_url: str) -> None:
         for event in events:
             marks.answered(event.event_id)
         marks.start()
-        marks.close(timeout_seconds=30)
+        marks.close(timeout_seconds=120)
 
     assert states(database_url) == {"answered": 40}
     with psycopg.connect(database_url) as connection:
@@ -50,15 +51,15 @@ def test_a_mark_is_written_without_being_asked_to(database_url: str) -> None:
         marks.start()
         marks.answered(events[0].event_id)
         wait_until(
-            lambda: states(database_url) == {"answered": 1}, what="the mark is written", timeout_seconds=20
+            lambda: states(database_url) == {"answered": 1}, what="the mark is written", timeout_seconds=120
         )
-        marks.close(timeout_seconds=30)
+        marks.close(timeout_seconds=120)
 
 
 def test_marks_wait_while_postgresql_does_not_answer(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
-    with settled_events(database_url, 3, timeout_seconds=0.3) as (marks, events), capture_logs() as logs:
+    with settled_events(database_url, 3, timeout_seconds=1.5) as (marks, events), capture_logs() as logs:
         marks.start()
         postgres_server.freeze()
         try:
@@ -66,12 +67,12 @@ def test_marks_wait_while_postgresql_does_not_answer(
                 marks.answered(event.event_id)
             wait_until(
                 lambda: any(line["event"] == "marks_wait" for line in logs),
-                what="the marks has tried in vain",
-                timeout_seconds=20,
+                what="the marks were tried in vain",
+                timeout_seconds=120,
             )
         finally:
             postgres_server.thaw()
-        marks.close(timeout_seconds=30)
+        marks.close(timeout_seconds=120)
 
     assert states(database_url) == {"answered": 3}
 

@@ -99,7 +99,7 @@ def test_a_connection_that_is_cut_after_the_groups_commit_leaves_each_with_its_c
 def test_a_server_frozen_in_the_middle_of_a_group_holds_nobody_and_credits_nobody_twice(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
-    with scene_on(database_url, timeout_seconds=5.0) as scene:
+    with scene_on(database_url, timeout_seconds=10.0) as scene:
         scene.connection.execute(GATE)
         events = events_of(*NAMES)
         calls = scene.gather(events)

@@ -57,7 +57,7 @@ def test_a_member_ends_at_its_own_limit_even_while_its_group_is_on_its_way(datab
     ):
         for name in NAMES:
             add_user(connection, name)
-        ledger = HangingLedger(pool, timeout_seconds=1.0)
+        ledger = HangingLedger(pool, timeout_seconds=5.0)
         lead = ledger.take_lead()
         assert lead is not None
         waiting = {threads.submit(settle, ledger, name) for name in NAMES[:3]}
@@ -83,7 +83,7 @@ def test_who_gave_up_waiting_is_not_settled_behind_its_back_and_blocks_nobody(da
     ):
         for name in NAMES:
             add_user(connection, name)
-        ledger = GroupCommitLedger(pool, policy=policy(), timeout_seconds=1.0, patience_seconds=60.0)
+        ledger = GroupCommitLedger(pool, policy=policy(), timeout_seconds=4.0, patience_seconds=60.0)
         lead = ledger.take_lead()
         assert lead is not None
 

@@ -41,10 +41,10 @@ def settle_shuffled(
 ) -> list[Settlement]:
     """Settle the same groups as everybody does, each in an order of one's own."""
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
-    ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
+    ledger = Ledger(pool, policy=policy(), timeout_seconds=120)
     settled: list[Settlement] = []
     for requests in rounds:
-        barrier.wait(timeout=60)
+        barrier.wait(timeout=120)
         mine = rng.sample(requests, len(requests))
         settled += ledger.settle_group(mine, deadline=ledger.next_deadline()).values()
     return settled
@@ -64,7 +64,7 @@ def test_groups_over_the_same_accounts_in_another_order_do_not_lock_each_other_o
         for name in USERS:
             add_user(connection, name)
         # A deadlock is to be seen as one, and not to be ended by the group's own limit.
-        connection.execute("ALTER FUNCTION settle_events SET lock_timeout = '30s'")
+        connection.execute("ALTER FUNCTION settle_events SET lock_timeout = '120s'")
         connection.execute("ALTER FUNCTION settle_events SET deadlock_timeout = '50ms'")
         mine = [
             received_rounds(connection, first_cashback_id=1 + process * ROUNDS * len(USERS))
@@ -133,7 +133,7 @@ def test_settling_reads_no_table_as_a_whole_whatever_is_known_of_its_size(
             add_user(connection, name)
         if known == "empty":
             connection.execute("VACUUM ANALYZE")
-        ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
+        ledger = Ledger(pool, policy=policy(), timeout_seconds=120)
         # The plans are made while the tables are all but empty, and then kept.
         first = requests_for(USERS, first_cashback_id=1)
         settle_and_end(ledger, settle, first)
@@ -157,7 +157,8 @@ def test_a_user_is_found_whatever_encoding_connections_were_told(
         add_user(connection, "Zo\u00eb")
 
         settle(
-            Ledger(pool, policy=policy(), timeout_seconds=30), requests_for(["Zo\u00eb"], first_cashback_id=1)
+            Ledger(pool, policy=policy(), timeout_seconds=120),
+            requests_for(["Zo\u00eb"], first_cashback_id=1),
         )
 
         assert balances(connection, "Zo\u00eb") == {"Zo\u00eb": 100}
@@ -173,8 +174,8 @@ def test_a_receipt_that_is_just_being_made_does_not_undo_the_group(database_url:
         for name in USERS:
             add_user(connection, name)
         # Only the receiver's commit shall end the wait.
-        connection.execute("ALTER FUNCTION settle_events SET lock_timeout = '30s'")
-        ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
+        connection.execute("ALTER FUNCTION settle_events SET lock_timeout = '120s'")
+        ledger = Ledger(pool, policy=policy(), timeout_seconds=120)
         requests = requests_for(USERS, first_cashback_id=1)
         overtaken = requests[len(requests) // 2].event
         receiver.execute(
@@ -183,9 +184,9 @@ def test_a_receipt_that_is_just_being_made_does_not_undo_the_group(database_url:
         )
 
         call = threads.submit(ledger.settle_group, requests, deadline=ledger.next_deadline())
-        wait_until(lambda: somebody_waits(connection), what="the group waits", timeout_seconds=20)
+        wait_until(lambda: somebody_waits(connection), what="the group waits", timeout_seconds=120)
         receiver.commit()
-        settled = call.result(30)
+        settled = call.result(120)
 
         assert {event_id: each.code for event_id, each in settled.items()} == {
             request.event.event_id: 200 for request in requests

@@ -30,7 +30,7 @@ def sentinel_url(valkey_server: ValkeyServer, tmp_path: Path) -> Iterator[str]:
     sentinel.start()
     try:
         with redis.Redis(port=port) as client:
-            wait_until(lambda: _answers(client), what="the sentinel answers", timeout_seconds=30)
+            wait_until(lambda: _answers(client), what="the sentinel answers", timeout_seconds=120)
         yield f"sentinel://127.0.0.1:{port}/0"
     finally:
         sentinel.stop()

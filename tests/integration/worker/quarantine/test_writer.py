@@ -16,7 +16,7 @@ from worker.ledger.database import Database
 from worker.quarantine.description import Description, describe_bytes
 from worker.quarantine.writer import Quarantine, QuarantineStore
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 
 
 @contextmanager
@@ -101,14 +101,14 @@ def test_a_row_whose_commit_was_not_answered_is_written_once(
 ) -> None:
     let_go: Queue[str] = Queue()
 
-    with writer_on(database_url, CollectorRegistry(), timeout_seconds=0.5) as quarantine:
+    with writer_on(database_url, CollectorRegistry(), timeout_seconds=1.5) as quarantine:
         quarantine.keep(garbage(b"b"), then=lambda: let_go.put("b"))
         assert let_go.get(timeout=WAIT_SECONDS) == "b"
         postgres_server.freeze()
         try:
             quarantine.keep(garbage(b"a"), then=lambda: let_go.put("a"))
             with pytest.raises(Empty):
-                let_go.get(timeout=2)
+                let_go.get(timeout=3)
         finally:
             postgres_server.thaw()
         assert let_go.get(timeout=WAIT_SECONDS) == "a"

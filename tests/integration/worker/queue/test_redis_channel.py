@@ -67,7 +67,7 @@ def test_one_look_takes_as_many_as_there_is_room_for_in_their_order(redis_url: s
     ids = push(redis_url, MESSAGES)
 
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
 
         assert taken.ids() == ids[:8]
         assert counts(redis_url) == (2, 8, 8)
@@ -77,7 +77,7 @@ def test_one_look_takes_a_limited_number_where_the_window_has_no_limit(redis_url
     push(redis_url, MAX_TOGETHER + 1)
 
     with consuming(redis_url, prefetch=0) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
 
         assert len(taken.messages) == MAX_TOGETHER
 
@@ -85,7 +85,7 @@ def test_one_look_takes_a_limited_number_where_the_window_has_no_limit(redis_url
 def test_acknowledged_ones_make_room_at_once_and_leave_redis_together(redis_url: str) -> None:
     push(redis_url, MESSAGES)
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
         for message in taken.messages[:5]:
             message.ack()
 
@@ -98,11 +98,11 @@ def test_acknowledged_ones_make_room_at_once_and_leave_redis_together(redis_url:
 def test_acknowledged_ones_leave_redis_with_the_next_fetch(redis_url: str) -> None:
     push(redis_url, MESSAGES)
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
         for message in taken.messages[:5]:
             message.ack()
 
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
 
         assert len(taken.messages) == MESSAGES
         assert counts(redis_url) == (0, 5, 5)
@@ -111,13 +111,13 @@ def test_acknowledged_ones_leave_redis_with_the_next_fetch(redis_url: str) -> No
 def test_a_channel_that_closes_acknowledges_first_and_hands_back_the_rest(redis_url: str) -> None:
     ids = push(redis_url, MESSAGES)
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
         for message in taken.messages[:5]:
             message.ack()
 
     assert counts(redis_url) == (5, 0, 0)
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
         assert sorted(taken.ids()) == ids[5:]
 
 
@@ -127,7 +127,7 @@ def test_what_was_fetched_and_not_yet_given_to_anybody_is_handed_back_too(redis_
     with consuming(redis_url, prefetch=8) as (connection, taken):
         taken.fails = True
         with pytest.raises(ZeroDivisionError):
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=120)
 
     assert counts(redis_url) == (MESSAGES, 0, 0)
 
@@ -135,7 +135,7 @@ def test_what_was_fetched_and_not_yet_given_to_anybody_is_handed_back_too(redis_
 def test_acknowledgements_that_redis_refused_are_written_the_next_time(redis_url: str) -> None:
     push(redis_url, MESSAGES)
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
         for message in taken.messages:
             message.ack()
         with redis.Redis.from_url(redis_url) as client:
@@ -155,11 +155,11 @@ def test_a_message_goes_back_as_its_sender_wrote_it(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.lpush(QUEUE, entry, GARBAGE)
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
         assert len(taken.messages) == 2
 
     with consuming(redis_url, prefetch=8) as (connection, taken):
-        connection.drain_events(timeout=5)
+        connection.drain_events(timeout=120)
 
         again = {message.headers.get("id"): message for message in taken.messages}
         assert again[None].body == GARBAGE

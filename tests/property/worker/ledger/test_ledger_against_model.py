@@ -198,7 +198,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         return Ledger(
             self.pool,
             policy=policy(withhold_tax=withhold_tax, allow_negative=allow_negative),
-            timeout_seconds=30,
+            timeout_seconds=120,
         )
 
     def receive(  # noqa: PLR0913 - the members of a make

@@ -63,7 +63,7 @@ def settle_in_parallel(
     barrier = Barrier(THREADS)
 
     def work(share: History) -> list[tuple[VerifiedEvent, Settlement]]:
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=120)
         return [(event, ledger.settle(event, instruction)) for event, instruction in share]
 
     answers: dict[VerifiedEvent, list[Settlement]] = defaultdict(list)
@@ -82,7 +82,7 @@ def settled(
     allow_negative: bool,
 ) -> Ledger:
     return kind(
-        pool, policy=policy(withhold_tax=withhold_tax, allow_negative=allow_negative), timeout_seconds=30
+        pool, policy=policy(withhold_tax=withhold_tax, allow_negative=allow_negative), timeout_seconds=120
     )
 
 

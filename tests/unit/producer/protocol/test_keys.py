@@ -244,5 +244,5 @@ def test_callers_at_the_same_time_share_one_fetch(keys: KeySet, betcore: Endpoin
         found = [threads.submit(keys.fetch_for_unknown, signer(2).kid) for _ in range(8)]
         betcore.gate.set()
 
-        assert all(each.result(timeout=10) is not None for each in found)
+        assert all(each.result(timeout=120) is not None for each in found)
     assert betcore.fetches == 1
