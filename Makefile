@@ -44,6 +44,14 @@ demo: .venv/project ## Run everything on this machine, send 300 makes, check the
 up: .venv/project ## Run everything on this machine until Ctrl-C, with a simulated BETCORE
 	@$(BIN)/python -m deploy.local up
 
+# Side by side; a make that can keeps together what each of them prints.
+.PHONY: check check-tests
+check: .venv/project ## The inner loop, under a minute: lint, unit and property tests
+	@$(MAKE) --no-print-directory --keep-going --jobs 3 \
+		$(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint check-tests
+check-tests: .venv/project
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/property $(PYTEST_ARGS)
+
 .PHONY: test
 test: .venv/project ## Unit, property, integration and end-to-end tests, on real servers
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
