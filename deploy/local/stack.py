@@ -6,15 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from deploy.local import environment
 from deploy.local.environment import ROOT, read_procfile, stack_environment
 from deploy.local.errors import DirectoryInUse, NotReadyInTime, ProcessFailed
+from deploy.local.lifetime import Lifetime
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
 from deploy.local.readiness import answers_well, ping_times, worker_answers
@@ -45,7 +44,7 @@ class StackOptions:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
-class Stack:
+class Stack(Lifetime):
     """Runs all of it inside a `with` block, and leaves nothing behind.
 
     Entering raises a LocalError that names the process and shows the end of its log; whatever had been
@@ -53,6 +52,7 @@ class Stack:
     """
 
     def __init__(self, options: StackOptions) -> None:
+        super().__init__()
         self.options = options
         self.directory = options.directory.resolve()
         self.processes: dict[str, ManagedProcess] = {}
@@ -72,7 +72,6 @@ class Stack:
         self.environ = stack_environment(
             environ, redis_url=self.redis_url, database_url=self.database_url, betcore_url=self.simulator_url
         )
-        self._cleanup = ExitStack()
 
     @property
     def receiver_url(self) -> str:
@@ -106,19 +105,6 @@ class Stack:
     def dead_processes(self) -> list[ManagedProcess]:
         """Return the processes that should run and do not."""
         return [process for process in self.processes.values() if not process.is_running]
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._cleanup.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cleanup.close()
 
     def add_worker(self) -> ManagedProcess:
         """Start one more worker and return it when it consumes."""

