@@ -1,0 +1,97 @@
+-- The import of accounts: one transaction of three steps. prepare_accounts_import makes the temporary table
+-- imported_accounts, COPY fills it, and after check_accounts_import has found no fault apply_accounts_import opens
+-- and updates accounts, set by set.
+
+-- One row per account of the file. line_number counts from 1; the amount is in minor units.
+CREATE OR REPLACE FUNCTION prepare_accounts_import() RETURNS void LANGUAGE sql AS $$
+    CREATE TEMPORARY TABLE imported_accounts (
+        line_number bigint NOT NULL,
+        user_id text NOT NULL,
+        currency char(3) NOT NULL,
+        status text NOT NULL,
+        balance_minor bigint NOT NULL CHECK (balance_minor >= 0)
+    ) ON COMMIT DROP
+$$;
+
+-- The faults that only the whole file and the books can show, in the order of its lines: the first p_limit
+-- of them, each with the count of all. Imports wait here for each other until they commit, so what this
+-- finds stands when apply_accounts_import acts on it.
+CREATE OR REPLACE FUNCTION check_accounts_import(
+    p_limit integer, OUT line_number bigint, OUT fault text, OUT fault_count bigint
+) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    -- Any number will do that no other lock of this program has.
+    PERFORM pg_advisory_xact_lock(7161399478273598312);
+    ANALYZE imported_accounts;
+
+    RETURN QUERY
+    SELECT faults.line_number, faults.fault, count(*) OVER ()
+    FROM (
+        SELECT
+            repeated.line_number,
+            format('user_id %s stands on line %s already', quote_literal(repeated.user_id), repeated.first_line)
+        FROM (
+            SELECT
+                imported.line_number, imported.user_id,
+                min(imported.line_number) OVER (PARTITION BY imported.user_id) AS first_line
+            FROM imported_accounts AS imported
+        ) AS repeated
+        WHERE repeated.line_number > repeated.first_line
+        UNION ALL
+        SELECT
+            imported.line_number,
+            format('the account of user_id %s is in %s, not in %s',
+                quote_literal(imported.user_id), accounts.currency, imported.currency)
+        FROM imported_accounts AS imported JOIN accounts USING (user_id)
+        WHERE accounts.currency <> imported.currency
+    ) AS faults (line_number, fault)
+    ORDER BY faults.line_number
+    LIMIT p_limit;
+END $$;
+
+-- Open the accounts that are new, each with its balance as an opening transaction, and give the others the
+-- status of the file. The balance of an account that exists is the ledger's and stays as it is.
+CREATE OR REPLACE FUNCTION apply_accounts_import(OUT opened bigint, OUT updated bigint, OUT unchanged bigint)
+LANGUAGE plpgsql SET work_mem = '64MB' AS $$
+BEGIN
+    WITH fresh AS (
+        INSERT INTO accounts (kind, user_id, currency, status, balance_minor)
+        SELECT 'user', imported.user_id, imported.currency, imported.status, 0
+        FROM imported_accounts AS imported
+        WHERE NOT EXISTS (SELECT FROM accounts WHERE accounts.user_id = imported.user_id)
+        ORDER BY imported.line_number
+        RETURNING account_id, user_id, currency
+    ), posted AS (
+        INSERT INTO transactions (kind, account_id, amount_minor)
+        SELECT 'opening', fresh.account_id, imported.balance_minor
+        FROM fresh JOIN imported_accounts AS imported USING (user_id)
+        WHERE imported.balance_minor > 0
+        RETURNING transaction_id, account_id, amount_minor
+    ), entered AS (
+        INSERT INTO entries (transaction_id, account_id, amount_minor)
+        SELECT posted.transaction_id, line.account_id, line.amount_minor
+        FROM posted JOIN fresh USING (account_id) CROSS JOIN LATERAL (
+            VALUES
+                (posted.account_id, posted.amount_minor),
+                -- Looked up row by row: joined, the house accounts tempt the planner into their product with all rows.
+                ((SELECT account_id FROM accounts WHERE kind = 'opening' AND currency = fresh.currency),
+                    -posted.amount_minor)
+        ) AS line (account_id, amount_minor)
+    )
+    SELECT count(*) INTO opened FROM fresh;
+
+    -- What is checked row by row from here on, and every settlement after the commit, is planned by what the
+    -- tables hold now: without statistics the planner would read them whole for each row.
+    IF opened > 0 THEN
+        ANALYZE accounts, transactions, entries;
+    END IF;
+    -- Everything slow is behind us before the first row that a settlement may want is locked: checks that
+    -- are left to the commit would hold those locks for as long as they take.
+    SET CONSTRAINTS ALL IMMEDIATE;
+    UPDATE accounts SET status = imported.status
+    FROM imported_accounts AS imported
+    WHERE accounts.user_id = imported.user_id AND accounts.status <> imported.status;
+    GET DIAGNOSTICS updated = ROW_COUNT;
+
+    SELECT count(*) - opened - updated INTO unchanged FROM imported_accounts;
+END $$;

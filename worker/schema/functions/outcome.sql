@@ -1,0 +1,57 @@
+-- What becomes of an event beside its settlement: given up, answered, closed, or put off.
+--
+-- The states that an update applies to are said by what they are not, which no index can look for: the row is found
+-- by its key (decision 14).
+
+-- Decide 102823 for an event whose cut-off has passed undecided. Nulls: no receipt, nobody vouches for it.
+CREATE OR REPLACE FUNCTION give_up_event(p_event_id uuid) RETURNS settlement LANGUAGE plpgsql AS $$
+DECLARE
+    v_receipt receipts;
+BEGIN
+    UPDATE receipts SET state = 'settled', code = 102823, settled_at = clock_timestamp()
+    WHERE event_id = p_event_id AND state = 'received' AND clock_timestamp() >= credit_cutoff_at;
+    SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN settlement_of(v_receipt);
+END $$;
+
+-- BETCORE acknowledged these events. True whatever else was thought of them: another run of the same
+-- event may have given it up in the meantime.
+CREATE OR REPLACE FUNCTION mark_answered(p_event_ids uuid[]) RETURNS bigint LANGUAGE sql AS $$
+    WITH marked AS (
+        UPDATE receipts
+        SET state = 'answered', closed_at = clock_timestamp(), unconfirmed = false, last_error = NULL
+        WHERE event_id = ANY (p_event_ids) AND state <> ALL ('{received,answered}')
+        RETURNING 1
+    )
+    SELECT count(*) FROM marked
+$$;
+
+-- Close an event that came to a bad end: 'refused' or 'expired'. True if that changed anything.
+CREATE OR REPLACE FUNCTION close_event(p_event_id uuid, p_state text, p_error text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_state NOT IN ('refused', 'expired') THEN
+        RAISE EXCEPTION '% is no bad end', p_state USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE receipts SET
+        state = p_state,
+        closed_at = clock_timestamp(),
+        unconfirmed = (code = 200),
+        last_error = left(p_error, 500)
+    WHERE event_id = p_event_id AND state <> ALL ('{received,answered,refused,expired}');
+    RETURN FOUND;
+END $$;
+
+-- Put off the next attempt of an open event; p_delay_seconds says when it becomes overdue.
+CREATE OR REPLACE FUNCTION postpone_event(p_event_id uuid, p_delay_seconds double precision, p_error text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE receipts SET
+        next_attempt_at = clock_timestamp() + make_interval(secs => p_delay_seconds),
+        last_error = left(p_error, 500)
+    WHERE event_id = p_event_id AND state <> ALL ('{answered,refused,expired}');
+    RETURN FOUND;
+END $$;
