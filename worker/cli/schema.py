@@ -5,6 +5,7 @@ import click
 from worker.cli.database import database_url
 from worker.cli.output import as_json_option, print_document
 from worker.schema import migrate as migrations
+from worker.schema.files import shipped_files
 
 
 @click.command()
@@ -15,18 +16,23 @@ def migrate(*, as_json: bool) -> None:
     May be run at once from several places: one applies, the others wait and find nothing left to do. It
     is refused, and nothing is changed, on a schema that is newer than this program.
 
-    JSON: {"applied": [{"version", "name"}], "version"}, where version is the one that stands now.
+    JSON: {"applied": [{"version", "name"}], "functions", "version"}, where functions are the files of
+    functions that were applied, as they or a table changed, and version is the one that stands now.
     """
-    applied = migrations.migrate(database_url())
-    version = max(migration.version for migration in migrations.known_migrations())
+    files = shipped_files()
+    applied = migrations.migrate(database_url(), files)
     if as_json:
         print_document(
             {
-                "applied": [{"version": each.version, "name": each.name} for each in applied],
-                "version": version,
+                "applied": [{"version": each.version, "name": each.name} for each in applied.tables],
+                "functions": [file.name for file in applied.functions],
+                "version": files.version,
             }
         )
         return
-    for migration in applied:
+    for migration in applied.tables:
         click.echo(f"applied {migration.version:04} {migration.name}")
-    click.echo(f"the schema is at version {version}" + ("" if applied else ", nothing to do"))
+    for file in applied.functions:
+        click.echo(f"applied {file.name}")
+    nothing = "" if applied.tables or applied.functions else ", nothing to do"
+    click.echo(f"the schema is at version {files.version}{nothing}")

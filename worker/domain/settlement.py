@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """The states of a receipt; `worker/schema/0002_receipts.sql` draws the ways between them."""
+    """The states of a receipt; `worker/schema/tables/0002_receipts.sql` draws the ways between them."""
 
     RECEIVED = "received"
     SETTLED = "settled"

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 _RECONNECT_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 3
 _MAX_IDLE_SECONDS: Final = 300.0
-# Raised by settle_event, see worker/schema/0003_settlement.sql.
+# Raised by settle_event and settle_events, see worker/schema/functions/.
 _CUTOFF_PASSED: Final = "CB001"
 
 

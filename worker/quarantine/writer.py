@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class QuarantineStore:
-    """The table `quarantine`. Calls of `worker/schema/0006_quarantine.sql`."""
+    """The table `quarantine`. Calls of `worker/schema/functions/quarantine.sql`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

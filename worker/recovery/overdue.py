@@ -1,6 +1,6 @@
-"""Overdue events: given up, expired, or claimed for another run. Calls of `worker/schema/0005_sweep.sql`.
+"""Overdue events: given up, expired, or claimed for another run.
 
-Decision 9.
+Its SQL is `worker/schema/functions/sweep.sql`. Decision 9.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""The database's schema: SQL by topic, and how it is applied.
+"""The database's schema: SQL by topic, and how it is applied (decision 18).
 
-May import nothing of the other rooms but `worker.errors`.
+Read `tables/` first: what there is, in numbered files that are each applied once. `trigger_functions/` is
+what its triggers call, and `functions/` is how everybody else reads and writes it; in these two each function
+stands once, as it is today, and so would views and grants. May import `worker.errors` alone.
 """

@@ -1,17 +1,16 @@
-"""Apply the numbered SQL files of `worker/schema/` to a database, each once and in order."""
+"""Bring a database to this program's schema: tables forward, file by file, and the functions of today."""
 
-import re
 from dataclasses import dataclass
-from importlib import resources
 from typing import Final
 
 import psycopg
 
 from worker.errors import WorkerError
+from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
+from worker.schema.functions import InstalledFunctions
 
 # Any 64-bit number will do, as long as all versions of this program use the same one.
 _LOCK_KEY: Final = 0x6361736862616B
-_FILE_NAME: Final = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql")
 _LOCK_TIMEOUT: Final = "60s"
 
 
@@ -21,31 +20,27 @@ class UnknownSchemaVersion(WorkerError):
     reason = "unknown_schema_version"
 
 
+class SchemaBeforeBaseline(WorkerError):
+    """The database was made before the first release; make a new one, and import the accounts into it."""
+
+    reason = "schema_before_baseline"
+
+
 @dataclass(frozen=True, slots=True)
-class Migration:
-    """One file of `worker/schema/`: its number, its name, and its SQL."""
+class Applied:
+    """What a run has changed, in the order in which it did."""
 
-    version: int
-    name: str
-    sql: str
-
-
-def known_migrations() -> list[Migration]:
-    """Return the migrations that ship with this program, oldest first."""
-    found = []
-    for file in resources.files("worker").joinpath("schema").iterdir():
-        match = _FILE_NAME.fullmatch(file.name)
-        if match:
-            found.append(Migration(int(match["version"]), match["name"], file.read_text("utf-8")))
-    return sorted(found, key=lambda migration: migration.version)
+    tables: tuple[Migration, ...]
+    functions: tuple[FunctionFile, ...]
 
 
-def migrate(database_url: str) -> list[Migration]:
-    """Bring the database to this program's schema and return what was applied, oldest first.
+def migrate(database_url: str, files: SchemaFiles | None = None) -> Applied:
+    """Bring the database to the schema of these files, by default this program's, and say what was applied.
 
     All of it happens in one transaction under an advisory lock, so several processes may call this at
-    once: one applies, the others wait and find nothing left to do. Raises UnknownSchemaVersion, and
-    psycopg.Error when the database cannot be reached.
+    once: one applies, the others wait and find nothing left to do. Tables that stand are locked only by a
+    file of `tables/` that says so. Raises UnknownSchemaVersion or SchemaBeforeBaseline, and psycopg.Error
+    when the database cannot be reached or refuses a statement; nothing is changed then.
     """
     with psycopg.connect(database_url, connect_timeout=10) as connection, connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
@@ -54,22 +49,46 @@ def migrate(database_url: str) -> list[Migration]:
             "CREATE TABLE IF NOT EXISTS schema_versions ("
             "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        return _apply_missing(connection)
+        return _apply(connection, files or shipped_files())
 
 
-def _apply_missing(connection: psycopg.Connection) -> list[Migration]:
-    known = known_migrations()
-    applied = {row[0] for row in connection.execute("SELECT version FROM schema_versions")}
-    unknown = applied - {migration.version for migration in known}
-    if unknown:
-        raise UnknownSchemaVersion(
-            f"the database has schema version {max(unknown)}, this program knows up to {known[-1].version}: "
-            "deploy the newer program first"
-        )
-    missing = [migration for migration in known if migration.version not in applied]
+def _apply(connection: psycopg.Connection, files: SchemaFiles) -> Applied:
+    missing = _missing_tables(connection, files)
+    installed = InstalledFunctions(connection)
+    # All of them after a change of the tables: one that does not fit them any more is to fail here.
+    due = [file for file in files.function_files if missing or not installed.is_current(file)]
+    for file in files.trigger_functions:
+        if file in due:
+            installed.apply(file)
     for migration in missing:
-        connection.execute(migration.sql)
+        connection.execute(migration.sql.encode())
         connection.execute(
             "INSERT INTO schema_versions (version, name) VALUES (%s, %s)", (migration.version, migration.name)
         )
-    return missing
+    for file in files.functions:
+        if file in due:
+            installed.apply(file)
+    installed.drop_all_but(files.function_files)
+    return Applied(tuple(missing), tuple(due))
+
+
+def _missing_tables(connection: psycopg.Connection, files: SchemaFiles) -> list[Migration]:
+    applied = {version for (version,) in connection.execute("SELECT version FROM schema_versions")}
+    if applied and not _has_record_of_functions(connection):
+        raise SchemaBeforeBaseline(
+            f"the database has version {max(applied)} of a schema from before the first release, and nothing "
+            "leads on from there: make a new database, and run `cashback migrate` and `cashback accounts "
+            "import` on it"
+        )
+    unknown = applied - {migration.version for migration in files.tables}
+    if unknown:
+        raise UnknownSchemaVersion(
+            f"the database has schema version {max(unknown)}, this program knows up to {files.version}: "
+            "deploy the newer program first"
+        )
+    return [migration for migration in files.tables if migration.version not in applied]
+
+
+def _has_record_of_functions(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('schema_functions') IS NOT NULL").fetchone()
+    return row is not None and bool(row[0])

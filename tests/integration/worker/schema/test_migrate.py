@@ -9,7 +9,8 @@ from psycopg import sql
 
 from deploy.local.postgres import PostgresServer
 from tests.support import command
-from worker.schema.migrate import UnknownSchemaVersion, known_migrations, migrate
+from worker.schema.files import shipped_files
+from worker.schema.migrate import SchemaBeforeBaseline, UnknownSchemaVersion, migrate
 
 
 @pytest.fixture
@@ -27,7 +28,9 @@ def versions(database_url: str) -> list[tuple[int, str]]:
         return connection.execute("SELECT version, name FROM schema_versions ORDER BY version").fetchall()
 
 
-KNOWN = [(migration.version, migration.name) for migration in known_migrations()]
+FILES = shipped_files()
+KNOWN = [(migration.version, migration.name) for migration in FILES.tables]
+FUNCTION_FILES = [file.name for file in FILES.function_files]
 
 
 def test_migrations_are_numbered_without_gaps_from_one() -> None:
@@ -37,12 +40,15 @@ def test_migrations_are_numbered_without_gaps_from_one() -> None:
 def test_an_empty_database_gets_every_migration_in_order(empty_database_url: str) -> None:
     applied = migrate(empty_database_url)
 
-    assert [(migration.version, migration.name) for migration in applied] == KNOWN
+    assert [(migration.version, migration.name) for migration in applied.tables] == KNOWN
+    assert [file.name for file in applied.functions] == FUNCTION_FILES
     assert versions(empty_database_url) == KNOWN
 
 
 def test_a_migrated_database_is_left_as_it_is(database_url: str) -> None:
-    assert migrate(database_url) == []
+    applied = migrate(database_url)
+
+    assert (applied.tables, applied.functions) == ((), ())
     assert versions(database_url) == KNOWN
 
 
@@ -93,6 +99,26 @@ def test_a_newer_schema_is_refused_and_left_alone(database_url: str) -> None:
         "deploy the newer program first\n"
     )
     assert versions(database_url) == [*KNOWN, (newest + 7, "from_the_future")]
+
+
+def test_a_schema_from_before_the_baseline_is_refused_and_left_alone(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("CREATE TABLE schema_versions (version integer PRIMARY KEY, name text NOT NULL)")
+        connection.execute("INSERT INTO schema_versions VALUES (1, 'books'), (12, 'token_octets')")
+
+    with pytest.raises(SchemaBeforeBaseline):
+        migrate(empty_database_url)
+    refused = command.run("migrate", database_url=empty_database_url)
+
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        "Error: the database has version 12 of a schema from before the first release, and nothing leads on "
+        "from there: make a new database, and run `cashback migrate` and `cashback accounts import` on it\n"
+    )
+    assert versions(empty_database_url) == [(1, "books"), (12, "token_octets")]
+    with psycopg.connect(empty_database_url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert tables == [("schema_versions",)]
 
 
 def test_a_migration_that_fails_leaves_nothing_of_any_of_them(empty_database_url: str) -> None:
