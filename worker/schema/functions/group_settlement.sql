@@ -5,12 +5,6 @@
 -- many rows at once and in another order, and one row in somebody's hand must not hold up all members for
 -- long. The group is then undone and its members settle one by one.
 
--- Whether an amount and its tax, in minor units, can be posted. Inlined into whatever asks.
-CREATE OR REPLACE FUNCTION are_payable(p_amount numeric, p_tax numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT p_amount > 0 AND p_amount < 1e15 AND p_amount = trunc(p_amount)
-        AND p_tax >= 0 AND p_tax <= p_amount AND p_tax = trunc(p_tax)
-$$;
-
 -- Lock the receipts of a group; those that are missing are made, as record_receipt makes them. A receipt that
 -- somebody else is just making does not undo the group: its message overtook it.
 CREATE OR REPLACE FUNCTION lock_group_receipts(
@@ -48,8 +42,8 @@ BEGIN
     END IF;
 END $$;
 
--- What each member comes to, by the rules of `decide` and in their order. Left out is a cancel that is still to
--- be decided. The receipts and the users' accounts must have been locked by statements before this one.
+-- What each member comes to. Left out is a cancel that is still to be decided. The receipts and the users' accounts
+-- must have been locked by statements before this one.
 CREATE OR REPLACE FUNCTION decide_group(p_requests group_request[]) RETURNS group_member[] LANGUAGE plpgsql AS $$
 BEGIN
     RETURN (
@@ -65,17 +59,9 @@ BEGIN
                 account.account_id, account.user_id, account.exponent,
                 asked.amount * account.scale AS amount, asked.tax * account.scale AS tax,
                 standing.amount_minor AS standing_amount, standing.tax_minor AS standing_tax,
-                CASE
-                    WHEN receipts.code IS NOT NULL THEN receipts.code
-                    WHEN asked.kind IS NULL THEN 103753
-                    WHEN standing.event_id = asked.event_id THEN 200
-                    WHEN standing.event_id IS NOT NULL THEN 103804
-                    WHEN clock_timestamp() >= receipts.credit_cutoff_at THEN 102823
-                    WHEN account.account_id IS NULL THEN 102145
-                    WHEN account.status = 'blocked' THEN 103779
-                    WHEN are_payable(asked.amount * account.scale, asked.tax * account.scale) THEN 200
-                    ELSE 103801
-                END AS code
+                coalesce(receipts.code, settlement_code(asked.event_id, asked.kind, standing.event_id,
+                    clock_timestamp() >= receipts.credit_cutoff_at, account.account_id, account.status,
+                    asked.amount * account.scale, asked.tax * account.scale)) AS code
             FROM unnest(p_requests) AS asked
                 JOIN receipts USING (event_id)
                 LEFT JOIN LATERAL (
@@ -116,16 +102,10 @@ BEGIN
     ), entered AS (
         INSERT INTO entries (transaction_id, account_id, amount_minor)
         SELECT posted.transaction_id, line.account_id, line.amount_minor
-        FROM posted JOIN accounts AS payee USING (account_id) CROSS JOIN LATERAL (
-            VALUES
-                (payee.account_id, posted.amount_minor - CASE WHEN p_withhold_tax THEN posted.tax_minor ELSE 0 END),
-                ((SELECT account_id FROM accounts WHERE kind = 'cashback' AND currency = payee.currency),
-                    -posted.amount_minor),
-                (CASE WHEN p_withhold_tax AND posted.tax_minor > 0 THEN
-                    (SELECT account_id FROM accounts WHERE kind = 'tax' AND currency = payee.currency) END,
-                    CASE WHEN p_withhold_tax THEN posted.tax_minor ELSE 0 END)
-        ) AS line (account_id, amount_minor)
-        WHERE line.amount_minor <> 0
+        FROM posted JOIN accounts AS payee USING (account_id) CROSS JOIN LATERAL payout_entries(
+            payee.account_id, payee.currency, posted.amount_minor,
+            CASE WHEN p_withhold_tax THEN posted.tax_minor ELSE 0 END
+        ) AS line
     )
     SELECT array_agg(ROW(
         event_id, NULL, 200, transaction_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::group_member)

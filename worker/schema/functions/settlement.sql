@@ -1,22 +1,65 @@
--- Settlement: the whole ledger decision about one event in one call, in one short transaction.
+-- Settlement: the whole ledger decision about one event in one call, in one short transaction. What an event comes
+-- to, and what a payout posts, is said here for groups as well (group_settlement.sql).
 --
 -- Locks are taken in one order everywhere: the receipt, the user's account, the transaction's unique key.
 -- Called again for the same event, settle_event returns what it decided the first time.
 -- ErrorCodes are those of BETCORE's accept; producer/client/contract.py names them.
 
--- The transaction that already stands under this business key, if any: another event's, or this event's own
--- where its receipt was pruned since.
-CREATE OR REPLACE FUNCTION existing_transaction(p_event_id uuid, p_cashback_id bigint, p_transaction_type integer)
-RETURNS decision LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN event_id = p_event_id THEN 200 ELSE 103804 END, transaction_id, false FROM transactions
-    WHERE cashback_id = p_cashback_id AND transaction_type = p_transaction_type
+-- Whether an amount and its tax, in minor units, can be posted.
+CREATE OR REPLACE FUNCTION are_payable(p_amount numeric, p_tax numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT p_amount > 0 AND p_amount < 1e15 AND p_amount = trunc(p_amount)
+        AND p_tax >= 0 AND p_tax <= p_amount AND p_tax = trunc(p_tax)
 $$;
 
--- Post one payout, unless its business key was just taken.
+-- What an event that is not decided yet comes to, by the first reason that holds; 200 also where it is still to be
+-- posted (a cancel is then held against its payout). The one place that knows, for an event alone and in a group:
+-- PostgreSQL puts its body where it is called.
+--
+-- p_kind is 'payout', 'cancel', or null where the data could not be read. p_standing_event_id is the event behind the
+-- transaction that has the business key: another one, or this one where its receipt was pruned since. p_is_late: the
+-- credit cut-off has passed. Account and status are null where the user has none, and the amounts, in minor units,
+-- where they are no usable decimals.
+CREATE OR REPLACE FUNCTION settlement_code(
+    p_event_id uuid, p_kind text, p_standing_event_id uuid, p_is_late boolean,
+    p_account_id bigint, p_status text, p_amount numeric, p_tax numeric
+) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN p_kind IS NULL THEN 103753
+        -- Before the cut-off is looked at: what stands is told at any time, or a late re-submission of a cashback
+        -- that was paid would hear that it was not.
+        WHEN p_standing_event_id = p_event_id THEN 200
+        WHEN p_standing_event_id IS NOT NULL THEN 103804
+        WHEN p_is_late THEN 102823
+        WHEN p_account_id IS NULL THEN 102145
+        WHEN p_status = 'blocked' THEN 103779
+        WHEN are_payable(p_amount, p_tax) THEN 200
+        ELSE 103801
+    END
+$$;
+
+-- The entries of a payout: from the house to the user, and what is withheld of the tax to the tax account. The one
+-- place that knows, as above.
+CREATE OR REPLACE FUNCTION payout_entries(
+    p_account_id bigint, p_currency char(3), p_amount_minor bigint, p_withheld_minor bigint
+) RETURNS TABLE (account_id bigint, amount_minor bigint) LANGUAGE sql STABLE ROWS 3 AS $$
+    SELECT line.account_id, line.amount_minor
+    FROM (
+        VALUES
+            (p_account_id, p_amount_minor - p_withheld_minor),
+            ((SELECT accounts.account_id FROM accounts WHERE kind = 'cashback' AND currency = p_currency),
+                -p_amount_minor),
+            (CASE WHEN p_withheld_minor > 0 THEN
+                (SELECT accounts.account_id FROM accounts WHERE kind = 'tax' AND currency = p_currency) END,
+                p_withheld_minor)
+    ) AS line (account_id, amount_minor)
+    WHERE line.amount_minor <> 0
+$$;
+
+-- Post one payout and return its transaction; null where its business key was just taken.
 CREATE OR REPLACE FUNCTION post_payout(
     p_event_id uuid, p_cashback_id bigint, p_transaction_type integer, p_account accounts,
-    p_amount_minor bigint, p_tax_minor bigint, p_withheld_minor bigint
-) RETURNS decision LANGUAGE plpgsql AS $$
+    p_amount_minor bigint, p_tax_minor bigint, p_withhold_tax boolean
+) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_transaction_id bigint;
 BEGIN
@@ -24,21 +67,13 @@ BEGIN
     VALUES ('payout', p_cashback_id, p_transaction_type, p_event_id, p_account.account_id, p_amount_minor, p_tax_minor)
     ON CONFLICT (cashback_id, transaction_type) DO NOTHING
     RETURNING transaction_id INTO v_transaction_id;
-    IF NOT FOUND THEN
-        RETURN existing_transaction(p_event_id, p_cashback_id, p_transaction_type);
+    IF FOUND THEN
+        INSERT INTO entries (transaction_id, account_id, amount_minor)
+        SELECT v_transaction_id, line.account_id, line.amount_minor
+        FROM payout_entries(p_account.account_id, p_account.currency, p_amount_minor,
+            CASE WHEN p_withhold_tax THEN p_tax_minor ELSE 0 END) AS line;
     END IF;
-
-    INSERT INTO entries (transaction_id, account_id, amount_minor)
-    SELECT v_transaction_id, account_id, amount_minor
-    FROM (
-        SELECT p_account.account_id, p_amount_minor - p_withheld_minor
-        UNION ALL
-        SELECT account_id, -p_amount_minor FROM accounts WHERE kind = 'cashback' AND currency = p_account.currency
-        UNION ALL
-        SELECT account_id, p_withheld_minor FROM accounts WHERE kind = 'tax' AND currency = p_account.currency
-    ) AS lines (account_id, amount_minor)
-    WHERE amount_minor <> 0;
-    RETURN ROW(200, v_transaction_id, true)::decision;
+    RETURN v_transaction_id;
 END $$;
 
 -- Reverse the payout of the same CashbackId, entry by entry. A null code: its payout is not here yet.
@@ -79,54 +114,53 @@ BEGIN
     RETURN ROW(200, v_transaction_id, true)::decision;
 END $$;
 
--- What the event comes to. p_kind is 'payout', 'cancel', or null where the data could not be read;
--- p_amount and p_tax are major units, null where they are no usable decimals.
+-- Decide an event alone, and post what it comes to. p_amount and p_tax are major units.
 CREATE OR REPLACE FUNCTION decide(
     p_receipt receipts, p_kind text, p_transaction_type integer, p_user_id text, p_amount numeric, p_tax numeric,
     p_withhold_tax boolean, p_allow_negative boolean
 ) RETURNS decision LANGUAGE plpgsql AS $$
 DECLARE
-    v_existing decision;
+    v_is_late boolean := clock_timestamp() >= p_receipt.credit_cutoff_at;
+    v_standing transactions;
     v_account accounts;
     v_amount numeric;
     v_tax numeric;
+    v_code integer;
+    v_posted bigint;
 BEGIN
-    IF p_kind IS NULL THEN
-        RETURN ROW(103753, NULL, false)::decision;
-    END IF;
-    -- Before the cut-off is looked at: what stands is told at any time, or a late re-submission of a
-    -- cashback that was paid would hear that it was not.
-    v_existing := existing_transaction(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type);
-    IF v_existing.code IS NOT NULL THEN
-        RETURN v_existing;
-    ELSIF clock_timestamp() >= p_receipt.credit_cutoff_at THEN
-        RETURN ROW(102823, NULL, false)::decision;
-    END IF;
-
-    SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN ROW(102145, NULL, false)::decision;
-    END IF;
-    -- Seen again under the lock: whoever held it may have been the first with this business key.
-    v_existing := existing_transaction(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type);
-    IF v_existing.code IS NOT NULL THEN
-        RETURN v_existing;
-    ELSIF v_account.status = 'blocked' THEN
-        RETURN ROW(103779, NULL, false)::decision;
+    IF p_kind IS NOT NULL THEN
+        SELECT * INTO v_standing FROM transactions
+        WHERE cashback_id = p_receipt.cashback_id AND transaction_type = p_transaction_type;
+        -- Nobody's account is locked for what is decided without it.
+        IF NOT FOUND AND NOT v_is_late THEN
+            SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
+            -- Seen again under the lock: whoever held it may have been the first with this business key.
+            SELECT * INTO v_standing FROM transactions
+            WHERE cashback_id = p_receipt.cashback_id AND transaction_type = p_transaction_type;
+            SELECT p_amount * power(10::numeric, exponent), p_tax * power(10::numeric, exponent)
+            INTO v_amount, v_tax
+            FROM currencies WHERE currency = v_account.currency;
+        END IF;
     END IF;
 
-    SELECT p_amount * power(10::numeric, exponent), p_tax * power(10::numeric, exponent)
-    INTO v_amount, v_tax
-    FROM currencies WHERE currency = v_account.currency;
-    IF (v_amount > 0 AND v_amount < 1e15 AND v_amount = trunc(v_amount)
-            AND v_tax >= 0 AND v_tax <= v_amount AND v_tax = trunc(v_tax)) IS NOT TRUE THEN
-        RETURN ROW(103801, NULL, false)::decision;
+    v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.event_id, v_is_late,
+        v_account.account_id, v_account.status, v_amount, v_tax);
+    IF v_code <> 200 OR v_standing.transaction_id IS NOT NULL THEN
+        RETURN ROW(v_code, v_standing.transaction_id, false)::decision;
     ELSIF p_kind = 'cancel' THEN
         RETURN post_cancel(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type, v_account,
             v_amount::bigint, v_tax::bigint, p_allow_negative);
     END IF;
-    RETURN post_payout(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type, v_account,
-        v_amount::bigint, v_tax::bigint, CASE WHEN p_withhold_tax THEN v_tax::bigint ELSE 0 END);
+    v_posted := post_payout(p_receipt.event_id, p_receipt.cashback_id, p_transaction_type, v_account,
+        v_amount::bigint, v_tax::bigint, p_withhold_tax);
+    IF v_posted IS NOT NULL THEN
+        RETURN ROW(200, v_posted, true)::decision;
+    END IF;
+    SELECT * INTO v_standing FROM transactions
+    WHERE cashback_id = p_receipt.cashback_id AND transaction_type = p_transaction_type;
+    v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.event_id, v_is_late,
+        v_account.account_id, v_account.status, v_amount, v_tax);
+    RETURN ROW(v_code, v_standing.transaction_id, false)::decision;
 END $$;
 
 -- Settle one event and say how it stands. p_hold_seconds: how long the caller may take for the answer
