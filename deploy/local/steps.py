@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 from deploy.local.errors import LocalError
 
 FAILURES = (httpx.HTTPError, psycopg.Error, RedisError, OSError)
+# What may end a command of the local stack, and is told in a sentence; the rest is a fault of the program.
+FORESEEN = (LocalError, *FAILURES)
 
 
 class StepFailed(LocalError):
@@ -33,6 +35,11 @@ def step(what: str, *, monotonic: Callable[[], float] = time.monotonic) -> Itera
 
 
 def described(error: BaseException) -> str:
-    """Return the kind of an error and its text, if it has one: a time-out of httpx has none."""
+    """Return the kind of an error and its text, if it has one: a time-out of httpx has none.
+
+    An error of our own tree says it all in its text.
+    """
+    if isinstance(error, LocalError):
+        return str(error)
     text = str(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

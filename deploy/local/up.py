@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
 from deploy.local.errors import LocalError
-from deploy.local.stack import Stack, StackOptions
+from deploy.local.stack import LOG_DIRECTORY, Stack, StackOptions
+from deploy.local.steps import FORESEEN, described
 
 _WATCH_SECONDS: Final = 0.5
 # Accounts to try makes with; the import leaves those that exist as they are.
@@ -56,9 +57,17 @@ def up(*, directory: Path, workers: int, flower: bool) -> None:
             _watch(stack)
     except Stopped:
         click.echo("Stopped.")
-    except LocalError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+    except FORESEEN as error:
+        fail(error, directory)
+
+
+def fail(error: Exception, directory: Path) -> NoReturn:
+    """Say how a command on `directory` failed and where the logs are, and end with 1."""
+    click.echo(f"Error: {described(error)}", err=True)
+    logs = directory / LOG_DIRECTORY
+    if logs.exists():
+        click.echo(f"The log of each process is in {logs}", err=True)
+    sys.exit(1)
 
 
 def _watch(stack: Stack) -> None:

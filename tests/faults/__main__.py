@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from deploy.local.errors import LocalError
+from deploy.local.stack import LOG_DIRECTORY
 from deploy.local.up import Stopped, stopped_by_signals
 from tests.faults.catalogue import SCENARIOS
 from tests.faults.scene import LONG, SHORT
@@ -53,8 +54,10 @@ def run(*, seed: int | None, scenarios: tuple[str, ...], short: bool, directory:
         sys.exit(130)
     except LocalError as error:
         click.echo(f"Error: {error}", err=True)
+        is_good = False
+    if not is_good:
+        click.echo(f"The log of each process is in {directory / LOG_DIRECTORY}", err=True)
         sys.exit(1)
-    sys.exit(0 if is_good else 1)
 
 
 @main.command(name="list")

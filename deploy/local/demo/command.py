@@ -3,16 +3,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from rich.console import Console
 
 from deploy.local.demo.run import DEFAULT_DIRECTORY, DEFAULT_SEED, DemoOptions, run_demo
-from deploy.local.errors import LocalError
-from deploy.local.stack import LOG_DIRECTORY
-from deploy.local.steps import FAILURES, described
-from deploy.local.up import Stopped, stopped_by_signals
+from deploy.local.steps import FORESEEN
+from deploy.local.up import Stopped, fail, stopped_by_signals
 
 
 @click.command()
@@ -34,17 +31,7 @@ def demo(*, seed: int, workers: int, directory: Path) -> None:
     except Stopped:
         click.echo("Stopped.")
         sys.exit(130)
-    except LocalError as error:
-        _fail(str(error), directory)
-    except FAILURES as error:
-        _fail(described(error), directory)
+    except FORESEEN as error:
+        fail(error, directory)
     if not is_good:
         sys.exit(1)
-
-
-def _fail(message: str, directory: Path) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
-    logs = directory / LOG_DIRECTORY
-    if logs.exists():
-        click.echo(f"The log of each process is in {logs}", err=True)
-    sys.exit(1)

@@ -130,9 +130,8 @@ class Driver:
             if make.after is not None:
                 continue
             await self._sleep_until(begun + make.place * self._pace.spread_seconds)
-            if not make.lasting:
-                async with self._changed:
-                    await self._changed.wait_for(lambda: len(self._open) < self._pace.open_events)
+            async with self._changed:
+                await self._changed.wait_for(lambda: len(self._open) < self._pace.open_events)
             self._begin(make)
             group.create_task(self._post(make))
 

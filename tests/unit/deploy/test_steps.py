@@ -49,20 +49,30 @@ def test_an_error_without_a_text_is_told_by_its_kind() -> None:
     assert described(httpx.PoolTimeout("")) == "PoolTimeout"
 
 
-@pytest.mark.parametrize("error", [httpx.ReadTimeout(""), StepFailed("sending make 17: ReadTimeout")])
-def test_a_demo_that_fails_says_how_and_where_the_logs_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (httpx.ReadTimeout(""), "ReadTimeout"),
+        (PermissionError(13, "Permission denied"), "PermissionError: [Errno 13] Permission denied"),
+        (StepFailed("sending make 17: ReadTimeout"), "sending make 17: ReadTimeout"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("command", "work"), [("demo", "deploy.local.demo.command.run_demo"), ("up", "deploy.local.up.Stack")]
+)
+def test_a_command_that_fails_says_how_and_where_the_logs_are(  # noqa: PLR0913 -- two kinds of cases
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, command: str, work: str, error: Exception, told: str
 ) -> None:
-    def fail(*_: object, **__: object) -> bool:
+    def fail(*_: object, **__: object) -> None:
         (tmp_path / "log").mkdir()
         raise error
 
-    monkeypatch.setattr("deploy.local.demo.command.run_demo", fail)
+    monkeypatch.setattr(work, fail)
 
-    result = CliRunner().invoke(main, ["demo", "--directory", str(tmp_path)])
+    result = CliRunner().invoke(main, [command, "--directory", str(tmp_path)])
 
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
-        f"Error: {described(error) if isinstance(error, httpx.ReadTimeout) else error}",
+        f"Error: {told}",
         f"The log of each process is in {tmp_path / 'log'}",
     ]

@@ -117,16 +117,25 @@ def test_what_lasts_by_plan_holds_up_nobody() -> None:
     assert len(done.missing) == 8
 
 
-def test_what_follows_another_goes_ahead_of_what_is_new() -> None:
-    # given more new makes than may be open, the first of which waits for one that follows it
-    firsts = [planned(number, count=1, place=0.0) for number in range(1, 21)]
-    follower = planned(99, count=1, place=0.0, after=1, until=Stage.SENT)
-    service = Service(takes_seconds=5.0)
+class Partnered(Service):
+    """Settles an event when the one that follows it has come, ten numbers higher."""
 
-    drive(plan_of(*firsts, follower), service)
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer as any service."""
+        answer = await super().handle(request)
+        self.ended |= {number - 10 for number in self.received if number > 10}
+        return answer
 
-    # then it is among the first, however many are in its way
-    assert service.received.index(99) <= OPEN_EVENTS
+
+def test_what_is_waited_for_is_sent_however_much_is_open() -> None:
+    # given as many new makes as may be open, each of which waits for one that follows it
+    firsts = [planned(number, count=1, place=0.0) for number in range(1, OPEN_EVENTS + 1)]
+    followers = [planned(10 + each.number, count=1, place=0.5, after=each.number) for each in firsts]
+    service = Partnered(takes_seconds=0.1, never=frozenset(each.number for each in firsts))
+
+    done, _ = drive(plan_of(*firsts, *followers), service)
+
+    assert done.missing == ()
 
 
 def test_a_hang_comes_to_an_end_and_what_was_missing_is_told() -> None:
