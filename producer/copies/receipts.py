@@ -171,7 +171,7 @@ class Receipts:
             if loop.time() >= until:
                 raise CopyTimedOut("PostgreSQL did not answer in time") from error
             if isinstance(error, _SHUTDOWNS) or (connection is not None and connection.broken):
-                raise _ConnectionLost(f"PostgreSQL: {error}") from error
+                raise _ConnectionLost(f"PostgreSQL: {type(error).__name__}: {error}") from error
             raise _failure(error) from error
 
 

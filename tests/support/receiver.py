@@ -77,7 +77,14 @@ def running_receiver(
 def _server(settings: ReceiverSettings) -> Iterator[str]:
     port = free_port()
     config = uvicorn.Config(
-        build_app(settings), host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="on"
+        build_app(settings),
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        # Longer than the client's, or a connection could be closed in the very moment of its use.
+        timeout_keep_alive=75,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="receiver")

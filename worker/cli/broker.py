@@ -49,7 +49,8 @@ def open_queues() -> Iterator[Callable[[str, bytes], None]]:
                 connection.default_channel.client.lpush(queue, entry)
             except (redis.RedisError, KombuError, OSError) as error:
                 raise BrokerUnavailable(
-                    f"Redis cannot be reached, check CASHBACK_REDIS_URL and that it runs: {error}"
+                    "Redis cannot be reached, check CASHBACK_REDIS_URL and that it runs: "
+                    f"{type(error).__name__}: {error}"
                 ) from error
 
         yield push

@@ -41,7 +41,9 @@ def _database_fault(error: psycopg.Error) -> str:
         return "PostgreSQL did not answer in time: try again when it has less to do"
     if isinstance(error, errors.LockNotAvailable):
         return "another run of `cashback` holds the database for long: try again when it has ended"
-    first_line = (error.diag.message_primary or str(error)).strip().partition("\n")[0]
+    # Some errors of psycopg have no text of their own.
+    text = error.diag.message_primary or str(error) or type(error).__name__
+    first_line = text.strip().partition("\n")[0]
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return f"PostgreSQL cannot be reached, check CASHBACK_DATABASE_URL and that it runs: {first_line}"
     return f"PostgreSQL refused: {first_line}"

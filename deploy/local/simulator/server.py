@@ -6,6 +6,8 @@ from deploy.local.simulator.app import Simulator, create_app
 from deploy.local.simulator.replies import protocol_for
 
 _SHUTDOWN_SECONDS = 2
+# Longer than any client keeps an idle connection: one that is closed just as it is used fails its call.
+_KEEP_ALIVE_SECONDS = 75
 
 
 def new_server(simulator: Simulator, *, host: str, port: int) -> uvicorn.Server:
@@ -19,6 +21,7 @@ def new_server(simulator: Simulator, *, host: str, port: int) -> uvicorn.Server:
             ws="none",
             access_log=False,
             log_level="warning",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
     )
