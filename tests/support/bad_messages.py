@@ -23,8 +23,8 @@ from producer.copies.publisher import envelope
 from tests.support.betcore import cashback, signer
 from tests.support.books import add_user
 from tests.support.command import environment
-from tests.support.handling import USER, jwks
-from tests.support.peer import Answering, Peer, by_path, reply, serving
+from tests.support.handler_bench import USER, jwks
+from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
 
 WAIT_SECONDS = 120.0
 COMMAND = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.simulated import Clock, Partner, listening_partner, simulated_betcore
+from tests.support.simulator import Clock, Partner, listening_partner, simulated_betcore
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from deploy.local.simulator.protocol.paths import ACCEPT_PATH, TOKEN_PATH
-from tests.support.simulated import (
+from tests.support.simulator import (
     CREDENTIALS,
     LOG_LIMIT,
     Clock,

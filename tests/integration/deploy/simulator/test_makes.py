@@ -7,7 +7,7 @@ import jwt
 
 from deploy.local.processes import free_port
 from deploy.local.simulator.protocol.paths import JWKS_PATH, VERIFY_PATH
-from tests.support.simulated import Clock, Partner, send_make, simulated_betcore
+from tests.support.simulator import Clock, Partner, send_make, simulated_betcore
 
 
 def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from deploy.local.simulator.protocol.paths import ACCEPT_PATH, JWKS_PATH, TOKEN_PATH
-from tests.support.simulated import CREDENTIALS, accept, accept_body, bearer_of, last_accept, send_make
+from tests.support.simulator import CREDENTIALS, accept, accept_body, bearer_of, last_accept, send_make
 
 
 def test_scripts_are_used_up_one_action_per_attempt_and_then_all_is_well(betcore: httpx.Client) -> None:

@@ -21,7 +21,7 @@ from producer.copies.publisher import Publisher
 from producer.copies.redis_client import redis_client
 from producer.shared.settings import ReceiverSettings
 from tests.support.betcore import cashback
-from tests.support.outcomes import end_of
+from tests.support.futures import end_of
 from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)

@@ -16,7 +16,7 @@ from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import MAX_GROUP_SIZE, Publisher
 from producer.copies.redis_client import redis_client
 from producer.shared.settings import ReceiverSettings
-from tests.support.outcomes import end_of
+from tests.support.futures import end_of
 
 
 def event(number: int) -> ReceivedEvent:

@@ -8,8 +8,8 @@ import pytest
 from deploy.local.postgres import PostgresServer
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.receipts import NEXT_ATTEMPT_SECONDS, Receipts
-from tests.support.open_receipts import event, with_receipts
-from tests.support.outcomes import end_of
+from tests.support.futures import end_of
+from tests.support.receipts import event, with_receipts
 
 
 def seconds_to_next_attempt(database_url: str) -> float:

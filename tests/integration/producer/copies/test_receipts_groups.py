@@ -7,8 +7,8 @@ import pytest
 
 from producer.copies.errors import CopyFailed
 from producer.copies.receipts import MAX_GROUP_SIZE, Receipts
-from tests.support.open_receipts import event, ids_in, recorded_together, with_receipts
-from tests.support.outcomes import end_of
+from tests.support.futures import end_of
+from tests.support.receipts import event, ids_in, recorded_together, with_receipts
 
 
 def test_those_who_wait_share_a_transaction_up_to_the_limit(database_url: str) -> None:

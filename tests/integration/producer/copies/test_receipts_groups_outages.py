@@ -13,7 +13,8 @@ from deploy.local.processes import wait_until
 from producer.copies.errors import CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
-from tests.support.open_receipts import (
+from tests.support.futures import end_of
+from tests.support.receipts import (
     event,
     held_by_another,
     ids_in,
@@ -22,7 +23,6 @@ from tests.support.open_receipts import (
     waiting_sessions,
     with_receipts,
 )
-from tests.support.outcomes import end_of
 
 
 def test_a_row_that_somebody_else_holds_times_out_alone(database_url: str) -> None:

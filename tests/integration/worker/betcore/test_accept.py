@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.local.processes import free_port
-from tests.support.peer import Answering, Peer, in_turn, raw, reply, serving, silence, slowly, trickle
+from tests.support.raw_betcore import Answering, Peer, in_turn, raw, reply, serving, silence, slowly, trickle
 from worker.betcore.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, Verdict
 from worker.betcore.bearer import StaticBearer
 from worker.betcore.slots import Slots

@@ -16,7 +16,7 @@ from kombu import Connection
 
 from deploy.local.processes import free_port
 from deploy.local.valkey import ValkeyServer
-from tests.support.peer import Answering, Peer, Request, in_turn, reply, serving, silence
+from tests.support.raw_betcore import Answering, Peer, Request, in_turn, reply, serving, silence
 from worker.betcore.bearer import CachedBearer
 from worker.betcore.shared_tokens import RedisTokens
 from worker.betcore.token_endpoint import TOKEN_PATH, TokenEndpoint

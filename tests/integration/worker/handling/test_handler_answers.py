@@ -8,8 +8,8 @@ import pytest
 from producer.protocol.errors import BadSignature
 from tests.support.betcore import cashback, signer
 from tests.support.books import SOUND, audit
-from tests.support.handling import USER, bench
-from tests.support.peer import Answering, Peer, Request, in_turn, raw, reply
+from tests.support.handler_bench import USER, bench
+from tests.support.raw_betcore import Answering, Peer, Request, in_turn, raw, reply
 from worker.domain.settlement import Done, GiveUp, RetryAt, State
 from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, PayoutNotHere, RefusedByBetcore
 

@@ -9,8 +9,8 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from producer.protocol.errors import KeysUnavailable, UnknownKey
 from tests.support.books import SOUND, audit
-from tests.support.handling import bench, jwks
-from tests.support.peer import Answering, in_turn, reply
+from tests.support.handler_bench import bench, jwks
+from tests.support.raw_betcore import Answering, in_turn, reply
 from tests.support.tcp_proxy import proxy_to
 from worker.domain.settlement import Done, GiveUp, RetryAt, State
 from worker.errors import LedgerUnavailable

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from producer.protocol.reply import ReplyUnreadable, read_bounded
-from tests.support.peer import Peer, Request, in_turn, raw, reply, serving, silence
+from tests.support.raw_betcore import Peer, Request, in_turn, raw, reply, serving, silence
 from worker.domain.deadline import Deadline
 from worker.http.connections import KEEPALIVE_SECONDS, Connections
 from worker.http.http11 import Connection, Origin, Timeouts

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.support.peer import Answering, Peer, in_turn, raw, reply, serving
+from tests.support.raw_betcore import Answering, Peer, in_turn, raw, reply, serving
 from worker.domain.deadline import Deadline
 from worker.http.incoming import MAX_AROUND_BODY_BYTES
 from worker.http.transport import DeadlineTransport

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.peer import Peer, Request, in_turn, reply, serving, silence
+from tests.support.raw_betcore import Peer, Request, in_turn, reply, serving, silence
 from worker.domain.deadline import Deadline
 from worker.http.transport import DeadlineTransport
 from worker.time_limit import ends_by

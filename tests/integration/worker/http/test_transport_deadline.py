@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from producer.protocol.reply import ReplyUnreadable, read_bounded
-from tests.support.peer import reply, serving, silence, trickle
+from tests.support.raw_betcore import reply, serving, silence, trickle
 from worker.domain.deadline import Deadline
 from worker.http.transport import DeadlineTransport
 from worker.time_limit import ends_by

@@ -17,7 +17,7 @@ from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good, settle
-from tests.support.peer import Peer, Request, reply
+from tests.support.raw_betcore import Peer, Request, reply
 
 CONCURRENCY = 4
 # How many messages a worker takes in hand: celery_configuration says two for each thread.

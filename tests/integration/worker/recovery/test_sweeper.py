@@ -11,8 +11,8 @@ from datetime import datetime
 from producer.client.contract import SettleMessage
 from tests.support.betcore import cashback
 from tests.support.books import pool_of
-from tests.support.handling import Bench, bench
-from tests.support.peer import reply
+from tests.support.handler_bench import Bench, bench
+from tests.support.raw_betcore import reply
 from worker.ledger.database import Database
 from worker.metrics import Metrics
 from worker.quarantine.writer import QuarantineStore

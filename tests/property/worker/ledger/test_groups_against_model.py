@@ -5,7 +5,6 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from tests.property.worker.ledger.model import Outcome
 from tests.property.worker.ledger.test_ledger_against_model import (
     LedgerAgainstModel,
     amounts,
@@ -15,6 +14,7 @@ from tests.property.worker.ledger.test_ledger_against_model import (
     taxes,
     users,
 )
+from tests.support.ledger_model import Outcome
 from worker.domain.settlement import Kind
 from worker.ledger.ledger import SettlementRequest
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from psycopg_pool import ConnectionPool
 
-from tests.property.worker.ledger.model import Model, Outcome, Posted, User
 from tests.support.books import (
     CANCEL_TYPES,
     CUTOFF_SECONDS,
@@ -22,6 +21,7 @@ from tests.support.books import (
     policy,
     pool_of,
 )
+from tests.support.ledger_model import Model, Outcome, Posted, User
 from worker.domain.settlement import Instruction, Kind, PostedTransaction, Settlement, State, read_instruction
 from worker.ledger.database import DeadlineConnection
 from worker.ledger.ledger import Ledger, VerifiedEvent

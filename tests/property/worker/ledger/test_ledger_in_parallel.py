@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from tests.property.worker.ledger.model import Model, User
 from tests.support.books import (
     CUTOFF_SECONDS,
     SOUND,
@@ -22,6 +21,7 @@ from tests.support.books import (
     policy,
     pool_of,
 )
+from tests.support.ledger_model import Model, User
 from worker.domain.settlement import Instruction, Settlement
 from worker.ledger.database import DeadlineConnection
 from worker.ledger.group_commit import GroupCommitLedger

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.group_commit import GroupCommit, Member
 from tests.support import virtual_time
-from tests.support.outcomes import end_of
+from tests.support.futures import end_of
 
 TIMEOUT_SECONDS = 2.0
 PATIENCE_SECONDS = 0.05

@@ -15,7 +15,7 @@ from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from tests.support.betcore import cashback, signer
 from tests.support.books import CANCEL_TYPES, CUTOFF_SECONDS, DEADLINE_SECONDS, add_user, policy, pool_of
-from tests.support.peer import Answering, Peer, by_path, reply, serving
+from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
 from worker.betcore.accept import AcceptClient
 from worker.betcore.bearer import StaticBearer
 from worker.betcore.slots import Slots

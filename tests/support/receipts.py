@@ -10,7 +10,7 @@ import psycopg
 from producer.client.contract import SettleMessage
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
-from tests.support.outcomes import end_of
+from tests.support.futures import end_of
 
 RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
 
