@@ -16,6 +16,8 @@ from worker.schema.migrate import migrate
 
 # `server_directory` and `own_directory`, which outlive a failure, and the logs in its report.
 pytest_plugins = ["tests.support.kept_runs"]
+# Where a shared helper asserts, a failure shows the values, as it does in a test.
+pytest.register_assert_rewrite("tests.support")
 
 _TEMPLATE = "cashback_template"
 

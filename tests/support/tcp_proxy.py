@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
 
 _POLL_SECONDS = 0.02
 _CHUNK_BYTES = 65_536
@@ -87,3 +88,10 @@ def proxy_to(host: str, port: int) -> Iterator[Proxy]:
             acceptor.join()
             for thread in threads:
                 thread.join()
+
+
+def through(database_url: str, port: int) -> str:
+    """Return the URL of the same database by way of a port of this machine."""
+    parts = urlsplit(database_url)
+    host = f"{parts.username}@127.0.0.1:{port}" if parts.username else f"127.0.0.1:{port}"
+    return urlunsplit(parts._replace(netloc=host))

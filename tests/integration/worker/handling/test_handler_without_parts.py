@@ -1,7 +1,6 @@
 """What the handler does while PostgreSQL or the keys are away: it never guesses, and nothing is lost."""
 
 import time
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -11,19 +10,13 @@ from producer.protocol.errors import KeysUnavailable, UnknownKey
 from tests.support.books import SOUND, audit
 from tests.support.handler_bench import bench, jwks
 from tests.support.raw_betcore import Answering, in_turn, reply
-from tests.support.tcp_proxy import proxy_to
+from tests.support.tcp_proxy import proxy_to, through
 from worker.domain.settlement import Done, GiveUp, RetryAt, State
 from worker.errors import LedgerUnavailable
 
 ACK = reply(200)
 AWAY = reply(503, b"")
 AMOUNT_MINOR = 100_050
-
-
-def through(database_url: str, port: int) -> str:
-    parts = urlsplit(database_url)
-    host = f"{parts.username}@127.0.0.1:{port}" if parts.username else f"127.0.0.1:{port}"
-    return urlunsplit(parts._replace(netloc=host))
 
 
 def test_a_commit_whose_reply_was_lost_is_found_and_credited_once(

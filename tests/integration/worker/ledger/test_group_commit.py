@@ -1,10 +1,9 @@
-"""Settling in groups: whatever goes wrong, for one or for all, everybody gets an outcome of its own."""
+"""Group commit: whatever goes wrong, for one or for all, everybody gets an outcome of its own."""
 
 import psycopg
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from tests.integration.worker.handling.test_handler_without_parts import through
 from tests.support.books import SOUND, audit, balances, new_event
 from tests.support.group_commit import (
     ASLEEP,
@@ -16,7 +15,7 @@ from tests.support.group_commit import (
     number_of,
     scene_on,
 )
-from tests.support.tcp_proxy import proxy_to
+from tests.support.tcp_proxy import proxy_to, through
 from worker.errors import LedgerUnavailable
 
 

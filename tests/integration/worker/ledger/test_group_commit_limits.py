@@ -1,4 +1,4 @@
-"""Settling in groups: nobody is held longer than its own limit, and nobody by somebody else."""
+"""Group commit: nobody is held longer than its own limit, and nobody by somebody else."""
 
 import threading
 from collections.abc import Sequence

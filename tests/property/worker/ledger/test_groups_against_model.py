@@ -5,16 +5,9 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from tests.property.worker.ledger.test_ledger_against_model import (
-    LedgerAgainstModel,
-    amounts,
-    cashbacks,
-    choices,
-    run_histories,
-    taxes,
-    users,
-)
+from tests.support.ledger_histories import LedgerAgainstModel, run_histories
 from tests.support.ledger_model import Outcome
+from tests.support.ledger_strategies import amounts, cashbacks, choices, taxes, users
 from worker.domain.settlement import Kind
 from worker.ledger.ledger import SettlementRequest
 
