@@ -62,7 +62,7 @@ def betcore(tmp_path: Path, store: TokenStore) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def door(*, answer: bytes = OK, hold_until: int = 0, cut_at: int = 0) -> AsyncIterator[int]:
+async def receiver(*, answer: bytes = OK, hold_until: int = 0, cut_at: int = 0) -> AsyncIterator[int]:
     """Serve makes: each gets `answer` in two pieces, once `hold_until` have come; at `cut_at` it hangs up."""
     taken = 0
     enough = asyncio.Event()
@@ -98,7 +98,7 @@ def requests(count: int) -> list[bytes]:
 
 def test_a_closed_load_sends_every_make_once_and_times_what_follows_the_warm_up() -> None:
     async def run() -> Load:
-        async with door() as port:
+        async with receiver() as port:
             load = ClosedLoad(replace(PLAN, port=port), requests(50))
             await load.run()
             return load
@@ -113,7 +113,7 @@ def test_a_closed_load_sends_every_make_once_and_times_what_follows_the_warm_up(
 
 def test_a_closed_load_counts_what_was_turned_away() -> None:
     async def run() -> dict[str, int]:
-        async with door(answer=OK.replace(b"200 OK", b"503 No")) as port:
+        async with receiver(answer=OK.replace(b"200 OK", b"503 No")) as port:
             return (await ClosedLoad(replace(PLAN, port=port), requests(20)).run()).statuses
 
     assert asyncio.run(run()) == {"503": 20}
@@ -121,7 +121,7 @@ def test_a_closed_load_counts_what_was_turned_away() -> None:
 
 def test_a_load_whose_connection_is_cut_fails_instead_of_waiting_for_ever() -> None:
     async def run() -> None:
-        async with door(cut_at=10) as port:
+        async with receiver(cut_at=10) as port:
             await ClosedLoad(replace(PLAN, port=port), requests(50)).run()
 
     with pytest.raises(BenchmarkFailed, match="a connection was lost"):
@@ -129,10 +129,10 @@ def test_a_load_whose_connection_is_cut_fails_instead_of_waiting_for_ever() -> N
 
 
 def test_an_open_load_keeps_its_moments_whatever_the_door_does() -> None:
-    """A door that answers nobody before all have come would stop a closed loop; here lines are opened."""
+    """A receiver that answers nobody before all have come would stop a closed loop; here lines are opened."""
 
     async def run() -> Load:
-        async with door(hold_until=40) as port:
+        async with receiver(hold_until=40) as port:
             plan = replace(PLAN, kind="open", port=port, connections=1, warm_up=1, rate_per_second=200.0)
             load = OpenLoad(plan, requests(40))
             await load.run()

@@ -1,4 +1,4 @@
-"""Whatever arrives at the door gets an answer in BETCORE's envelope and a metric with a reason."""
+"""Whatever arrives at the receiver gets an answer in BETCORE's envelope and a metric with a reason."""
 
 import json
 import socket

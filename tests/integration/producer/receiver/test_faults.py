@@ -73,8 +73,8 @@ async def answer_of(
         try:
             async with httpx.AsyncClient(
                 transport=httpx.ASGITransport(app), base_url="http://receiver.test"
-            ) as door:
-                return await door.post("/make", content=signer(1).token(at=time.time()))
+            ) as sender:
+                return await sender.post("/make", content=signer(1).token(at=time.time()))
         finally:
             await receiver.close(timeout_seconds=60)
             await receipts.close()

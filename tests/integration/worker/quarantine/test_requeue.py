@@ -71,7 +71,7 @@ def test_an_event_is_credited_when_its_cause_is_repaired_and_it_is_put_back(benc
     assert (message["is_open"], message["seen_count"], message["requeue_count"]) == (False, 1, 1)
 
 
-def test_what_is_rejected_again_is_open_again_and_stays_one_message(bench: Bench) -> None:
+def test_what_is_quarantined_again_is_open_again_and_stays_one_message(bench: Bench) -> None:
     bench.start_worker()
     bad = settle(headers={"task": "partner.refund"})
     bench.push(bad)
@@ -80,7 +80,7 @@ def test_what_is_rejected_again_is_open_again_and_stays_one_message(bench: Bench
     done = cashback(bench, "requeue", "--reason", "unknown_task", "--all", "--json")
 
     assert len(done.document["requeued"]) == 1
-    bench.wait(lambda: bench.rows()[0]["seen_count"] == 2, "it is rejected again")
+    bench.wait(lambda: bench.rows()[0]["seen_count"] == 2, "it is quarantined again")
     (message,) = listed(bench, "--open")
     assert (message["is_open"], message["requeue_count"]) == (True, 1)
 

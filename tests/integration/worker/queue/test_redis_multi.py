@@ -33,8 +33,8 @@ def taking(redis_url: str) -> Iterator[Taking]:
 
 
 @pytest.fixture
-def transactions(taking: Taking) -> RedisMulti:
-    """Give transactions on a connection of their own."""
+def multi(taking: Taking) -> RedisMulti:
+    """Give a RedisMulti, which keeps a connection of its own."""
     return RedisMulti(taking)
 
 
@@ -54,13 +54,13 @@ def pool_of(url: str, **options: Any) -> Iterator[redis.ConnectionPool]:  # noqa
         pool.disconnect()
 
 
-def run(transactions: RedisMulti, *commands: tuple[str, ...]) -> list[Any]:
-    transactions.begin(commands)
-    return transactions.end()
+def run(multi: RedisMulti, *commands: tuple[str, ...]) -> list[Any]:
+    multi.begin(commands)
+    return multi.end()
 
 
-def assert_works(transactions: RedisMulti) -> None:
-    assert run(transactions, ("SET", "works", "yes"), ("GET", "works")) == [b"OK", b"yes"]
+def assert_works(multi: RedisMulti) -> None:
+    assert run(multi, ("SET", "works", "yes"), ("GET", "works")) == [b"OK", b"yes"]
 
 
 def kill(client: redis.Redis, taking: Taking) -> None:
@@ -68,84 +68,82 @@ def kill(client: redis.Redis, taking: Taking) -> None:
     assert client.client_kill_filter(skipme=True) >= len(taking.taken)
 
 
-def test_the_replies_come_in_the_order_of_the_commands(transactions: RedisMulti) -> None:
-    assert run(transactions, ("RPUSH", KEY, "a", "b"), ("LRANGE", KEY, "0", "-1"), ("RPOP", KEY, "5")) == [
+def test_the_replies_come_in_the_order_of_the_commands(multi: RedisMulti) -> None:
+    assert run(multi, ("RPUSH", KEY, "a", "b"), ("LRANGE", KEY, "0", "-1"), ("RPOP", KEY, "5")) == [
         2,
         [b"a", b"b"],
         [b"b", b"a"],
     ]
 
 
-def test_all_of_them_go_by_one_connection(transactions: RedisMulti, taking: Taking) -> None:
+def test_all_of_them_go_by_one_connection(multi: RedisMulti, taking: Taking) -> None:
     for _ in range(3):
-        assert_works(transactions)
+        assert_works(multi)
 
     assert len(taking.taken) == 1
 
 
-def test_nobody_sees_a_transaction_half_done(transactions: RedisMulti, client: redis.Redis) -> None:
+def test_nobody_sees_a_transaction_half_done(multi: RedisMulti, client: redis.Redis) -> None:
     seen: list[int] = []
     for number in range(200):
-        transactions.begin([("RPUSH", KEY, "a"), ("RPUSH", KEY, "b")])
+        multi.begin([("RPUSH", KEY, "a"), ("RPUSH", KEY, "b")])
         seen.append(int(client.llen(KEY)))
-        transactions.end()
+        multi.end()
         assert client.llen(KEY) == 2 * (number + 1)
 
     assert not any(length % 2 for length in seen)
 
 
 def test_a_command_that_fails_is_told_and_the_next_transaction_reads_its_own_replies(
-    transactions: RedisMulti, client: redis.Redis
+    multi: RedisMulti, client: redis.Redis
 ) -> None:
-    assert_works(transactions)
+    assert_works(multi)
     client.set(KEY, "no list")
 
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        run(transactions, ("SET", "other", "done"), ("RPOP", KEY, "5"))
+        run(multi, ("SET", "other", "done"), ("RPOP", KEY, "5"))
 
     assert client.get("other") == b"done"
-    assert_works(transactions)
+    assert_works(multi)
 
 
-def test_what_redis_refuses_to_queue_is_not_done_in_part(
-    transactions: RedisMulti, client: redis.Redis
-) -> None:
-    assert_works(transactions)
+def test_what_redis_refuses_to_queue_is_not_done_in_part(multi: RedisMulti, client: redis.Redis) -> None:
+    assert_works(multi)
     client.rpush(KEY, "a")
 
     with pytest.raises(redis.ResponseError, match="unknown command"):
-        run(transactions, ("RPOP", KEY, "5"), ("NOSUCHCOMMAND",))
+        run(multi, ("RPOP", KEY, "5"), ("NOSUCHCOMMAND",))
 
     assert client.lrange(KEY, 0, -1) == [b"a"]
-    assert_works(transactions)
+    assert_works(multi)
 
 
-def test_one_that_has_not_been_ended_lets_no_other_begin(transactions: RedisMulti) -> None:
-    transactions.begin([("RPUSH", KEY, "a")])
+def test_one_that_has_not_been_ended_lets_no_other_begin(multi: RedisMulti) -> None:
+    multi.begin([("RPUSH", KEY, "a")])
 
     with pytest.raises(RuntimeError, match="not been ended"):
-        transactions.begin([("RPUSH", KEY, "b")])
+        multi.begin([("RPUSH", KEY, "b")])
 
-    assert transactions.end() == [1]
+    assert multi.end() == [1]
 
 
 def test_one_that_is_cut_is_an_error_and_is_not_repeated(
-    transactions: RedisMulti, taking: Taking, client: redis.Redis
+    multi: RedisMulti, taking: Taking, client: redis.Redis
 ) -> None:
-    assert_works(transactions)
+    assert_works(multi)
     client.client_pause(60_000, all=False)
     try:
-        transactions.begin([("RPUSH", KEY, "a")])
+        multi.begin([("RPUSH", KEY, "a")])
         wait_until(lambda: is_blocked(client), what="the transaction waits", timeout_seconds=120)
         kill(client, taking)
     finally:
         client.client_unpause()
 
     with pytest.raises(redis.ConnectionError):
-        transactions.end()
+        multi.end()
 
     assert client.llen(KEY) == 0
-    assert_works(transactions)
+    assert_works(multi)
 
 
 def is_blocked(client: redis.Redis) -> bool:
@@ -154,13 +152,13 @@ def is_blocked(client: redis.Redis) -> bool:
 
 
 def test_a_connection_that_was_cut_while_idle_is_replaced(
-    transactions: RedisMulti, taking: Taking, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    multi: RedisMulti, taking: Taking, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.queue.redis_multi._IDLE_SECONDS", 0.0)
-    assert_works(transactions)
+    assert_works(multi)
     kill(client, taking)
 
-    assert_works(transactions)
+    assert_works(multi)
 
 
 def test_a_lost_connection_finds_its_way_as_the_first_one_did(redis_url: str, client: redis.Redis) -> None:
@@ -175,26 +173,26 @@ def test_a_lost_connection_finds_its_way_as_the_first_one_did(redis_url: str, cl
 
     with pool_of(redis_url, connection_class=Asking) as pool:
         taking = Taking(pool)
-        transactions = RedisMulti(taking)
-        assert_works(transactions)
+        multi = RedisMulti(taking)
+        assert_works(multi)
         asked_at_first = Asking.asked
         kill(client, taking)
         with pytest.raises(redis.ConnectionError):
-            run(transactions, ("GET", "works"))
+            run(multi, ("GET", "works"))
 
-        assert_works(transactions)
+        assert_works(multi)
         assert Asking.asked == asked_at_first + 1
 
 
 def test_a_redis_that_says_nothing_ends_the_waiting(redis_url: str, client: redis.Redis) -> None:
     with pool_of(redis_url, socket_timeout=1.5) as pool:
-        transactions = RedisMulti(Taking(pool))
-        assert_works(transactions)
+        multi = RedisMulti(Taking(pool))
+        assert_works(multi)
         client.client_pause(60_000, all=False)
         try:
             with pytest.raises((redis.TimeoutError, redis.ConnectionError)):
-                run(transactions, ("SET", "works", "no"))
+                run(multi, ("SET", "works", "no"))
         finally:
             client.client_unpause()
 
-        assert_works(transactions)
+        assert_works(multi)

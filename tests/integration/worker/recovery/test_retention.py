@@ -21,7 +21,7 @@ KEEP = Keep(receipts_seconds=30 * DAY_SECONDS, quarantine_seconds=DAY_SECONDS, q
 
 @contextmanager
 def books(database_url: str) -> Iterator[tuple[Ledger, Retention, list[float]]]:
-    """Open a ledger and its retention, and the one-element clock that the retention looks at."""
+    """Open a ledger and its retention, and the clock, a list of one number, that the retention looks at."""
     now = [0.0]
     with psycopg.connect(database_url, autocommit=True) as connection:
         add_user(connection, "ann")

@@ -349,7 +349,7 @@ def test_a_make_that_was_not_sent_is_found() -> None:
     assert check.unexpected(PLAN, {1: SENT[1]}, GOOD)
 
 
-def test_a_door_that_answers_otherwise_than_planned_is_found() -> None:
+def test_a_receiver_that_answers_otherwise_than_planned_is_found() -> None:
     sent = {**SENT, 2: replace(SENT[2], http_status=503)}
 
     assert check.unexpected(PLAN, sent, GOOD)

@@ -61,7 +61,7 @@ async def make(receiver: Receiver, body: str) -> httpx.Response:
 def test_an_unforeseen_fault_is_answered_503_and_logged_and_frees_its_place(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A clock before 1970 is a fault that no check at the door expects.
+    # A clock before 1970 is a fault that no check of the receiver expects.
     metrics = ReceiverMetrics(CollectorRegistry())
     receiver = receiver_with_clock(-1, metrics)
 

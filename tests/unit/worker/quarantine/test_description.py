@@ -1,4 +1,4 @@
-"""What is written down about a rejected message: short, without the token, the same for every delivery."""
+"""What is written down about a quarantined message: short, without the token, the same for every delivery."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from worker.quarantine.description import Description, describe_bytes, describe_
 TOKEN = signer(1).token(at=1_800_000_000)
 
 
-def rejected(envelope: dict[str, Any], **changes: Any) -> Description:  # noqa: ANN401 - the arguments
+def described(envelope: dict[str, Any], **changes: Any) -> Description:  # noqa: ANN401 - the arguments
     arguments = {"reason": "unknown_task", "detail": "", "queue": "cashback"} | changes
     return describe_envelope(envelope, message=b"as it was", **arguments)
 
@@ -53,20 +53,20 @@ def test_any_text_becomes_one_short_line_that_every_column_takes(text: str) -> N
     )
 )
 def test_any_headers_are_shown_as_json_that_postgresql_takes(value: object) -> None:
-    shown = json.dumps(rejected(envelope(x=value)).headers, allow_nan=False, ensure_ascii=False)
+    shown = json.dumps(described(envelope(x=value)).headers, allow_nan=False, ensure_ascii=False)
 
     assert "\\u0000" not in shown
     shown.encode("utf-8")
 
 
 def test_many_and_long_headers_are_cut() -> None:
-    shown = rejected(envelope(**{f"h{number}": "x" * 10_000 for number in range(1_000)})).headers
+    shown = described(envelope(**{f"h{number}": "x" * 10_000 for number in range(1_000)})).headers
 
     assert len(json.dumps(shown)) < 20_000
 
 
 def test_arguments_are_not_shown() -> None:
-    shown = rejected(envelope(argsrepr="secret", kwargsrepr="secret", lang="py")).headers
+    shown = described(envelope(argsrepr="secret", kwargsrepr="secret", lang="py")).headers
 
     assert shown == {"task": "t", "id": "1", "lang": "py"}
 
@@ -77,20 +77,20 @@ def test_a_second_delivery_has_the_digest_of_the_first() -> None:
         "properties": {"delivery_tag": "2", "delivery_info": {"exchange": "", "routing_key": "q"}}
     }
 
-    assert rejected(first).digest == rejected(second).digest
+    assert described(first).digest == described(second).digest
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        rejected(envelope(), reason="invalid_task"),
-        rejected(envelope(), queue="cashback.retry"),
-        rejected(envelope(id="2")),
-        rejected(envelope() | {"body": "W11="}),
+        described(envelope(), reason="invalid_task"),
+        described(envelope(), queue="cashback.retry"),
+        described(envelope(id="2")),
+        described(envelope() | {"body": "W11="}),
     ],
 )
 def test_another_message_reason_or_queue_has_another_digest(other: Description) -> None:
-    assert other.digest != rejected(envelope()).digest
+    assert other.digest != described(envelope()).digest
 
 
 def test_the_parts_of_a_digest_do_not_run_into_each_other() -> None:
