@@ -20,7 +20,8 @@ from deploy.local.errors import (
     ProcessFailed,
     ProcessNotRunning,
 )
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
+from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.processes import ManagedProcess, wait_until
 
 DATABASE: Final = "cashback"
 # Ends of a hang, far above what a slow machine takes.

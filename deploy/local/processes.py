@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,24 +14,18 @@ from typing import Final
 import psutil  # type: ignore[import-untyped]  # ships no type information
 
 from deploy.local.errors import (
-    NoFreePort,
     NotReadyInTime,
     ProcessAlreadyRuns,
     ProcessDied,
     ProcessNotRunning,
 )
 
-LOCALHOST: Final = "127.0.0.1"
 LOG_TAIL_LINES: Final = 20
 LOG_LIMIT_BYTES: Final = 32 * 1024 * 1024
 # Ends of a hang, far above what a slow machine takes.
 STOP_SECONDS: Final = 60.0
 _KILL_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
-# Below every usual range of ephemeral ports (Linux: 32768, IANA: 49152): no outgoing connection of
-# another program can take one of these between our look and the server's bind.
-_PORTS: Final = range(15_000, 32_000)
-_PORT_TRIES: Final = 200
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
 
 # Linux ties a child's life to the *thread* that started it (prctl(2)), so all children are started by this
@@ -215,19 +207,6 @@ def _wait_for_all(
 def _signal(process: psutil.Process, number: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
         process.send_signal(number)
-
-
-def free_port(*, rng: random.Random | None = None) -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on; raises NoFreePort."""
-    candidates = (rng or random.SystemRandom()).sample(_PORTS, _PORT_TRIES)
-    for port in candidates:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            try:
-                probe.bind((LOCALHOST, port))
-            except OSError:
-                continue
-            return port
-    raise NoFreePort
 
 
 def wait_until(

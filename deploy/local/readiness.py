@@ -9,7 +9,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from deploy.local.processes import LOCALHOST
+from deploy.local.ports import LOCALHOST
 
 _HTTP_SECONDS: Final = 10.0
 PING_SECONDS: Final = 0.5

@@ -14,8 +14,9 @@ from deploy.local import environment
 from deploy.local.environment import ROOT, read_procfile, stack_environment
 from deploy.local.errors import DirectoryInUse, NotReadyInTime, ProcessFailed
 from deploy.local.lifetime import Lifetime
+from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import PostgresServer
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
 

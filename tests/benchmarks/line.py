@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
-from deploy.local.processes import LOCALHOST
+from deploy.local.ports import LOCALHOST
 
 LOST: Final = "lost"
 _LENGTH: Final = b"\r\ncontent-length: "

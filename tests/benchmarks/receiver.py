@@ -16,7 +16,8 @@ from typing import Final
 
 import redis
 
-from deploy.local.processes import ManagedProcess, free_port
+from deploy.local.ports import free_port
+from deploy.local.processes import ManagedProcess
 from producer.app import MAKE_PATH
 from producer.client.contract import QUEUE
 from tests.benchmarks.drive import cost_of, send_load, write_tokens

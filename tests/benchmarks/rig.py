@@ -14,8 +14,9 @@ import redis
 from deploy.local.environment import ROOT, read_procfile, stack_environment
 from deploy.local.errors import DirectoryInUse
 from deploy.local.lifetime import Lifetime
+from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import DATABASE, PostgresServer
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, wait_until
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
 from deploy.local.valkey import ValkeyServer

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from deploy.local.processes import LOCALHOST, free_port
+from deploy.local.ports import LOCALHOST, free_port
 from tests.faults.errors import ProxyFailed
 
 MAX_CHUNK_BYTES: Final = 65_536

@@ -13,8 +13,9 @@ import redis
 from deploy.local.demo.run import clear_directory, demo_environment
 from deploy.local.environment import DATABASE_URL, REDIS_URL, ROOT, read_procfile
 from deploy.local.lifetime import Lifetime
+from deploy.local.ports import LOCALHOST
 from deploy.local.postgres import DATABASE, PostgresServer
-from deploy.local.processes import LOCALHOST, ManagedProcess, wait_until
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer

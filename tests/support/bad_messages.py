@@ -16,7 +16,8 @@ import psycopg
 import redis
 
 from deploy.local.environment import ROOT
-from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
 from producer.client.contract import QUEUE, SettleMessage
 from producer.copies.publisher import envelope

@@ -11,7 +11,8 @@ import httpx
 import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.local.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import wait_until
 from producer.app import MAKE_PATH, build_app
 from producer.shared.settings import ReceiverSettings
 from tests.support.betcore import Endpoints, Signer, served, signer

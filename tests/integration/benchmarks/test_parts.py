@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from deploy.local.environment import ROOT
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, running, wait_until
+from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.readiness import answers_well
 from producer.app import MAKE_PATH
 from producer.receiver.answers import RECEIVED

@@ -11,7 +11,8 @@ import pytest
 from honcho.environ import parse_procfile
 
 from deploy.local.environment import ROOT
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, running, wait_until
+from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.processes import ManagedProcess, running, wait_until
 
 BIN = Path(sys.executable).parent
 FIRST, SECOND = ("lookout", "correct-horse"), ("night", "battery:staple")

@@ -12,7 +12,8 @@ import psutil  # type: ignore[import-untyped]  # ships no type information
 import pytest
 
 from deploy.local.errors import NotReadyInTime, ProcessAlreadyRuns, ProcessDied, ProcessNotRunning
-from deploy.local.processes import ManagedProcess, free_port, running, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import ManagedProcess, running, wait_until
 
 # Says its own id and its child's, then waits for ever.
 PARENT = "sleep 1000 & echo $$ $!; wait"

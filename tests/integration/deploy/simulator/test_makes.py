@@ -5,7 +5,7 @@ import json
 import httpx
 import jwt
 
-from deploy.local.processes import free_port
+from deploy.local.ports import free_port
 from deploy.local.simulator.protocol.paths import JWKS_PATH, VERIFY_PATH
 from tests.support.simulator import Clock, Partner, send_make, simulated_betcore
 

@@ -12,7 +12,8 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from kombu import Connection, Message, Queue
 
-from deploy.local.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
 from producer.copies.errors import CopyFailed, CopyTimedOut

@@ -9,7 +9,8 @@ import psycopg
 import redis
 from psycopg import sql
 
-from deploy.local.processes import free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE
 from tests.support.betcore import cashback, signer

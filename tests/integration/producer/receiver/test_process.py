@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from deploy.local.environment import ROOT
-from deploy.local.processes import ManagedProcess, free_port, wait_until
+from deploy.local.ports import free_port
+from deploy.local.processes import ManagedProcess, wait_until
 from tests.support.betcore import Endpoints, served, signer
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "producer.app:create_app", "--no-access-log"]

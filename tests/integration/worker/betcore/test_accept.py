@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from deploy.local.processes import free_port
+from deploy.local.ports import free_port
 from tests.support.raw_betcore import Answering, Peer, in_turn, raw, reply, serving, silence, slowly, trickle
 from worker.betcore.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, Verdict
 from worker.betcore.bearer import StaticBearer

@@ -14,7 +14,7 @@ import pytest
 import redis
 from kombu import Connection
 
-from deploy.local.processes import free_port
+from deploy.local.ports import free_port
 from deploy.local.valkey import ValkeyServer
 from tests.support.raw_betcore import Answering, Peer, Request, in_turn, reply, serving, silence
 from worker.betcore.bearer import CachedBearer

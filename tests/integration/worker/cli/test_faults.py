@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
-from deploy.local.processes import free_port
 from tests.support import command
 
 COMMANDS = [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.local.processes import free_port
+from deploy.local.ports import free_port
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.support import bad_messages, command
 from tests.support.bad_messages import Bench, good, settle

@@ -8,7 +8,7 @@ import pytest
 import redis
 from celery import Celery
 
-from deploy.local.processes import free_port
+from deploy.local.ports import free_port
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.publisher import envelope
