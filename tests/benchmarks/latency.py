@@ -23,7 +23,7 @@ from deploy.local.processes import ManagedProcess, wait_until
 from tests.benchmarks.drive import cost_of, send_load, write_tokens
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.measure import Sample, Table, interleave, percentile
-from tests.benchmarks.receiver import OURS, start_door
+from tests.benchmarks.receiver import OURS, start_receiver
 from tests.benchmarks.rig import Rig
 from tests.benchmarks.senders import Plan, Result
 
@@ -110,7 +110,7 @@ class WholePath:
         """Start receiver and worker on empty books."""
         self._rig.reset()
         worker = self._rig.start("worker", self._rig.procfile("worker"), self._rig.environment())
-        web, self._port = start_door(self._rig, OURS)
+        web, self._port = start_receiver(self._rig, OURS)
         self._rig.wait_worker(worker)
         self._processes: dict[str, ManagedProcess] = {"web": web, "worker": worker}
 

@@ -41,7 +41,7 @@ _MOST_PER_SECOND: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Measured:
     """One receiver: the application that the Procfile's command runs, and the path of its make."""
 
     name: str
@@ -51,10 +51,10 @@ class Door:
     keeps_receipts: bool = False
 
 
-OURS: Final = Door(name="ours", app=_OURS_APP, queue=QUEUE, keeps_receipts=True)
-LIMIT: Final = Door(name="limit", app=_LIMIT_APP)
-TEXTBOOK: Final = Door(name="textbook", app=_TEXTBOOK_APP, queue=names.QUEUE)
-TEXTBOOK_ASYNC: Final = Door(name="textbook", app=_TEXTBOOK_APP, path=names.ASYNC_PATH, queue=names.QUEUE)
+OURS: Final = Measured(name="ours", app=_OURS_APP, queue=QUEUE, keeps_receipts=True)
+LIMIT: Final = Measured(name="limit", app=_LIMIT_APP)
+TEXTBOOK: Final = Measured(name="textbook", app=_TEXTBOOK_APP, queue=names.QUEUE)
+TEXTBOOK_ASYNC: Final = Measured(name="textbook", app=_TEXTBOOK_APP, path=names.ASYNC_PATH, queue=names.QUEUE)
 
 
 def measure(
@@ -67,9 +67,9 @@ def measure(
     best = "async def" if quick else _better(rig, textbooks, say=say)
     rows: dict[str, Callable[[], Mapping[str, float]]] = {}
     for connections in CONNECTIONS:
-        for door in (OURS, LIMIT, textbooks[best]):
-            row = row_name(door, connections)
-            rows[row] = partial(_sample, rig, door, connections=connections, seconds=seconds)
+        for receiver in (OURS, LIMIT, textbooks[best]):
+            row = row_name(receiver, connections)
+            rows[row] = partial(_sample, rig, receiver, connections=connections, seconds=seconds)
     table = interleave(
         NAME,
         f"Receiver: makes taken per second (the textbook's with `{best}`)",
@@ -81,52 +81,55 @@ def measure(
     return table, ratios(table)
 
 
-def row_name(door: Door, connections: int) -> str:
+def row_name(receiver: Measured, connections: int) -> str:
     """Return the name of a row."""
-    return f"{door.name}, {connections} connection{'s' if connections > 1 else ''}"
+    return f"{receiver.name}, {connections} connection{'s' if connections > 1 else ''}"
 
 
 def ratios(table: Table) -> dict[str, float]:
     """Return this table's entries of the report's ratios, from medians at COMPARED connections."""
-    rate = {door.name: table.median(row_name(door, COMPARED), RATE) for door in (OURS, LIMIT, TEXTBOOK)}
+    rate = {
+        receiver.name: table.median(row_name(receiver, COMPARED), RATE)
+        for receiver in (OURS, LIMIT, TEXTBOOK)
+    }
     return {
         "receiver_vs_textbook": rate["ours"] / rate["textbook"],
         "receiver_vs_limit": rate["ours"] / rate["limit"],
     }
 
 
-def start_door(rig: Rig, door: Door) -> tuple[ManagedProcess, int]:
+def start_receiver(rig: Rig, receiver: Measured) -> tuple[ManagedProcess, int]:
     """Start a receiver with the Procfile's own command; return it and its port once it serves."""
     port = free_port()
     [*shell, command] = rig.procfile("web")
     if _OURS_APP not in command:
         raise BenchmarkFailed(f"the Procfile's web command does not run {_OURS_APP}")
-    argv = [*shell, command.replace(_OURS_APP, door.app)]
+    argv = [*shell, command.replace(_OURS_APP, receiver.app)]
     process = rig.start("web", argv, {**rig.environment(), "PORT": str(port)})
-    rig.wait_http(process, port, "/readyz" if door.keeps_receipts else "/docs" if door.queue else "/")
+    rig.wait_http(process, port, "/readyz" if receiver.keeps_receipts else "/docs" if receiver.queue else "/")
     return process, port
 
 
-def _better(rig: Rig, doors: Mapping[str, Door], *, say: Callable[[str], None]) -> str:
+def _better(rig: Rig, receivers: Mapping[str, Measured], *, say: Callable[[str], None]) -> str:
     tried = {
-        kind: _sample(rig, door, connections=COMPARED, seconds=_TRIAL_SECONDS)[RATE]
-        for kind, door in doors.items()
+        kind: _sample(rig, receiver, connections=COMPARED, seconds=_TRIAL_SECONDS)[RATE]
+        for kind, receiver in receivers.items()
     }
     for kind, rate in tried.items():
         say(f"{NAME} trial, the textbook with `{kind}`: {rate:,.0f} accepts/s")
     return max(tried, key=lambda kind: tried[kind])
 
 
-def _sample(rig: Rig, door: Door, *, connections: int, seconds: float) -> dict[str, float]:
+def _sample(rig: Rig, receiver: Measured, *, connections: int, seconds: float) -> dict[str, float]:
     rig.reset()
     warm_up = 300 + connections
     makes = warm_up + int(seconds * _MOST_PER_SECOND)
     tokens_path = write_tokens(rig, rig.tokens(makes, first_cashback_id=1))
-    process, port = start_door(rig, door)
+    process, port = start_receiver(rig, receiver)
     plan = Plan(
         kind="closed",
         port=port,
-        path=door.path,
+        path=receiver.path,
         tokens_path=tokens_path,
         connections=connections,
         warm_up=warm_up,
@@ -134,7 +137,7 @@ def _sample(rig: Rig, door: Door, *, connections: int, seconds: float) -> dict[s
     )
     result, usage = send_load(rig, plan, processes={"web": process}, makes=makes)
     process.stop()
-    _check_copies(rig, door, result)
+    _check_copies(rig, receiver, result)
     return {
         RATE: result.accepted / (result.ended_at - result.begun_at),
         "p50_ms": percentile(result.latencies_ms, 0.50),
@@ -143,12 +146,12 @@ def _sample(rig: Rig, door: Door, *, connections: int, seconds: float) -> dict[s
     }
 
 
-def _check_copies(rig: Rig, door: Door, result: Result) -> None:
+def _check_copies(rig: Rig, receiver: Measured, result: Result) -> None:
     taken = sum(result.statuses.values())
-    if door.queue is not None:
+    if receiver.queue is not None:
         with redis.Redis.from_url(rig.redis_url, socket_timeout=_REDIS_SECONDS) as client:
-            messages = client.llen(door.queue)
+            messages = client.llen(receiver.queue)
         if messages != taken:
-            raise BenchmarkFailed(f"{door.name}: {messages} messages for {taken} makes answered with 200")
-    if door.keeps_receipts and (receipts := rig.books().receipts) != taken:
-        raise BenchmarkFailed(f"{door.name}: {receipts} receipts for {taken} makes answered with 200")
+            raise BenchmarkFailed(f"{receiver.name}: {messages} messages for {taken} makes answered with 200")
+    if receiver.keeps_receipts and (receipts := rig.books().receipts) != taken:
+        raise BenchmarkFailed(f"{receiver.name}: {receipts} receipts for {taken} makes answered with 200")

@@ -48,7 +48,7 @@ def test_the_demo_ends_well_and_its_report_adds_up(own_directory: Path) -> None:
     assert report.keys() >= FIXED_KEYS
     assert report["makes"] == 300
     assert report["rejected_at_door"] == 20
-    # 300 makes, less those at the door, less those in a token that was sent before.
+    # 300 makes, less those that the receiver refuses, less those in a token that was sent before.
     assert report["received"] == 260
     assert report["received"] == report["answered_in_time"] + report["expired"] + report["refused"]
     assert (report["expired"], report["refused"], report["unconfirmed"]) == (5, 3, 6)

@@ -42,7 +42,7 @@ def lost(evidence: Evidence) -> list[str]:
 
 
 def silent(evidence: Evidence) -> list[str]:
-    """Find events that were received at the door and have no end on record."""
+    """Find events that were answered 200 and have no end on record."""
     receipts = _receipts_by_token(evidence)
     findings = []
     for token in sorted(evidence.received_by_ms):

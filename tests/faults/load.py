@@ -40,7 +40,7 @@ class LoadMake:
 
 @dataclass(slots=True, kw_only=True)
 class LoadResult:
-    """What the door said. `received`: digests of the tokens it answered with 200."""
+    """What the receiver said. `received`: digests of the tokens it answered with 200."""
 
     received: set[str] = field(default_factory=set)
     submissions: int = 0
@@ -90,8 +90,8 @@ def plan_load(
 class Load:
     """Sends one plan in a thread of its own, whatever becomes of the makes before: an open loop.
 
-    As BETCORE does, it submits a make again, in a new token, when the door did not say 200. At most
-    MAX_IN_FLIGHT are under way; where the door is too slow for that, the plan is late.
+    As BETCORE does, it submits a make again, in a new token, when the receiver did not say 200. At most
+    MAX_IN_FLIGHT are under way; where the receiver is too slow for that, the plan is late.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class RigOptions:
 
 
 class Rig(Lifetime):
-    """Runs all of it inside a `with` block. Doors and workers have proxies of their own to each server."""
+    """Runs all of it inside a `with` block. Each receiver and worker has proxies of its own to each server."""
 
     def __init__(self, options: RigOptions) -> None:
         super().__init__()
@@ -101,8 +101,8 @@ class Rig(Lifetime):
     def new_receiver(self, *, name: str, settings: dict[str, str]) -> ManagedProcess:
         """Return a receiver on the receiver's port, not started, with `settings` of its own."""
         port = self.stack.receiver_url.rpartition(":")[2]
-        doors = {REDIS_URL: self.stack.redis_url, DATABASE_URL: self.stack.database_url}
-        return self._process("web", name=name, settings={**doors, **settings, "PORT": port})
+        servers = {REDIS_URL: self.stack.redis_url, DATABASE_URL: self.stack.database_url}
+        return self._process("web", name=name, settings={**servers, **settings, "PORT": port})
 
     def stop_workers(self) -> None:
         """Stop all workers in good order, side by side."""
@@ -196,7 +196,7 @@ class Rig(Lifetime):
             DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.door_database.port}/{DATABASE}",
             "CASHBACK_DEADLINE_SECONDS": str(options.deadline_seconds),
             "CASHBACK_ANSWER_RESERVE_SECONDS": str(options.reserve_seconds),
-            # As it is by default: the demo keeps its door open, and here the door is what is tried.
+            # As it is by default: the demo lets every make in, and here the limit is what is tried.
             "CASHBACK_SHED_WAIT_SECONDS": "",
             **options.settings,
         }

@@ -195,7 +195,7 @@ class Scene:
             " WHERE cashback_id BETWEEN %s AND %s",
             (self.cashback_ids.start, self.cashback_ids.stop - 1),
         ).fetchone()
-        # There may be more receipts than events: the reply of the door was lost for some.
+        # There may be more receipts than events: the reply of the receiver was lost for some.
         return row is not None and row[0] == 0 and row[1] >= len(self.received)
 
     def _add_figures(self, **figures: float) -> None:

@@ -67,7 +67,7 @@ UNREADABLE: Final = (
     Unreadable(amount=None),
 )
 
-# What is spoiled about a token, and the HTTP status that the door answers it with. One unknown kid only:
+# What is spoiled about a token, and the HTTP status that the receiver answers it with. One unknown kid only:
 # the receiver looks for unknown keys at a limited rate and answers the next one with 503.
 TAMPERED: Final = (
     ("signature", 401),

@@ -162,7 +162,7 @@ def without_end(history: History) -> list[str]:
 
 
 def unexpected(plan: Plan, sent: Mapping[int, Sent], history: History) -> list[str]:
-    """Find what came otherwise than planned: at the door, in the end, or not at all."""
+    """Find what came otherwise than planned: in the answer to make, in the end, or not at all."""
     receipts = {receipt.token_sha256: receipt for receipt in history.receipts}
     findings = []
     if len(history.makes) != len(plan.makes):
@@ -177,7 +177,7 @@ def unexpected(plan: Plan, sent: Mapping[int, Sent], history: History) -> list[s
         found = (receipt.state, receipt.code, receipt.unconfirmed) if receipt else (None, None, False)
         if came.http_status != wanted.http_status:
             why = f" ({came.error})" if came.error else ""
-            findings.append(f"{name}: the door said {came.http_status}{why}, not {wanted.http_status}")
+            findings.append(f"{name}: the receiver said {came.http_status}{why}, not {wanted.http_status}")
         if found != (wanted.state, wanted.code, wanted.unconfirmed):
             expected = (wanted.state, wanted.code, wanted.unconfirmed)
             findings.append(f"{name}: (state, code, unconfirmed) is {found}, not {expected}")

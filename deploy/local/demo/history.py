@@ -17,7 +17,7 @@ StageRow = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """One make that was sent, and the HTTP status of the door's answer, or why there was none."""
+    """One make that was sent, and the HTTP status of the receiver's answer, or why there was none."""
 
     make_id: int
     token_sha256: str
@@ -128,7 +128,7 @@ class History:
     entries: tuple[Entry, ...]
 
     def received_tokens(self) -> set[str]:
-        """Return the digests of the tokens that the door answered 200 at least once."""
+        """Return the digests of the tokens that the receiver answered 200 at least once."""
         return {make.token_sha256 for make in self.makes if make.http_status == RECEIVED_STATUS}
 
 

@@ -47,7 +47,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What has to come of a make: the door's HTTP status, then the event's state and accept's ErrorCode."""
+    """What has to come of a make: the receiver's HTTP status, the event's state and accept's ErrorCode."""
 
     http_status: int = 200
     state: str | None = "answered"

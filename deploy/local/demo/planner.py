@@ -115,10 +115,12 @@ def _draw_declined(drawing: Drawing) -> None:
 def _draw_at_the_door(drawing: Drawing) -> None:
     for tamper, status in TAMPERED:
         order = drawing.order(drawing.account(), tamper=tamper)
-        drawing.add(f"at the door: {tamper}", order, Expectation(http_status=status, state=None, code=None))
+        drawing.add(
+            f"refused at once: {tamper}", order, Expectation(http_status=status, state=None, code=None)
+        )
     for data in UNANSWERABLE_DATA:
         order = drawing.order(drawing.account(), data_override=data)
-        drawing.add("at the door: data", order, Expectation(http_status=400, state=None, code=None))
+        drawing.add("refused at once: data", order, Expectation(http_status=400, state=None, code=None))
 
 
 def _draw_duplicates(drawing: Drawing) -> None:

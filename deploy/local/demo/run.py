@@ -40,7 +40,7 @@ _DEADLINE: Final = f"{ENV_PREFIX}DEADLINE_SECONDS"
 _RESERVE: Final = f"{ENV_PREFIX}ANSWER_RESERVE_SECONDS"
 _DEFAULT_SECONDS: Final = {_DEADLINE: 30.0, _RESERVE: 5.0}
 # Of the time to the credit cut-off: about as long as a make can wait and still be credited.
-_OPEN_DOOR_SHARE: Final = 0.9
+_LONGEST_WAIT_SHARE: Final = 0.9
 # The slowest answers of BETCORE that still count as good take some seconds of retries.
 MIN_DEADLINE_SECONDS: Final = 6.0
 _SPREAD_SECONDS: Final = 20.0
@@ -139,10 +139,10 @@ def demo_environment(environ: Mapping[str, str]) -> dict[str, str]:
     own = {name: value for name, value in environ.items() if not name.startswith(ENV_PREFIX)}
     times = {name: environ[name] for name in (_DEADLINE, _RESERVE) if environ.get(name)}
     checked = {f"{ENV_PREFIX}TOKEN_ISSUER": DEFAULT_ISSUER, f"{ENV_PREFIX}TOKEN_CLIENT_ID": DEFAULT_CLIENT_ID}
-    # A door that closes is not what the plan is about: on a slow machine it would refuse planned makes.
+    # Load shedding is not what the plan is about: on a slow machine it would refuse planned makes.
     cutoff_seconds = _seconds(times, _DEADLINE) - _seconds(times, _RESERVE)
-    open_door = {f"{ENV_PREFIX}SHED_WAIT_SECONDS": f"{_OPEN_DOOR_SHARE * cutoff_seconds:g}"}
-    return {**own, **times, **checked, **open_door, CLIENT_ID: DEFAULT_CLIENT_ID}
+    no_shedding = {f"{ENV_PREFIX}SHED_WAIT_SECONDS": f"{_LONGEST_WAIT_SHARE * cutoff_seconds:g}"}
+    return {**own, **times, **checked, **no_shedding, CLIENT_ID: DEFAULT_CLIENT_ID}
 
 
 def _stack_options(options: DemoOptions, plan: Plan) -> StackOptions:

@@ -33,7 +33,7 @@ class MakeRecord:
 
     @property
     def was_turned_away(self) -> bool:
-        """Whether the partner rejected it at the door (HTTP 4xx): it can have no accept then."""
+        """Whether the partner rejected it at once (HTTP 4xx): it can have no accept then."""
         return self.http_status is not None and self.http_status in _CLIENT_ERRORS
 
 

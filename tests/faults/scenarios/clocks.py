@@ -9,7 +9,7 @@ from tests.faults.scene import Scene
 _CLOCK_MODULE: Final = Path(__file__).parents[1] / "clock"
 _AROUND_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = (0.2, 0.4)
-# Within the leeway that tokens have, and then beyond it: the door must turn makes away then, and no more.
+# Within the leeway that tokens have, and then beyond it: the receiver must turn makes away then, and no more.
 _RECEIVER_STEPS_SECONDS: Final = (3.0, -3.0, 60.0, 0.0)
 # The last one stays until all events have ended: nothing may rest on the clock's coming right again.
 _WORKER_STEPS_SECONDS: Final = (3_600.0, -3_600.0)

@@ -103,9 +103,9 @@ def test_a_percentile_is_the_least_value_that_enough_values_do_not_exceed(
 def test_the_receivers_ratios_are_those_of_medians_at_32_connections() -> None:
     rates = {"ours": [2_000.0, 1.0, 2_400.0], "limit": [4_000.0, 4_000.0, 9.0], "textbook": [500.0] * 3}
     rows = {
-        f"{door}, 32 connections": [{receiver.RATE: rate} for rate in found] for door, found in rates.items()
+        f"{name}, 32 connections": [{receiver.RATE: rate} for rate in found] for name, found in rates.items()
     }
-    others = {f"{door}, 1 connection": [{receiver.RATE: 7.0}] for door in rates}
+    others = {f"{name}, 1 connection": [{receiver.RATE: 7.0}] for name in rates}
 
     assert receiver.ratios(table_of(rows | others)) == {
         "receiver_vs_textbook": 4.0,
