@@ -52,7 +52,7 @@ class RigOptions:
 
 
 class Rig(Lifetime):
-    """Runs all of it inside a `with` block. Each receiver and worker has proxies of its own to each server."""
+    """Runs it all inside a `with` block. Each receiver and worker has a proxy of its own to each server."""
 
     def __init__(self, options: RigOptions) -> None:
         super().__init__()
