@@ -92,13 +92,18 @@ class ManagedProcess:
 
         Does nothing to a process that has ended. Whatever else is in its group is killed.
         """
-        if self.is_running:
+        family = self._family() if self.is_running else []
+        if family:
             self._signal_group(stop_signal or self._stop_signal)
-            for member in self._family():
+            for member in family:
                 _signal(member, signal.SIGCONT)  # a frozen process does not even end
             with contextlib.suppress(NotReadyInTime):  # it is killed below instead
                 self.wait(timeout_seconds=timeout_seconds)
         self.kill()
+        # Where the leader has ended by itself, its children may be on their way out still.
+        for member in family:
+            _signal(member, signal.SIGKILL)
+        _wait_for_all(family, _is_gone, what=f"{self.name} and its children are gone")
         return self.returncode
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
 """The HTTP face: from the request of a make to BETCORE's envelope.
 
-May import every other room of `producer`.
+May import `producer.client`, `producer.protocol` and `producer.copies`.
 """

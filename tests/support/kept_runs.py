@@ -42,7 +42,7 @@ def server_directory(pytestconfig: pytest.Config) -> Path:
     remove_old_runs(KEPT, now=time.time())
     run = Path(tempfile.mkdtemp(prefix=time.strftime("%m%d-%H%M%S-"), dir=KEPT))
     lock = (run / _LOCK).open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     pytestconfig.stash[_RUN], pytestconfig.stash[_LOCKED] = run, lock
     return run
 
@@ -96,7 +96,12 @@ def log_tails(roots: Iterable[Path], *, since: float) -> list[tuple[str, str]]:
 
 def remove_old_runs(kept: Path, *, now: float) -> None:
     """Remove what earlier runs left, but for the youngest few; what still runs is left alone."""
-    ended = [(path.stat().st_mtime, path) for path in kept.iterdir() if not _is_at_work(path)]
+    ended = []
+    for path in kept.iterdir():
+        # Another session may be removing it at the same time.
+        with suppress(FileNotFoundError):
+            if not _is_at_work(path):
+                ended.append((path.stat().st_mtime, path))
     total_bytes = 0
     for number, (ended_at, run) in enumerate(sorted(ended, reverse=True), start=1):
         total_bytes += sum(stat.st_size for _, stat in _files(run))
@@ -125,6 +130,10 @@ def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _tail(path: Path) -> str:
-    with path.open("rb") as log:
-        log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:])
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:])
+    except OSError as error:
+        # It must not hide the failure that it should explain.
+        return f"(cannot be read: {error})"

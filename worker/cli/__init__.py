@@ -1,6 +1,7 @@
-"""The operator's command, `cashback …`: one module a command. This one is its composition root.
+"""The operator's command, `cashback …`: a module for each group of commands, and what they share.
 
-May import every room but `queue` and `handling`; what the commands read is in `queries/`.
+This one is its composition root. May import every room but `queue` and `handling`; what the commands read is
+in `queries/`.
 """
 
 from typing import Any

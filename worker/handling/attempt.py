@@ -11,7 +11,7 @@ from producer.client.contract import SettleMessage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One run of an event after `retries` earlier ones, which began at `begun_at` (monotonic seconds).
+    """One run of an event, begun at `begun_at` (monotonic seconds), after `retries` earlier ones.
 
     The time that the database's reply takes counts as spent: its "seconds to the deadline" are counted from
     `begun_at`.

@@ -77,7 +77,7 @@ class Handler:
         attempt = Attempt(message=message, retries=retries, begun_at=self.monotonic())
         try:
             event, instruction = self._read(message)
-            settlement = self._settle(event, instruction, retries=retries)
+            settlement = self._settle(event, instruction, attempt)
             return self._next_step(attempt, settlement, instruction)
         except VerificationError as error:
             return self._unverifiable(attempt, error)
@@ -102,8 +102,8 @@ class Handler:
         )
         return event, read_instruction(data, cashback_id=cashback_id, cancel_types=self.cancel_types)
 
-    def _settle(self, event: VerifiedEvent, instruction: Instruction, *, retries: int) -> Settlement:
-        attempt_seconds = self.timing.attempt.seconds(retries)
+    def _settle(self, event: VerifiedEvent, instruction: Instruction, attempt: Attempt) -> Settlement:
+        attempt_seconds = self.timing.attempt.seconds(attempt.retries)
         with self.metrics.settle_seconds.time():
             try:
                 settlement = self.ledger.settle(event, instruction, attempt_seconds=attempt_seconds)

@@ -30,7 +30,7 @@ class DeadlineTransport(httpx.BaseTransport):
     def __init__(self, *, max_connections: int) -> None:
         self._ssl_context = ssl.create_default_context()
         self._ssl_context.set_alpn_protocols(["http/1.1"])
-        self._slots = BoundedSemaphore(max_connections)
+        self._permits = BoundedSemaphore(max_connections)
         self._origins: dict[tuple[str, bytes, int | None], Connections] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -39,8 +39,8 @@ class DeadlineTransport(httpx.BaseTransport):
         given = request.extensions.get("timeout", {})
         timeouts = Timeouts(connect=given.get("connect"), read=given.get("read"), write=given.get("write"))
         connections = self._connections(request.url)
-        self._take_slot(given.get("pool"))
-        exchange = _Exchange(connections, timeouts, self._slots)
+        self._take_permit(given.get("pool"))
+        exchange = _Exchange(connections, timeouts, self._permits)
         try:
             status, headers = exchange.begin(message)
         except BaseException:
@@ -53,11 +53,11 @@ class DeadlineTransport(httpx.BaseTransport):
         for connections in list(self._origins.values()):
             connections.close()
 
-    def _take_slot(self, timeout_seconds: float | None) -> None:
-        if self._slots.acquire(blocking=False):
+    def _take_permit(self, timeout_seconds: float | None) -> None:
+        if self._permits.acquire(blocking=False):
             return
         try:
-            is_free = self._slots.acquire(timeout=cut(timeout_seconds))
+            is_free = self._permits.acquire(timeout=cut(timeout_seconds))
         except TimeoutError as error:
             raise httpx.PoolTimeout(str(error)) from error
         if not is_free:
@@ -81,13 +81,13 @@ class DeadlineTransport(httpx.BaseTransport):
 class _Exchange(httpx.SyncByteStream):
     """One request and its answer, whose body is read as it arrives.
 
-    Closing it gives its connection and its slot back, once.
+    Closing it gives its connection and its permit back, once.
     """
 
-    def __init__(self, connections: Connections, timeouts: Timeouts, slots: BoundedSemaphore) -> None:
+    def __init__(self, connections: Connections, timeouts: Timeouts, permits: BoundedSemaphore) -> None:
         self._connections = connections
         self._timeouts = timeouts
-        self._slots = slots
+        self._permits = permits
         self._connection: Connection | None = None
         self._is_closed = False
 
@@ -108,7 +108,7 @@ class _Exchange(httpx.SyncByteStream):
             if self._connection is not None:
                 self._connections.give_back(self._connection)
         finally:
-            self._slots.release()
+            self._permits.release()
 
 
 def _message_of(request: httpx.Request) -> bytes:

@@ -31,7 +31,7 @@ class QuarantineStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, rejected: Description) -> tuple[int, int]:
+    def keep(self, description: Description) -> tuple[int, int]:
         """Commit the message's row; return its id and how often the message has been seen.
 
         Raises LedgerUnavailable. Kept again, a message is counted and makes no second row.
@@ -40,17 +40,17 @@ class QuarantineStore:
             "SELECT quarantine_id, seen_count FROM quarantine_message("
             "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
-                rejected.digest,
-                rejected.reason,
-                rejected.detail,
-                rejected.queue,
-                rejected.task_id,
-                rejected.task_name,
-                Jsonb(rejected.headers),
-                rejected.content_type,
-                rejected.content_encoding,
-                rejected.message,
-                rejected.message_bytes,
+                description.digest,
+                description.reason,
+                description.detail,
+                description.queue,
+                description.task_id,
+                description.task_name,
+                Jsonb(description.headers),
+                description.content_type,
+                description.content_encoding,
+                description.message,
+                description.message_bytes,
             ),
         )
         return quarantine_id, seen_count
@@ -66,7 +66,7 @@ class QuarantineStore:
 
 
 class Quarantine:
-    """One background thread that keeps rejected messages; safe for use by many threads."""
+    """One background thread that keeps messages; safe for use by many threads."""
 
     def __init__(
         self, store: QuarantineStore, *, registry: CollectorRegistry, random: Callable[[], float]
@@ -87,12 +87,12 @@ class Quarantine:
         """Begin to write."""
         self._thread.start()
 
-    def keep(self, rejected: Description, *, then: Callable[[], object]) -> None:
+    def keep(self, description: Description, *, then: Callable[[], object]) -> None:
         """Have the message kept, however long that takes, and then call `then`, which lets go of it.
 
         Never blocks. `then` runs in the background thread, after the row is committed, or not at all.
         """
-        self._waiting.put((rejected, then))
+        self._waiting.put((description, then))
 
     def keep_message(
         self,
@@ -105,10 +105,10 @@ class Quarantine:
         """Have a message that the consumer received kept, see `keep`; `error` says what is wrong with it."""
         entry = message.entry
         detail = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else str(error)
-        rejected = describe_envelope(
+        description = describe_envelope(
             entry, reason=reason, detail=detail, queue=entry.queue, message=entry.raw
         )
-        self.keep(rejected, then=then)
+        self.keep(description, then=then)
 
     def close(self, *, timeout_seconds: float) -> None:
         """End the thread. What is not written by then was not acknowledged, so Redis delivers it again."""
@@ -127,26 +127,26 @@ class Quarantine:
             self._stopping.wait(_BACKOFF.delay_seconds(retries=failures, random=self._random))
             failures += 1
 
-    def _write(self, rejected: Description, then: Callable[[], object]) -> bool:
+    def _write(self, description: Description, then: Callable[[], object]) -> bool:
         try:
-            quarantine_id, seen_count = self._store.keep(rejected)
+            quarantine_id, seen_count = self._store.keep(description)
         except LedgerUnavailable as error:
-            _log.warning("quarantine_waits", reason=rejected.reason, error=str(error))
+            _log.warning("quarantine_waits", reason=description.reason, error=str(error))
             return False
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The thread must outlive any surprise: without it nothing would be kept any more.
-            _log.exception("quarantine_failed", reason=rejected.reason)
+            _log.exception("quarantine_failed", reason=description.reason)
             return False
-        self._counter.labels(reason=rejected.reason).inc()
+        self._counter.labels(reason=description.reason).inc()
         _log.error(
             "message_quarantined",
             quarantine_id=quarantine_id,
-            reason=rejected.reason,
-            detail=rejected.detail,
-            queue=rejected.queue,
-            task_id=rejected.task_id,
-            task_name=rejected.task_name,
-            message_bytes=rejected.message_bytes,
+            reason=description.reason,
+            detail=description.detail,
+            queue=description.queue,
+            task_id=description.task_id,
+            task_name=description.task_name,
+            message_bytes=description.message_bytes,
             seen_count=seen_count,
         )
         try:

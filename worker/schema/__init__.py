@@ -2,5 +2,5 @@
 
 Read `tables/` first: what there is, in numbered files that are each applied once. `trigger_functions/` is
 what its triggers call, and `functions/` is how everybody else reads and writes it; in these two each function
-stands once, as it is today, and so would views and grants. May import `worker.errors` alone.
+stands once, as it is today. May import `worker.errors` alone.
 """

@@ -10,6 +10,11 @@ from typing import Final
 _MIGRATION: Final = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql")
 _FUNCTION: Final = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)", re.MULTILINE)
 
+# Raised with every change of a function, so that an older program does not put its own ones back. A test
+# holds the digest to the files.
+FUNCTIONS_VERSION: Final = 1
+FUNCTIONS_DIGEST: Final = "b94abcbe1d6b58b94a13e0c8c9a1efd5170b6f32e365cd570d12960d60dc37b9"
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -37,6 +42,12 @@ class FunctionFile:
         """The names of the functions that the file defines."""
         return _FUNCTION.findall(self.sql)
 
+    @property
+    def definitions(self) -> list[str]:
+        """The file in parts, one for each function; what stands before the first goes with it."""
+        starts = [match.start() for match in _FUNCTION.finditer(self.sql)][1:]
+        return [self.sql[start:end] for start, end in zip([0, *starts], [*starts, None], strict=True)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFiles:
@@ -46,11 +57,17 @@ class SchemaFiles:
     """What triggers call. They come first, as triggers name them; they look at no table until they run."""
     tables: tuple[Migration, ...]
     functions: tuple[FunctionFile, ...]
+    functions_version: int
 
     @property
     def version(self) -> int:
         """The number of the last migration."""
         return self.tables[-1].version
+
+    @property
+    def functions_digest(self) -> str:
+        """SHA-256 over the digests of all function files, in their order."""
+        return sha256("".join(file.digest for file in self.function_files).encode()).hexdigest()
 
     @property
     def function_files(self) -> tuple[FunctionFile, ...]:
@@ -67,6 +84,7 @@ def shipped_files() -> SchemaFiles:
             Migration(int(match["version"]), match["name"], text) for match, text in matches if match
         ),
         functions=_function_files("functions"),
+        functions_version=FUNCTIONS_VERSION,
     )
 
 

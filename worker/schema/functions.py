@@ -5,20 +5,30 @@ from typing import Final
 
 import psycopg
 
+from worker.errors import WorkerError
 from worker.schema.files import FunctionFile
 
 _CREATE_RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS schema_functions (file text PRIMARY KEY, digest text NOT NULL, "
-    "functions text[] NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    "signatures text[] NOT NULL, version integer NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
 )
 _RECORD: Final = (
-    "INSERT INTO schema_functions (file, digest, functions) VALUES (%s, %s, %s) ON CONFLICT (file) DO UPDATE "
-    "SET digest = excluded.digest, functions = excluded.functions, applied_at = now()"
+    "INSERT INTO schema_functions (file, digest, signatures, version) VALUES (%s, %s, %s, %s) "
+    "ON CONFLICT (file) DO UPDATE SET digest = excluded.digest, signatures = excluded.signatures, "
+    "version = excluded.version, applied_at = now()"
 )
-_NAMED: Final = (
-    "SELECT proname, oid::regprocedure::text FROM pg_proc "
-    "WHERE pronamespace = current_schema()::text::regnamespace AND proname = ANY (%s)"
+# What stands under these names, each with what changes when it is defined again.
+_STANDING: Final = (
+    "SELECT oid::regprocedure::text, (oid, xmin)::text FROM pg_proc "
+    "WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) "
+    "AND proname = ANY (%s)"
 )
+
+
+class ForeignFunction(WorkerError):
+    """The database has a function of somebody else's with the name and the parameters of one of ours."""
+
+    reason = "foreign_function"
 
 
 class InstalledFunctions:
@@ -30,46 +40,64 @@ class InstalledFunctions:
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
         connection.execute(_CREATE_RECORD)
-        recorded = connection.execute("SELECT file, digest, functions FROM schema_functions").fetchall()
-        self._digests: dict[str, str] = {file: digest for file, digest, _ in recorded}
-        self._names: set[str] = {name for _, _, names in recorded for name in names}
+        recorded = connection.execute(
+            "SELECT file, digest, signatures, version FROM schema_functions"
+        ).fetchall()
+        self._digests: dict[str, str] = {file: digest for file, digest, _, _ in recorded}
+        self._ours: set[str] = {signature for _, _, signatures, _ in recorded for signature in signatures}
+        self.version: int = max((version for *_, version in recorded), default=0)
+        """The version of the functions that stand; 0 where there are none."""
 
     def is_current(self, file: FunctionFile) -> bool:
         """Say whether the file was applied as it is now."""
         return self._digests.get(file.name) == file.digest
 
-    def apply(self, file: FunctionFile) -> None:
+    def apply(self, file: FunctionFile, *, version: int) -> None:
         """Define the functions of the file, in place where PostgreSQL can do that.
 
         In place a function keeps its identity and its privileges, and whoever calls it just now goes on.
+        Raises ForeignFunction.
         """
-        try:
-            with self._connection.transaction():
-                self._connection.execute(file.sql.encode())
-        except psycopg.errors.InvalidFunctionDefinition:
-            # Another result, or other names of parameters: what stands has to go first.
-            self._define_anew(file, file.functions)
+        before = self._standing(file.functions)
+        foreign = before.keys() - self._ours
+        for definition in file.definitions:
+            self._define(definition)
+        after = self._standing(file.functions)
+        defined = {signature for signature, state in after.items() if before.get(signature) != state}
+        if replaced := sorted(defined & foreign):
+            raise ForeignFunction(
+                f"the database has a function {replaced[0]} that is not of this program: rename or drop it, "
+                "or give this program a schema of its own"
+            )
         # Other types of parameters have made a second function beside the one that stood.
-        names = [name for name, _ in self._named(file.functions)]
-        if overloaded := {name for name in names if names.count(name) > 1}:
-            self._define_anew(file, overloaded)
-        self._connection.execute(_RECORD, (file.name, file.digest, file.functions))
+        self._drop((after.keys() & self._ours) - defined)
+        self._ours |= defined
+        self._connection.execute(_RECORD, (file.name, file.digest, sorted(defined), version))
 
     def drop_all_but(self, files: Iterable[FunctionFile]) -> None:
         """Drop what was once defined by a file and is so no more; other people's functions stay."""
         now = list(files)
-        self._drop(self._names - {name for file in now for name in file.functions})
+        names = {name for file in now for name in file.functions}
+        self._drop({each for each in self._ours if each.partition("(")[0] not in names})
         self._connection.execute(
             "DELETE FROM schema_functions WHERE file <> ALL (%s)", ([file.name for file in now],)
         )
 
-    def _define_anew(self, file: FunctionFile, names: Iterable[str]) -> None:
-        self._drop(names)
-        self._connection.execute(file.sql.encode())
+    def _define(self, definition: str) -> None:
+        try:
+            with self._connection.transaction():
+                self._connection.execute(definition.encode())
+        except psycopg.errors.InvalidFunctionDefinition:
+            # Another result, or other names of parameters: what stands has to go first.
+            names = FunctionFile("", definition).functions
+            self._drop(self._standing(names).keys() & self._ours)
+            self._connection.execute(definition.encode())
 
-    def _drop(self, names: Iterable[str]) -> None:
-        if signatures := [signature for _, signature in self._named(names)]:
-            self._connection.execute(f"DROP FUNCTION {', '.join(signatures)}".encode())
+    def _drop(self, signatures: Iterable[str]) -> None:
+        # Gone with a table whose row it took, it needs no dropping.
+        for signature in sorted(signatures):
+            self._connection.execute(f"DROP FUNCTION IF EXISTS {signature}".encode())
+            self._ours.discard(signature)
 
-    def _named(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        return self._connection.execute(_NAMED, (list(names),)).fetchall()
+    def _standing(self, names: Iterable[str]) -> dict[str, str]:
+        return dict(self._connection.execute(_STANDING, (list(names),)).fetchall())

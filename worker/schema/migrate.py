@@ -55,11 +55,16 @@ def migrate(database_url: str, files: SchemaFiles | None = None) -> Applied:
 def _apply(connection: psycopg.Connection, files: SchemaFiles) -> Applied:
     missing = _missing_tables(connection, files)
     installed = InstalledFunctions(connection)
+    if installed.version > files.functions_version:
+        raise UnknownSchemaVersion(
+            f"the database has version {installed.version} of the functions, this program knows up to "
+            f"{files.functions_version}: deploy the newer program first"
+        )
     # All of them after a change of the tables: one that does not fit them any more is to fail here.
     due = [file for file in files.function_files if missing or not installed.is_current(file)]
     for file in files.trigger_functions:
         if file in due:
-            installed.apply(file)
+            installed.apply(file, version=files.functions_version)
     for migration in missing:
         connection.execute(migration.sql.encode())
         connection.execute(
@@ -67,7 +72,7 @@ def _apply(connection: psycopg.Connection, files: SchemaFiles) -> Applied:
         )
     for file in files.functions:
         if file in due:
-            installed.apply(file)
+            installed.apply(file, version=files.functions_version)
     installed.drop_all_but(files.function_files)
     return Applied(tuple(missing), tuple(due))
 

@@ -59,7 +59,7 @@ BEGIN
                 account.account_id, account.user_id, account.exponent,
                 asked.amount * account.scale AS amount, asked.tax * account.scale AS tax,
                 standing.amount_minor AS standing_amount, standing.tax_minor AS standing_tax,
-                coalesce(receipts.code, settlement_code(asked.event_id, asked.kind, standing.event_id,
+                coalesce(receipts.code, settlement_code(asked.event_id, asked.kind, standing.transaction_id, standing.event_id,
                     clock_timestamp() >= receipts.credit_cutoff_at, account.account_id, account.status,
                     asked.amount * account.scale, asked.tax * account.scale)) AS code
             FROM unnest(p_requests) AS asked

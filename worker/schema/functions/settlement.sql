@@ -15,12 +15,12 @@ $$;
 -- posted (a cancel is then held against its payout). The one place that knows, for an event alone and in a group:
 -- PostgreSQL puts its body where it is called.
 --
--- p_kind is 'payout', 'cancel', or null where the data could not be read. p_standing_event_id is the event behind the
--- transaction that has the business key: another one, or this one where its receipt was pruned since. p_is_late: the
--- credit cut-off has passed. Account and status are null where the user has none, and the amounts, in minor units,
+-- p_kind is 'payout', 'cancel', or null where the data could not be read. p_standing_id is the transaction that has the
+-- business key, p_standing_event_id the event behind it: another one, or this one where its receipt was pruned since.
+-- p_is_late: the credit cut-off has passed. Account and status are null where the user has none, and the amounts, in minor units,
 -- where they are no usable decimals.
 CREATE OR REPLACE FUNCTION settlement_code(
-    p_event_id uuid, p_kind text, p_standing_event_id uuid, p_is_late boolean,
+    p_event_id uuid, p_kind text, p_standing_id bigint, p_standing_event_id uuid, p_is_late boolean,
     p_account_id bigint, p_status text, p_amount numeric, p_tax numeric
 ) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION settlement_code(
         -- Before the cut-off is looked at: what stands is told at any time, or a late re-submission of a cashback
         -- that was paid would hear that it was not.
         WHEN p_standing_event_id = p_event_id THEN 200
-        WHEN p_standing_event_id IS NOT NULL THEN 103804
+        WHEN p_standing_id IS NOT NULL THEN 103804
         WHEN p_is_late THEN 102823
         WHEN p_account_id IS NULL THEN 102145
         WHEN p_status = 'blocked' THEN 103779
@@ -143,8 +143,8 @@ BEGIN
         END IF;
     END IF;
 
-    v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.event_id, v_is_late,
-        v_account.account_id, v_account.status, v_amount, v_tax);
+    v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.transaction_id, v_standing.event_id,
+        v_is_late, v_account.account_id, v_account.status, v_amount, v_tax);
     IF v_code <> 200 OR v_standing.transaction_id IS NOT NULL THEN
         RETURN ROW(v_code, v_standing.transaction_id, false)::decision;
     ELSIF p_kind = 'cancel' THEN
@@ -158,8 +158,11 @@ BEGIN
     END IF;
     SELECT * INTO v_standing FROM transactions
     WHERE cashback_id = p_receipt.cashback_id AND transaction_type = p_transaction_type;
-    v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.event_id, v_is_late,
-        v_account.account_id, v_account.status, v_amount, v_tax);
+    IF NOT FOUND THEN
+        RETURN ROW(NULL, NULL, false)::decision;
+    END IF;
+    v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.transaction_id, v_standing.event_id,
+        v_is_late, v_account.account_id, v_account.status, v_amount, v_tax);
     RETURN ROW(v_code, v_standing.transaction_id, false)::decision;
 END $$;
 

@@ -14,6 +14,7 @@ from tests.support.books import SOUND, add_user, audit, database_of, ledger_on, 
 from tests.support.catalogue import Catalogue, catalogue_of, differences
 from worker.ledger.ledger import Ledger, SettlementRequest
 from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
+from worker.schema.functions import ForeignFunction
 from worker.schema.migrate import Applied, UnknownSchemaVersion, migrate
 
 FILES = shipped_files()
@@ -64,6 +65,7 @@ def with_notes(*, guard: FunctionFile = GUARD, notes: FunctionFile = NOTES) -> S
         trigger_functions=(*FILES.trigger_functions, guard),
         tables=(*FILES.tables, LATER),
         functions=(*FILES.functions, notes),
+        functions_version=FILES.functions_version,
     )
 
 
@@ -228,6 +230,57 @@ def test_a_file_that_fails_leaves_nothing_of_the_run(
     assert migrate(database_url) == Applied((), ())
 
 
+def test_functions_of_a_later_version_are_not_put_back_by_an_older_one(database_url: str) -> None:
+    added = FunctionFile(
+        "functions/added.sql",
+        "CREATE OR REPLACE FUNCTION added() RETURNS integer LANGUAGE sql AS $$ SELECT 1 $$;",
+    )
+    functions = (in_place(FILES.functions[0]), *FILES.functions[1:], added)
+    migrate(database_url, replace(FILES, functions=functions, functions_version=FILES.functions_version + 1))
+    before = read(database_url)
+
+    with pytest.raises(UnknownSchemaVersion, match=r"version \d+ of the functions"):
+        migrate(database_url)
+
+    assert read(database_url) == before
+
+
+def test_an_overload_of_somebody_elses_stays(database_url: str) -> None:
+    overload = "CREATE FUNCTION {}(a text, b text, c text) RETURNS text LANGUAGE sql AS $$ SELECT a $$"
+    do(database_url, *(overload.format(name) for name in ("close_event", "count_notes")))
+
+    migrate(database_url, with_notes())
+    notes = edited(NOTES, "count_notes() RETURNS bigint", "count_notes() RETURNS numeric")
+    migrate(
+        database_url, replace(with_notes(notes=notes), functions=(*map(in_place, FILES.functions), notes))
+    )
+    migrate(database_url, replace(with_notes(), functions=FILES.functions))
+
+    with psycopg.connect(database_url) as connection:
+        for name in ("close_event", "count_notes"):
+            row = connection.execute(f"SELECT {name}('a', 'b', 'c')".encode()).fetchone()
+            assert row == ("a",)
+
+
+def test_a_function_of_somebody_elses_is_not_replaced(database_url: str) -> None:
+    do(database_url, "CREATE FUNCTION count_notes() RETURNS bigint LANGUAGE sql AS $$ SELECT 7::bigint $$")
+    before = read(database_url)
+
+    with pytest.raises(ForeignFunction, match=r"count_notes\(\)"):
+        migrate(database_url, with_notes())
+
+    assert read(database_url) == before
+
+
+def test_a_schema_with_an_odd_name_is_no_trouble(database_url: str) -> None:
+    do(database_url, 'CREATE SCHEMA "Odd-name"')
+    url = f"{database_url}?options=-csearch_path%3D%22Odd-name%22"
+
+    migrate(url, with_notes())
+
+    assert migrate(url, with_notes()) == Applied((), ())
+
+
 def test_a_database_of_a_later_version_keeps_its_functions(database_url: str) -> None:
     migrate(database_url, with_notes())
     before = read(database_url)
@@ -267,6 +320,7 @@ def test_a_worker_goes_on_while_functions_change_and_after(
         trigger_functions=tuple(map(change, FILES.trigger_functions)),
         tables=FILES.tables,
         functions=(*map(change, FILES.functions), last),
+        functions_version=FILES.functions_version,
     )
     with (
         psycopg.connect(database_url, autocommit=True) as connection,

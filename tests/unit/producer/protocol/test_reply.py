@@ -1,7 +1,9 @@
 """A reply is read within bounds: of size, of time, and of what it becomes in memory."""
 
 import gzip
-from collections.abc import Iterator
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -32,11 +34,33 @@ def test_a_longer_reply_is_not_read() -> None:
         read_bounded(response(b"12", b"34"), max_bytes=3)
 
 
-def test_what_counts_is_the_length_in_memory() -> None:
-    packed = gzip.compress(b"x" * 10_000)
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_reply_is_read_though_nobody_asked_for_it(
+    encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = pack(b"x" * 10_000)
+    reply = response(packed[:20], packed[20:], **{"Content-Encoding": encoding})
 
-    with pytest.raises(ReplyUnreadable, match="longer than 9999 bytes"):
-        read_bounded(response(packed, **{"Content-Encoding": "gzip"}), max_bytes=9_999)
+    assert read_bounded(reply, max_bytes=10_000) == b"x" * 10_000
+
+
+def test_what_counts_is_the_length_in_memory_and_no_more_is_unpacked() -> None:
+    bomb = gzip.compress(b"x" * 300_000_000, compresslevel=1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReplyUnreadable, match="longer than 9999 bytes"):
+            read_bounded(response(bomb, **{"Content-Encoding": "gzip"}), max_bytes=9_999)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most_bytes < 10_000_000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip"])
+def test_what_cannot_be_unpacked_is_not_read(encoding: str) -> None:
+    with pytest.raises(ReplyUnreadable):
+        read_bounded(response(b"junk", **{"Content-Encoding": encoding}), max_bytes=100)
 
 
 def test_a_reply_that_drips_ends_with_its_time() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from worker.schema.files import FunctionFile, shipped_files
+from worker.schema.files import FUNCTIONS_DIGEST, FunctionFile, shipped_files
 
 FILES = shipped_files()
 OBJECT = re.compile(
@@ -31,6 +31,21 @@ def test_what_is_applied_again_only_replaces(file: FunctionFile) -> None:
     assert {statement.strip() for statement in statements if statement.startswith("CREATE")} == {
         "CREATE OR REPLACE FUNCTION"
     }
+
+
+def test_a_change_of_a_function_raises_the_version_of_all() -> None:
+    assert FILES.functions_digest == FUNCTIONS_DIGEST, (
+        "a function has changed: raise FUNCTIONS_VERSION in worker/schema/files.py by one since the last "
+        "release, and set FUNCTIONS_DIGEST beside it"
+    )
+
+
+@pytest.mark.parametrize("file", FILES.function_files, ids=lambda file: file.name)
+def test_a_file_in_parts_is_the_whole_file(file: FunctionFile) -> None:
+    assert "".join(file.definitions) == file.sql
+    assert [FunctionFile("", part).functions for part in file.definitions] == [
+        [each] for each in file.functions
+    ]
 
 
 def test_tables_are_numbered_without_gaps_from_one() -> None:
