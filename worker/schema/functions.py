@@ -83,6 +83,12 @@ class InstalledFunctions:
             "DELETE FROM schema_functions WHERE file <> ALL (%s)", ([file.name for file in now],)
         )
 
+    def raise_version(self, version: int) -> None:
+        """Put the version on record, also where no file had to be applied for it."""
+        self._connection.execute(
+            "UPDATE schema_functions SET version = %s WHERE version < %s", (version, version)
+        )
+
     def _define(self, definition: str) -> None:
         try:
             with self._connection.transaction():

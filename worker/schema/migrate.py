@@ -74,6 +74,7 @@ def _apply(connection: psycopg.Connection, files: SchemaFiles) -> Applied:
         if file in due:
             installed.apply(file, version=files.functions_version)
     installed.drop_all_but(files.function_files)
+    installed.raise_version(files.functions_version)
     return Applied(tuple(missing), tuple(due))
 
 

@@ -245,6 +245,20 @@ def test_functions_of_a_later_version_are_not_put_back_by_an_older_one(database_
     assert read(database_url) == before
 
 
+def test_a_function_that_a_later_version_dropped_is_not_brought_back_by_an_older(
+    database_url: str,
+) -> None:
+    migrate(database_url, with_notes())
+    without = replace(with_notes(), functions=FILES.functions, functions_version=FILES.functions_version + 1)
+    migrate(database_url, without)
+    before = read(database_url)
+
+    with pytest.raises(UnknownSchemaVersion, match=r"version \d+ of the functions"):
+        migrate(database_url, with_notes())
+
+    assert read(database_url) == before
+
+
 def test_an_overload_of_somebody_elses_stays(database_url: str) -> None:
     overload = "CREATE FUNCTION {}(a text, b text, c text) RETURNS text LANGUAGE sql AS $$ SELECT a $$"
     do(database_url, *(overload.format(name) for name in ("close_event", "count_notes")))
