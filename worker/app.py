@@ -115,8 +115,9 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
             "socket_connect_timeout": timeout_seconds,
             "socket_keepalive": True,
             "health_check_interval": 5,
-            # Far above the deadline: lost messages are recovered by receipts, not by redelivery.
-            "visibility_timeout": 3600,
+            "lease_seconds": settings.lease_seconds,
+            # How often a worker looks for what others left behind.
+            "unacked_restore_interval": 1,
         },
         "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.1},
         # The default exchange has no bindings that a FLUSHALL could remove: what is published arrives.

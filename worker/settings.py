@@ -1,6 +1,6 @@
 """Settings of the worker, its sweeper and the operator's command."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -8,6 +8,9 @@ from pydantic_settings import NoDecode
 from producer.shared.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
 from worker.betcore.token_endpoint import fits_a_header
 from worker.domain.settlement import PAYOUT_TYPE
+
+_LEAST_LEASE_SECONDS: Final = 2.0
+_LONGEST_LEASE_SECONDS: Final = 6.0
 
 
 def _split(value: object) -> object:
@@ -93,6 +96,15 @@ class WorkerSettings(SharedSettings):
     metrics_port: int | None = Field(
         default=None, ge=0, le=65_535, description="Port of the worker's `/metrics`; unset: none is served."
     )
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long after its last sign of life a worker still has what it took off the queues.
+
+        So short that whoever takes it next has most of its time left, and so long that no pause of a process
+        that works counts as its end.
+        """
+        return max(_LEAST_LEASE_SECONDS, min(_LONGEST_LEASE_SECONDS, self.credit_cutoff_seconds / 4))
 
     @field_validator("bearer_token")
     @classmethod

@@ -19,13 +19,15 @@ from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
-from producer.client.contract import QUEUE, SettleMessage
+from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.publisher import envelope
 from tests.support.betcore import cashback, signer
 from tests.support.books import add_user
 from tests.support.command import environment
 from tests.support.handler_bench import USER, jwks
+from tests.support.held import held
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
+from worker.queue.held import RETURNED
 
 WAIT_SECONDS = 120.0
 COMMAND = (
@@ -104,14 +106,14 @@ class Bench:
         """Wait until no message is in a queue or in a worker's hands."""
         with redis.Redis.from_url(self.redis_url) as client:
             self.wait(
-                lambda: not client.exists("unacked", "unacked_index", QUEUE, "cashback.retry"),
+                lambda: not client.exists(QUEUE, RETRY_QUEUE, RETURNED) and not held(client),
                 "all is acknowledged",
             )
 
     def unacknowledged(self) -> int:
         """Return how many messages workers have in hand."""
         with redis.Redis.from_url(self.redis_url) as client:
-            return int(client.hlen("unacked"))
+            return held(client)
 
     def credit(self, cashback_id: int) -> None:
         """Send a good event and wait until BETCORE was told of its success."""

@@ -14,7 +14,7 @@ from celery.worker.consumer import Consumer
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
 from worker.queue.entry import UNREADABLE
-from worker.queue.redis_channel import readable_transport
+from worker.queue.redis_channel import holding_transport
 
 # What a message of the wrong shape makes Celery raise on its way to the pool.
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -23,6 +23,8 @@ _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionErro
 PAUSE_SECONDS: Final = 0.02
 WORTH_WAKING: Final = 8
 MAX_EVENTS: Final = 240
+# An entry that this many workers had in hand when they went is not given to another one.
+MAX_LOST_WORKERS: Final = 3
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
         """Connect with the channels of `worker.queue.redis_channel`."""
-        return self.ensure_connected(_readable(self.app.connection_for_read(heartbeat=heartbeat)))
+        return self.ensure_connected(_holding(self.app.connection_for_read(heartbeat=heartbeat)))
 
     def connection_for_write(
         self,
@@ -58,7 +60,7 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         heartbeat: float | None = None,
     ) -> Any:  # noqa: ANN401 - Celery has no types
         """Connect with the same channels: they keep their client of Redis, where kombu's make one anew."""
-        return self.ensure_connected(_readable(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
+        return self.ensure_connected(_holding(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
 
     def register_with_event_loop(self, hub: Any) -> None:  # noqa: ANN401 - Celery has no types
         """Have what waits for the event loop done together."""
@@ -86,11 +88,14 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         try:
             self._acknowledge()
         except self.connection_errors:
-            # They stand in `unacked`, and when they come again they find that their event has ended.
+            # They are still in Redis, and when they come again they find that their event has ended.
             _logger.warning("the last acknowledgements are lost", exc_info=True)
 
     def _catch_up(self) -> None:
         self._acknowledge()
+        channel = self._current_channel()
+        if channel is not None:
+            channel.check()
         self._flush_events()
 
     def _acknowledge(self) -> None:
@@ -114,6 +119,10 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
             message.current_channel = self._current_channel
             if UNREADABLE in message.headers:
                 self._quarantine_unreadable(message)
+                return
+            lost_workers = message.entry.taken.deliveries
+            if lost_workers >= MAX_LOST_WORKERS:
+                self._quarantine(message, "lost_workers", f"{lost_workers} workers that had it are gone")
                 return
             try:
                 receive(message)
@@ -158,11 +167,11 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         return lambda: self.call_soon(message.ack_log_error, _logger, self.connection_errors)
 
 
-def _readable(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
+def _holding(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
     """Have a connection use the channels of `worker.queue.redis_channel`."""
     plain = connection.get_transport_cls
     # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
-    connection.get_transport_cls = lambda: readable_transport(plain())
+    connection.get_transport_cls = lambda: holding_transport(plain())
     return connection
 
 

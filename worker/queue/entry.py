@@ -1,9 +1,8 @@
 """How the worker reads an entry of a queue: whatever it is, it becomes a message that can be put aside.
 
-kombu 5.7 pops an entry and then reads it. One that it cannot read is gone, and the error ends the worker
-(what is no JSON) or makes it reconnect (an envelope that lacks a part). Here such an entry is wrapped
-into an envelope of its own, so that it takes the path of every message: it stands in `unacked` until it
-is acknowledged, and comes back when its worker dies. Decision 8.
+One that kombu 5.7 cannot read ends the worker (what is no JSON) or makes it reconnect (an envelope that lacks
+a part). Here such an entry is wrapped into an envelope of its own, so that it takes the path of every
+message. What Redis has of it are always the bytes that were sent. Decisions 8 and 20.
 """
 
 import base64
@@ -12,79 +11,90 @@ from typing import Any, Final
 
 from kombu.transport import virtual
 from kombu.utils.json import loads
-from kombu.utils.uuid import uuid
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
+
+from worker.queue.held import Holder, Taken
 
 UNREADABLE: Final = "cashback-unreadable"
 """The header of an envelope around what is no envelope; its value says what is wrong with it."""
 
-# An envelope is four levels deep. A very deep one can be read and then not be written to `unacked`.
+# An envelope is four levels deep. A very deep one can be read and then not be described for the quarantine.
 _MAX_DEPTH: Final = 50
 
 
 class QueueEntry(dict[str, Any]):
-    """One message of a queue: kombu's envelope, with the bytes that it was read from and its queue."""
+    """One message of a queue: kombu's envelope, what it was read from, and who has it."""
 
-    raw: bytes
-    queue: str
-    delivery_tag: str
-    is_as_sent: bool
-    """Whether `raw` itself may stand in `unacked`: kombu can restore it as it is."""
+    taken: Taken
+    holder: Holder
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes that it was read from."""
+        return self.taken.raw
+
+    @property
+    def queue(self) -> str:
+        """The queue that it was on."""
+        return self.taken.queue
 
 
 class EntryMessage(virtual.Message):  # type: ignore[misc]  # kombu has no types
     """A message that knows the entry it was made from, and can outlive its channel.
 
     A run can end after the worker has lost its connection and made another. kombu 5.7 would acknowledge on
-    the closed channel, which ends the worker. Redis knows what is unacknowledged by its delivery tag, so any
-    channel will do: the consumer says which one is its own now.
+    the closed channel, which ends the worker. Here any channel will do, as the entry knows who has it: the
+    consumer says which one is its own now.
     """
 
     channel: Any
     current_channel: Callable[[], Any] | None = None
 
-    def __init__(self, payload: dict[str, Any], channel: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, payload: QueueEntry, channel: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(payload, channel=channel, **kwargs)
         self.entry = payload
 
     def ack(self, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of kombu
         """Acknowledge; raises a connection error of Redis where no channel is open."""
-        self._take_open_channel()
-        super().ack(multiple=multiple)
+        if self.channel.connection is not None:
+            super().ack(multiple=multiple)
+        else:
+            self._open_channel().qos.let_go_for(self.entry)
+            self._state = "ACK"
 
     def reject(self, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of kombu
-        """Reject, or give back to the queue; raises as `ack` does."""
-        self._take_open_channel()
-        super().reject(requeue=requeue)
+        """Reject, or give back; raises as `ack` does."""
+        if self.channel.connection is not None:
+            super().reject(requeue=requeue)
+        elif requeue:
+            self._open_channel().qos.give_back(self.entry)
+            self._state = "REQUEUED"
+        else:
+            self.ack()
 
-    def _take_open_channel(self) -> None:
-        if self.channel.connection is None and self.current_channel is not None:
-            self.channel = self.current_channel() or self.channel
-        if self.channel.connection is None:
+    def _open_channel(self) -> Any:  # noqa: ANN401 - kombu has no types
+        channel = self.current_channel and self.current_channel()
+        if channel is None or channel.connection is None:
             raise ConnectionError("the channel of the message is closed")
+        return channel
 
 
-def read_entry(raw: bytes, queue: str) -> QueueEntry:
-    """Read what was popped from `queue`; never raises, and always returns an envelope that kombu takes.
+def read_entry(taken: Taken, holder: Holder) -> QueueEntry:
+    """Read an entry; never raises, and always returns an envelope that kombu takes.
 
-    Its delivery tag is made here, because senders can repeat theirs and kombu keys what is unacknowledged
-    by it. Its way back is the queue it came from, whatever it says: kombu restores by the exchange that a
-    sender names, and drops the message where that has no binding.
+    Its delivery tag is its field in the hash of its holder, because senders can repeat theirs.
     """
     try:
-        entry = QueueEntry(_checked(raw))
-        entry.is_as_sent = _can_be_restored(entry)
+        entry = QueueEntry(_checked(taken.raw))
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the entry with it
-        entry = QueueEntry(_wrapped(raw, error))
-        entry.is_as_sent = False
-    entry.delivery_tag = uuid()
+        entry = QueueEntry(_wrapped(taken.raw, error))
     entry["properties"] = {
         **entry["properties"],
-        "delivery_tag": entry.delivery_tag,
-        "delivery_info": {"exchange": "", "routing_key": queue},
+        "delivery_tag": taken.field,
+        "delivery_info": {"exchange": "", "routing_key": taken.queue},
     }
-    entry.raw = raw
-    entry.queue = queue
+    entry.taken = taken
+    entry.holder = holder
     return entry
 
 
@@ -102,12 +112,6 @@ def _checked(raw: bytes) -> dict[str, Any]:
     if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH:
         _refuse_deep(envelope)
     return envelope
-
-
-def _can_be_restored(entry: QueueEntry) -> bool:
-    # kombu's restoring writes into these, and drops a message where it cannot. Headers that were missing
-    # are an empty object by now.
-    return bool(entry["headers"]) and isinstance(entry["properties"].get("delivery_info"), dict)
 
 
 def _refuse_deep(envelope: dict[str, Any]) -> None:

@@ -22,20 +22,40 @@ _IDLE_SECONDS: Final = 1.0
 class RedisMulti:
     """Runs one transaction after the other; for one thread.
 
-    `take_connection` gives a connection of redis-py for this alone. Whoever begins a transaction must end it;
-    both raise the errors of Redis, and what became of the transaction is then unknown.
+    `take_connection` gives a connection of redis-py for this alone.
     """
 
     def __init__(self, take_connection: Callable[[], Any]) -> None:
         self._take_connection = take_connection
         self._connection: Any = None
-        self._replies_due = 0
         self._last_used_seconds = 0.0
 
-    def begin(self, commands: Sequence[Command]) -> None:
-        """Send them, without waiting for the replies."""
-        if self._replies_due:
-            raise RuntimeError("the last transaction has not been ended")
+    def run(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the reply to each command, once all are done.
+
+        Raises the errors of Redis; what became of the transaction is then unknown.
+        """
+        self._connect()
+        whole = (_MULTI, *commands, _EXEC)
+        try:
+            self._connection.send_packed_command(self._connection.pack_commands(whole))
+            replies = [self._connection.read_response() for _ in whole][-1]
+        except BaseException:
+            # What else it would say must not be read as the replies to the next transaction.
+            self._connection.disconnect()
+            raise
+        self._last_used_seconds = time.monotonic()
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise reply
+        return list(replies)
+
+    def close(self) -> None:
+        """Hang up; the next transaction connects anew."""
+        if self._connection is not None:
+            self._connection.disconnect()
+
+    def _connect(self) -> None:
         if self._connection is None:
             self._connection = self._take_connection()
         elif time.monotonic() - self._last_used_seconds > _IDLE_SECONDS:
@@ -43,31 +63,6 @@ class RedisMulti:
         if not self._connection.is_connected:
             # Sending would connect by itself, but to where it was before, whatever sentinels say by now.
             self._connection.connect()
-        whole = (_MULTI, *commands, _EXEC)
-        self._connection.send_packed_command(self._connection.pack_commands(whole))
-        self._replies_due = len(whole)
-
-    def end(self) -> list[Any]:
-        """Return the reply to each command, once all are done."""
-        try:
-            replies = self._read()
-        except BaseException:
-            # What else it would say must not be read as the replies to the next transaction.
-            self._replies_due = 0
-            self._connection.disconnect()
-            raise
-        self._last_used_seconds = time.monotonic()
-        for reply in replies:
-            if isinstance(reply, RedisError):
-                raise reply
-        return replies
-
-    def _read(self) -> list[Any]:
-        replies: Any = None
-        while self._replies_due:
-            replies = self._connection.read_response()
-            self._replies_due -= 1
-        return list(replies)
 
     def _hang_up_if_cut(self) -> None:
         """Disconnect where the connection is of no use any more."""

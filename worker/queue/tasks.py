@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
 from celery import Task
-from celery.exceptions import Reject
+from celery.exceptions import Ignore, Reject
 from celery.worker.request import Request
+from celery.worker.state import task_ready
 from pydantic import ValidationError
 
 from producer.client.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data
@@ -22,6 +23,10 @@ from worker.errors import BadMessage
 from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
 from worker.queue.request_checks import CANVAS, check_request, quarantine_reason
+
+
+class GivenToAnother(Ignore):  # type: ignore[misc]  # Celery has no types
+    """The worker has lost its lease while the message waited here: another one has it by now."""
 
 
 class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -37,6 +42,7 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         check_request(self, embed=self._payload[2], eta=self._eta)
         for name in CANVAS:
             self._request_dict.pop(name, None)
+        self._request_dict["lease"] = self.message.entry.holder.lease
         self._argsrepr = "()"
         sent = self._request_dict.get("kwargsrepr")
         self._kwargsrepr = sent if is_summary(sent) else describe(self._kwargs)
@@ -63,6 +69,10 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
+        if isinstance(error, GivenToAnother):
+            # Neither acknowledged nor rejected: what is in Redis of it is not this worker's any more.
+            task_ready(self)
+            return
         fail = partial(super().on_failure, exc_info, send_failed_event, return_ok)
         reason = quarantine_reason(error)
         if reason is not None:
@@ -101,6 +111,8 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
 
     def run(self, *args: object, **kwargs: object) -> str:
         """Take the event one attempt further; returns the state that it came to."""
+        if not self.request.lease.is_kept():
+            raise GivenToAnother
         message = _unpack(args, kwargs)
         step = self._handler().handle(message, retries=self.request.retries)
         if isinstance(step, RetryAt):

@@ -15,6 +15,7 @@ from producer.client.contract import QUEUE, SettleMessage
 from producer.client.envelope import EntryWriter
 from producer.copies.receipts import NEXT_ATTEMPT_SECONDS
 from tests.benchmarks.rig import Rig
+from tests.support.held import held
 from worker.queue.tasks import describe
 
 Value = TypeVar("Value")
@@ -81,11 +82,12 @@ def push(redis_url: str, entries: Iterable[bytes], *, queue: str = QUEUE) -> Non
 
 
 def length(redis_url: str, queue: str) -> int:
-    """Return how many entries wait in a queue or are in a Celery worker's hands, not acknowledged."""
+    """Return how many entries wait in a queue or are in a worker's hands, Celery's or ours."""
     with redis.Redis.from_url(redis_url, socket_timeout=_REDIS_SECONDS) as client:
         waiting: Any = client.llen(queue)
         unacknowledged: Any = client.hlen("unacked")
-    return int(waiting) + int(unacknowledged)
+        in_hand = held(client)
+    return int(waiting) + int(unacknowledged) + in_hand
 
 
 def grouped(values: Iterable[Value], size: int) -> Iterator[list[Value]]:

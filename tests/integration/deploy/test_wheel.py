@@ -27,6 +27,13 @@ def test_the_wheel_holds_every_file_of_the_schema(wheel: zipfile.ZipFile) -> Non
     assert in_tree <= set(wheel.namelist())
 
 
+def test_the_wheel_holds_the_scripts_for_redis(wheel: zipfile.ZipFile) -> None:
+    in_tree = {str(path.relative_to(ROOT)) for path in (ROOT / "worker/queue").rglob("*.lua")}
+
+    assert len(in_tree) == 2
+    assert in_tree <= set(wheel.namelist())
+
+
 def test_the_wheel_holds_every_module_of_the_two_packages_and_no_test(wheel: zipfile.ZipFile) -> None:
     in_tree = {
         str(path.relative_to(ROOT))

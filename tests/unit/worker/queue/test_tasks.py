@@ -17,7 +17,8 @@ from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnav
 from worker.ledger.database import Database, DeadlineConnection
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.entry import EntryMessage, read_entry
-from worker.queue.tasks import SettleRequest, SettleTask
+from worker.queue.held import Holder, Taken
+from worker.queue.tasks import GivenToAnother, SettleRequest, SettleTask
 
 Ended = Callable[[Exception], list[str]]
 
@@ -27,6 +28,10 @@ class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
 
     def __init__(self) -> None:
         self.closed = True
+
+
+TAKEN = Taken.of("1 0 cashback", settle())
+HOLDER = Holder(["cashback"], lease_seconds=1)
 
 
 def never() -> Any:  # noqa: ANN401 - it never returns
@@ -47,7 +52,7 @@ def ended() -> Ended:
 
     def end(error: Exception) -> list[str]:
         seen: list[str] = []
-        message = EntryMessage(read_entry(settle(), "cashback"), channel=Channel())
+        message = EntryMessage(read_entry(TAKEN, HOLDER), channel=Channel())
         request = SettleRequest(
             message,
             on_ack=lambda *_: seen.append("acknowledged"),
@@ -90,6 +95,10 @@ def test_an_event_whose_end_is_on_record_lets_go_of_its_message(ended: Ended, er
 @pytest.mark.parametrize("error", [Retry(exc=AcceptFailed()), Retry(exc=BadMessage()), Ignore()], ids=repr)
 def test_a_run_that_goes_on_as_another_message_lets_go_of_this_one(ended: Ended, error: Exception) -> None:
     assert ended(error) == ["acknowledged"]
+
+
+def test_a_run_that_another_worker_has_by_now_leaves_the_message_alone(ended: Ended) -> None:
+    assert ended(GivenToAnother()) == []
 
 
 def test_a_retry_that_could_not_be_published_gives_the_message_back(ended: Ended) -> None:

@@ -1,0 +1,119 @@
+"""A worker dies, or stands still, with messages in hand that have no receipt; real workers, real servers."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from tests.support import bad_messages
+from tests.support.bad_messages import Bench, good
+from tests.support.held import held
+from tests.support.raw_betcore import Peer, Request, reply
+from worker.queue.consumer import MAX_LOST_WORKERS
+from worker.queue.held import LEASES
+
+
+class Held:
+    """A BETCORE that answers the accepts of one CashbackId only when it is told to."""
+
+    def __init__(self, cashback_id: int) -> None:
+        self.released = threading.Event()
+        self._member = f'"CashbackId":{cashback_id},'
+
+    def __call__(self, peer: Peer, connection: socket.socket, request: Request) -> None:
+        if self._member in "".join(request.body.decode().split()):
+            self.released.wait(bad_messages.WAIT_SECONDS)
+        reply(200)(peer, connection, request)
+
+
+@pytest.fixture
+def betcore() -> Iterator[Held]:
+    made = Held(1)
+    yield made
+    made.released.set()
+
+
+@pytest.fixture
+def bench(redis_url: str, database_url: str, tmp_path: Path, betcore: Held) -> Iterator[Bench]:
+    with bad_messages.bench(redis_url, database_url, tmp_path, accept=betcore) as made:
+        # The sweeper brings back what has a receipt: here only Redis has it.
+        made.settings |= {"concurrency": "1", "accept_timeout_seconds": "60", "sweep_interval_seconds": "60"}
+        yield made
+
+
+def in_hand(bench: Bench) -> int:
+    with redis.Redis.from_url(bench.redis_url) as client:
+        return held(client)
+
+
+def end_leases(bench: Bench) -> None:
+    """Let the leases of dead workers have ended, and nobody wait for it."""
+    with redis.Redis.from_url(bench.redis_url) as client:
+        client.zadd(LEASES, dict.fromkeys(map(bytes, client.zrange(LEASES, 0, -1)), 1))
+
+
+def attempts(bench: Bench, cashback_id: int) -> int:
+    with psycopg.connect(bench.database_url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT attempts FROM receipts WHERE cashback_id = %s", (cashback_id,)
+        ).fetchone()
+    return row[0] if row else 0
+
+
+def test_what_a_killed_worker_had_in_hand_is_settled_by_the_next_one(bench: Bench, betcore: Held) -> None:
+    worker = bench.start_worker()
+    for cashback_id in (1, 2):
+        bench.push(good(cashback_id))
+    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "one runs, and one waits in the worker")
+
+    worker.kill()
+    betcore.released.set()
+    bench.start_worker()
+
+    for cashback_id in (1, 2):
+        bench.wait_for_success(cashback_id)
+    bench.wait_until_idle()
+
+
+def test_what_several_workers_had_in_hand_when_they_died_is_not_given_to_another(bench: Bench) -> None:
+    poison = good(1)
+    bench.push(poison)
+    for lost_workers in range(MAX_LOST_WORKERS):
+        worker = bench.start_worker()
+        bench.wait(lambda runs=lost_workers + 1: attempts(bench, 1) == runs, "the worker runs it")
+        worker.kill()
+        end_leases(bench)
+
+    bench.start_worker()
+
+    row = bench.wait_for_row(poison)
+    assert (row["reason"], row["queue"]) == ("lost_workers", "cashback")
+    assert attempts(bench, 1) == MAX_LOST_WORKERS
+    # Whoever repairs the cause puts it back, and it begins anew.
+    bench.credit(2)
+
+
+def test_what_waited_in_a_paused_worker_is_not_run_beside_its_heir(bench: Bench, betcore: Held) -> None:
+    paused = bench.start_worker()
+    for cashback_id in (1, 2):
+        bench.push(good(cashback_id))
+    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "one runs, and one waits in the worker")
+
+    os.kill(paused.pid, signal.SIGSTOP)
+    try:
+        heir = bench.start_worker(concurrency="2")
+        bench.wait_for_success(2)
+        betcore.released.set()
+        bench.wait_until_idle()
+        heir.kill()
+    finally:
+        os.kill(paused.pid, signal.SIGCONT)
+
+    bench.credit(3)  # by the worker that goes on, after what it had before
+    assert attempts(bench, 2) == 1

@@ -1,0 +1,212 @@
+"""What a worker has taken off the queues: it stays in Redis, in a hash of its own, until it is let go.
+
+A worker has what it took for as long as it keeps up its lease. Whoever finds that a lease has ended gives the
+entries back. Decision 20.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from importlib import resources
+from typing import Any, Final
+
+from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
+
+LEASES: Final = "cashback.leases"
+"""Sorted set: the workers, and when the lease of each ends (Unix milliseconds, by the clock of Redis)."""
+GONE: Final = "cashback.leases.gone"
+RETURNED: Final = "cashback.returned"
+"""List: the entries that were given back; every worker looks here first."""
+HELD: Final = "cashback.held."
+LANDING: Final = "cashback.landing."
+
+# More fields in one call than Lua has room for on its stack would fail.
+MAX_LET_GO: Final = 1_000
+MAX_GIVEN_BACK: Final = 100
+
+# Of the time since the machine was started, also that which it spent suspended: then leases end, too.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+Command = Sequence[str | bytes | float]
+
+
+class LeaseLost(ConnectionError):
+    """The worker's lease has ended: a loss of the connection, to Celery, which makes a new one."""
+
+
+def seconds_running() -> float:
+    """Return the seconds since the machine was started."""
+    return time.clock_gettime(_CLOCK)
+
+
+class Lease:
+    """How long a worker may count on what it took. Once ended it stays so. Safe for use by many threads."""
+
+    def __init__(self) -> None:
+        self._ends_at = float("inf")
+
+    def extend(self, *, sent_at: float, seconds: float) -> None:
+        """Take note that Redis, asked at `sent_at`, grants so many seconds from then on."""
+        if self.is_kept():
+            self._ends_at = sent_at + seconds
+
+    def is_kept(self) -> bool:
+        """Whether nobody else can have the worker's entries by now."""
+        if seconds_running() < self._ends_at:
+            return True
+        self.end()
+        return False
+
+    def end(self) -> None:
+        """End it: Redis says so, or it is not known what was taken."""
+        self._ends_at = float("-inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One entry that was taken: its field in the hash of its worker, and its bytes.
+
+    `deliveries` counts the workers that had it before and are gone.
+    """
+
+    field: str
+    deliveries: int
+    queue: str
+    raw: bytes
+
+    @classmethod
+    def of(cls, field: str, raw: bytes) -> "Taken":
+        """Read the parts of a field: 'number deliveries queue'."""
+        _, deliveries, queue = field.split(" ", 2)
+        return cls(field=field, deliveries=int(deliveries), queue=queue, raw=raw)
+
+
+class Script:
+    """A script of `worker/queue/scripts`, called by its digest once the server knows it."""
+
+    def __init__(self, name: str) -> None:
+        self._text = resources.files("worker.queue.scripts").joinpath(name).read_bytes()
+        self._digest = sha1(self._text, usedforsecurity=False).hexdigest()
+
+    def call(self, keys: Sequence[str], arguments: Sequence[str | int], *, is_known: bool) -> Command:
+        """Return the command that runs it."""
+        start = ("EVALSHA", self._digest) if is_known else ("EVAL", self._text)
+        return (*start, len(keys), *keys, *arguments)
+
+
+_TAKE: Final = Script("take.lua")
+_GIVE_BACK: Final = Script("give_back.lua")
+
+
+class Holder:
+    """The commands by which one worker takes entries and lets go of them; it waits at the first of `queues`.
+
+    Numbers the entries. For one thread.
+    """
+
+    def __init__(self, queues: Sequence[str], *, lease_seconds: float) -> None:
+        self.lease = Lease()
+        self._waits_at = queues[0]
+        self._queues: Sequence[str] = ()
+        self._others: deque[str] = deque()
+        self._lease_ms = round(lease_seconds * 1000)
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}@{self._waits_at}"
+        self._next_number = 1
+        self._is_new = True
+
+    @property
+    def key(self) -> str:
+        """The hash of what it has."""
+        return HELD + self._name
+
+    @property
+    def _landing(self) -> str:
+        return LANDING + self._name
+
+    def ask(self, queues: Sequence[str]) -> None:
+        """Take from these queues from now on. Without the one that it waits at the lease ends."""
+        if queues == self._queues:
+            return
+        if self._waits_at not in queues:
+            self.lease.end()
+        self._queues = queues
+        self._others = deque(queue for queue in queues if queue != self._waits_at)
+
+    def wait(self, timeout_seconds: float) -> Command:
+        """Return the command that moves the next entry onto the landing list, once there is one.
+
+        A take must come between two of them.
+        """
+        return ("BLMOVE", self._waits_at, self._landing, "RIGHT", "LEFT", timeout_seconds)
+
+    def landed(self, raw: bytes) -> Taken:
+        """Return the entry that BLMOVE brought; the next take is to be told its field."""
+        return Taken.of(f"{self._numbers(1)} 0 {self._waits_at}", raw)
+
+    def take(self, *, room: int, landed: str = "", let_go: Sequence[str] = (), is_known: bool) -> Command:
+        """Return the command that takes at most `room` entries, notes what landed, and lets go of fields.
+
+        It keeps up the lease, and with a `room` of 0 does no more. `let_go`: at most MAX_LET_GO. `is_known`:
+        the server has run the script before.
+        """
+        # No queue is always the first to be asked.
+        self._others.rotate(-1)
+        keys = (LEASES, self.key, self._landing, RETURNED, *self._others, self._waits_at)
+        head = (self._name, self._lease_ms, int(self._is_new), room, self._numbers(room), landed)
+        return _TAKE.call(keys, [*head, *let_go], is_known=is_known)
+
+    def read_taken(self, reply: Sequence[Any], *, sent_at: float) -> list[Taken]:
+        """Return what a `take` took that was sent at `sent_at`; raises LeaseLost."""
+        if reply[0] < 0:
+            self.lease.end()
+            raise LeaseLost("Redis has given the worker's entries to others")
+        self._is_new = False
+        self.lease.extend(sent_at=sent_at, seconds=reply[0] / 1000)
+        return [Taken.of(field.decode(), raw) for field, raw in zip(reply[1::2], reply[2::2], strict=True)]
+
+    def let_go(self, fields: Sequence[str]) -> Command:
+        """Return the command that lets go of at most MAX_LET_GO entries."""
+        return ("HDEL", self.key, *fields)
+
+    def give_back_one(self, taken: Taken) -> Sequence[Command]:
+        """Return the commands that give one entry back."""
+        head = f"{taken.deliveries} {taken.queue}\n".encode()
+        return (("RPUSH", RETURNED, head + taken.raw), self.let_go([taken.field]))
+
+    def give_back(self) -> Command:
+        """Return the command that gives back all that it has, see `read_given_back`."""
+        return _give_back(self._name)
+
+    def _numbers(self, count: int) -> int:
+        first, self._next_number = self._next_number, self._next_number + count
+        return first
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """How many entries of `owner` went back, and how many it still has; no owner: there was none."""
+
+    owner: str
+    entries: int
+    left: int
+
+
+def give_back_of_the_gone() -> Command:
+    """Return the command that gives back what a worker has whose lease has ended, see `read_given_back`."""
+    return _give_back("")
+
+
+def read_given_back(reply: Sequence[Any]) -> GivenBack:
+    """Return what became of a `give_back`; where entries are left it is to be sent again."""
+    owner, entries, left = reply
+    return GivenBack(owner.decode(), entries, left)
+
+
+def _give_back(owner: str) -> Command:
+    arguments = (owner, MAX_GIVEN_BACK, HELD, LANDING)
+    return _GIVE_BACK.call((LEASES, GONE, RETURNED), arguments, is_known=False)

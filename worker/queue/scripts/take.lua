@@ -1,0 +1,91 @@
+-- Takes entries off the queues into the hash of the worker that asks, which has them until it lets go of them.
+--
+-- KEYS: the leases, the worker's hash, its landing list, the entries given back by others, and the queues, in the order
+-- in which they are to be asked; BLMOVE puts an entry of the last one onto the landing list.
+-- ARGV: the worker, its lease in ms, '1' when it takes for the first time, how many to take (0: only the lease and what is
+-- let go of), the number of the first entry, the field of the entry that it already has from its landing list or '', and
+-- the fields that it lets go of.
+-- Returns what is left of the lease in ms, -1 where it is lost, and for each entry taken its field and its bytes. A field
+-- is 'number deliveries queue': how many workers that had it are gone, and where it came from.
+--
+-- An entry is copied before it is removed: a server that refuses a write half-way (its memory is full) then has it
+-- twice, and not nowhere.
+local leases, held, landing, returned = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local owner, lease_ms, room, number, landed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local ends = redis.call('ZSCORE', leases, owner)
+if not ends and ARGV[3] == '1' then
+    ends = now
+elseif ends and tonumber(ends) <= now then
+    ends = false
+end
+
+if ends and landed ~= '' then
+    local raw = redis.call('LINDEX', landing, -1)
+    if raw then
+        redis.call('HSET', held, landed, raw)
+        redis.call('RPOP', landing)
+    end
+end
+if #ARGV > 6 then
+    redis.call('HDEL', held, unpack(ARGV, 7))
+end
+if not ends then
+    return {-1}
+end
+-- Not each time: what is written goes to the append-only file and to replicas.
+if tonumber(ends) - now < lease_ms * 2 / 3 then
+    ends = now + lease_ms
+    redis.call('ZADD', leases, ends, owner)
+end
+
+local reply = {tonumber(ends) - now}
+
+local function hold(raw, deliveries, queue)
+    local field = string.format('%d %d %s', number, deliveries, queue)
+    number = number + 1
+    room = room - 1
+    redis.call('HSET', held, field, raw)
+    reply[#reply + 1] = field
+    reply[#reply + 1] = raw
+end
+
+local function take(key, most, read)
+    if most < 1 then
+        return
+    end
+    local raws = redis.call('LRANGE', key, -most, -1)
+    for i = #raws, 1, -1 do
+        hold(read(raws[i]))
+    end
+    if #raws > 0 then
+        redis.call('RPOP', key, #raws)
+    end
+end
+
+local function as_sent(queue)
+    return function(raw) return raw, 0, queue end
+end
+
+local function as_returned(entry)
+    local deliveries, queue, begins = string.match(entry, '^(%d%d?%d?) ([^\n]+)\n()')
+    if not deliveries or #queue > 255 then
+        return entry, 0, KEYS[#KEYS]
+    end
+    return string.sub(entry, begins), tonumber(deliveries), queue
+end
+
+if room > 0 then
+    -- Nothing, but where the connection was lost while an entry came.
+    take(landing, redis.call('LLEN', landing), as_sent(KEYS[#KEYS]))
+    take(returned, room, as_returned)
+    -- First to each queue its share, so that none is shut out by the others, and then what there is.
+    for round = 1, 2 do
+        for i = 5, #KEYS do
+            take(KEYS[i], round == 1 and math.ceil(room / (#KEYS - i + 1)) or room, as_sent(KEYS[i]))
+        end
+    end
+end
+return reply
