@@ -53,6 +53,9 @@ END $$;
 -- status of the file. The balance of an account that exists is the ledger's and stays as it is.
 CREATE OR REPLACE FUNCTION apply_accounts_import(OUT opened bigint, OUT updated bigint, OUT unchanged bigint)
 LANGUAGE plpgsql SET work_mem = '64MB' AS $$
+DECLARE
+    -- Looked up once: joined, the house accounts tempt the planner into their product with all rows.
+    v_house jsonb := (SELECT jsonb_object_agg(currency, account_id) FROM accounts WHERE kind = 'opening');
 BEGIN
     WITH fresh AS (
         INSERT INTO accounts (kind, user_id, currency, status, balance_minor)
@@ -73,9 +76,7 @@ BEGIN
         FROM posted JOIN fresh USING (account_id) CROSS JOIN LATERAL (
             VALUES
                 (posted.account_id, posted.amount_minor),
-                -- Looked up row by row: joined, the house accounts tempt the planner into their product with all rows.
-                ((SELECT account_id FROM accounts WHERE kind = 'opening' AND currency = fresh.currency),
-                    -posted.amount_minor)
+                ((v_house ->> fresh.currency)::bigint, -posted.amount_minor)
         ) AS line (account_id, amount_minor)
     )
     SELECT count(*) INTO opened FROM fresh;

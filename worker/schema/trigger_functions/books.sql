@@ -11,7 +11,7 @@ END $$;
 -- moves the balances of the users that it names. The look for an overdraft rides on the change of balances.
 CREATE OR REPLACE FUNCTION post_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    v_overdrawn bigint;
+    v_negative bigint[];
 BEGIN
     PERFORM
     FROM inserted LEFT JOIN accounts USING (account_id)
@@ -25,17 +25,28 @@ BEGIN
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
 
+    -- Which of the accounts are users' is looked up one by one: statistics from before there were any users would have
+    -- the planner take them for few, and hold each against all changes.
     WITH changed AS (
         UPDATE accounts
         SET balance_minor = accounts.balance_minor + change.amount_minor
-        FROM (SELECT account_id, sum(amount_minor)::bigint AS amount_minor FROM inserted GROUP BY account_id) AS change
-        WHERE accounts.account_id = change.account_id AND accounts.kind = 'user'
+        FROM (
+            SELECT account_id, amount_minor
+            FROM (SELECT account_id, sum(amount_minor)::bigint AS amount_minor FROM inserted GROUP BY account_id) AS summed
+                CROSS JOIN LATERAL (
+                    SELECT FROM accounts WHERE accounts.account_id = summed.account_id AND kind = 'user' OFFSET 0
+                ) AS users
+        ) AS change
+        WHERE accounts.account_id = change.account_id
         RETURNING accounts.account_id, accounts.balance_minor
     )
-    SELECT count(*) INTO v_overdrawn
-    FROM changed JOIN inserted USING (account_id) JOIN transactions USING (transaction_id)
-    WHERE changed.balance_minor < 0 AND inserted.amount_minor < 0 AND transactions.kind NOT IN ('cancel', 'opening');
-    IF v_overdrawn > 0 THEN
+    SELECT array_agg(account_id) FILTER (WHERE balance_minor < 0) INTO v_negative FROM changed;
+    -- Asked only of who is below zero. To join all of them would be a product of all with all, where the planner
+    -- takes them for few.
+    IF v_negative IS NOT NULL AND EXISTS (
+            SELECT FROM inserted JOIN transactions USING (transaction_id)
+            WHERE inserted.account_id = ANY (v_negative) AND inserted.amount_minor < 0
+                AND transactions.kind NOT IN ('cancel', 'opening')) THEN
         RAISE EXCEPTION 'only a cancel may overdraw an account' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
