@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30)
 
@@ -17,6 +17,11 @@ class Metrics:
         self.retried = self._counter("cashback_retried_total", "Attempts put off, by reason", "reason")
         self.accepts = self._counter("cashback_accepts_total", "Accept attempts by verdict", "verdict")
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
+        self.oldest_snapshot_seconds = Gauge(
+            "cashback_oldest_snapshot_seconds",
+            "Age of the oldest snapshot of the database, as of the last look",
+            registry=self.registry,
+        )
         self.settle_seconds = self._histogram("cashback_settle_seconds", "Time of one ledger call")
         self.accept_seconds = self._histogram("cashback_accept_seconds", "Time of one accept attempt")
         self.answer_seconds = self._histogram(

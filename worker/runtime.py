@@ -30,7 +30,9 @@ from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
+from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.sweeper import Sweeper
+from worker.recovery.upkeep import Upkeep, upkeep_jobs
 from worker.settings import WorkerSettings
 
 # Beside the task threads: the answered marks', the sweeper's and the quarantine's connection.
@@ -146,14 +148,18 @@ def _sweeper(
     settings: WorkerSettings, app: Celery, handler: Handler, database: Database, store: QuarantineStore
 ) -> Sweeper:
     hold_seconds = settings.accept_timeout_seconds + OVERDUE_SECONDS
+    overdue = OverdueReceipts(
+        database,
+        limit=settings.sweep_limit,
+        hold_seconds=hold_seconds,
+        # Within one hold of its cut-off an event is sent on whatever waits before it, and so just once.
+        hurry_seconds=hold_seconds,
+        cutoff_seconds=settings.credit_cutoff_seconds,
+    )
+    watch = SnapshotWatch(database, handler.metrics, warn_seconds=settings.snapshot_warning_seconds)
     return Sweeper(
-        overdue=OverdueReceipts(
-            database,
-            limit=settings.sweep_limit,
-            hold_seconds=hold_seconds,
-            # Within one hold of its cut-off an event is sent on whatever waits before it, and so just once.
-            hurry_seconds=hold_seconds,
-        ),
+        overdue=overdue,
+        upkeep=Upkeep(upkeep_jobs(overdue, watch), monotonic=time.monotonic),
         retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
         broker=CeleryBroker(app, timeout_seconds=settings.broker_timeout_seconds),
         handler=handler,
@@ -167,6 +173,7 @@ def _sweeper(
 def _keep(settings: WorkerSettings) -> Keep:
     return Keep(
         receipts_seconds=settings.receipt_retention_days * SECONDS_PER_DAY,
+        tokens_seconds=settings.token_retention_days * SECONDS_PER_DAY,
         quarantine_seconds=settings.quarantine_retention_days * SECONDS_PER_DAY,
         quarantine_rows=settings.quarantine_rows,
     )

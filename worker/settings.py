@@ -84,6 +84,19 @@ class WorkerSettings(SharedSettings):
         le=36_500,
         description="How long answered receipts are kept, in days; expired and refused ones stay.",
     )
+    token_retention_days: float = Field(
+        default=30.0,
+        ge=1,
+        le=210,
+        description="How long tokens are kept, in days, and up to a week longer; "
+        "those of expired and refused events stay.",
+    )
+    snapshot_warning_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Above this age, in seconds, the log names who holds PostgreSQL's oldest snapshot.",
+    )
     quarantine_retention_days: float = Field(
         default=30.0, gt=0, le=36_500, description="How long quarantined messages are kept, in days."
     )

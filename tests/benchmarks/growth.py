@@ -9,7 +9,7 @@ default the receiver would have refused most of them, as they could not be settl
 - **N waiting**: N more events wait behind them, each with its receipt and its envelope of the same size.
   Their signatures are not BETCORE's (nobody comes to read them).
 - **ledger of N**: the ledger holds N balanced payouts before it begins, spread over all accounts, each with
-  its receipt, answered (with a short text for a token: the token lies in the table, not in an index). They
+  its receipt, answered, but without its token: the tokens lie in a table that nobody looks into here. They
   are written by bulk statements with the triggers off, checked, vacuumed and analysed, and copied for each
   sample. 10,000,000 take some minutes to write and, with their copy, 30 GB of disk.
 - **half to one account**: every other event is for the same user, whose row all of them lock.

@@ -157,7 +157,8 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     def receipts_are_the_same(self) -> None:
         ids = [event.event_id for event, _, _ in self.history]
         rows = self.connection.execute(
-            "SELECT token, state, code, unconfirmed FROM receipts WHERE event_id = ANY(%s)", (ids,)
+            "SELECT token_of(event_id), state, code, unconfirmed FROM receipts WHERE event_id = ANY(%s)",
+            (ids,),
         ).fetchall()
         assert {row[0]: row[1:] for row in rows} == {
             token: (outcome.state, outcome.code, outcome.unconfirmed)

@@ -5,9 +5,14 @@ Its SQL is `worker/schema/functions/sweep.sql`. Decision 9.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from worker.ledger.database import Database
+
+# Above the time that a transaction takes, and that two servers' clocks differ by, and short enough: what was
+# closed within it is read again by each look.
+_BOUND_MARGIN_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +39,20 @@ class OverdueReceipts:
     Every method is bounded in time and in rows, and raises LedgerUnavailable.
     """
 
-    def __init__(self, database: Database, *, limit: int, hold_seconds: float, hurry_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        limit: int,
+        hold_seconds: float,
+        hurry_seconds: float,
+        cutoff_seconds: float,
+    ) -> None:
         self._database = database
         self._limit = limit
         self._hold_seconds = hold_seconds
         self._hurry_seconds = hurry_seconds
+        self._cutoff_seconds = cutoff_seconds
 
     def give_up(self) -> int:
         """Decide 102823 for events whose cut-off passed undecided; returns how many."""
@@ -56,10 +70,18 @@ class OverdueReceipts:
         is left to it, until its cut-off is near. None: nothing waits in the queue.
         """
         rows = self._database.rows(
-            "SELECT event_id, token, received_at, attempts FROM claim_overdue(%s, %s, %s, %s)",
-            (self._limit, self._hold_seconds, self._hurry_seconds, lost_before),
+            "SELECT event_id, token, received_at, attempts FROM claim_overdue(%s, %s, %s, %s, %s)",
+            (self._limit, self._hold_seconds, self._hurry_seconds, lost_before, self._cutoff_seconds),
         )
         return [
             OverdueEvent(event_id=event_id, token=token, received_at=received_at, attempts=attempts)
             for event_id, token, received_at, attempts in rows
         ]
+
+    def raise_bound(self) -> None:
+        """Have later looks begin at what is open now, less a margin, and not at what was closed long ago."""
+        self._database.one_row("SELECT raise_sweep_bound(%s)", (_BOUND_MARGIN_SECONDS,))
+
+    def look_below_bound(self) -> None:
+        """Look for open events where no look goes any more, so that the next ones go there again."""
+        self._database.one_row("SELECT lower_sweep_bound()", ())

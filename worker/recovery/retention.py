@@ -1,4 +1,4 @@
-"""Retention: old answered receipts and old quarantined messages are deleted, a little at a time."""
+"""Retention: old answered receipts, tokens and quarantined messages are cleared away, a little at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ class Keep:
     """How long what is kept."""
 
     receipts_seconds: float
+    tokens_seconds: float
     quarantine_seconds: float
     quarantine_rows: int
 
@@ -55,11 +56,14 @@ class Retention:
         receipts = int(
             self._database.one_row("SELECT prune_receipts(%s, %s)", (keep.receipts_seconds, _LIMIT))[0]
         )
+        slots, tokens_kept = self._database.one_row(
+            "SELECT emptied, kept FROM prune_tokens(%s, %s)", (keep.tokens_seconds, _LIMIT)
+        )
         messages = self._quarantine.prune(
             keep_seconds=keep.quarantine_seconds, keep_rows=keep.quarantine_rows, limit=_LIMIT
         )
-        if _LIMIT not in {receipts, messages}:
+        if _LIMIT not in {receipts, tokens_kept, messages}:
             self._due_at = self._monotonic() + _PAUSE_SECONDS
-        if receipts or messages:
-            _log.info("pruned", receipts=receipts, quarantined=messages)
+        if receipts or slots or messages:
+            _log.info("pruned", receipts=receipts, weeks_of_tokens=slots, quarantined=messages)
         return receipts + messages

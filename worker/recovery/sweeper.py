@@ -19,6 +19,7 @@ from worker.metrics import Metrics
 from worker.recovery.broker import Broker, BrokerUnavailable
 from worker.recovery.overdue import OverdueEvent, OverdueReceipts
 from worker.recovery.retention import Retention
+from worker.recovery.upkeep import Upkeep
 
 # The pause between sweeps varies by this share, so that workers do not sweep in step.
 _JITTER: Final = 0.2
@@ -32,6 +33,7 @@ class Sweeper:
 
     overdue: OverdueReceipts
     retention: Retention
+    upkeep: Upkeep
     broker: Broker
     handler: Handler
     executor: ThreadPoolExecutor
@@ -47,6 +49,7 @@ class Sweeper:
             try:
                 while self.sweep() and not stopping.is_set():
                     pass
+                self.upkeep.run()
                 self.retention.prune()
             except LedgerUnavailable as error:
                 _log.warning("sweep_failed", reason=error.reason, error=str(error))

@@ -132,11 +132,11 @@ class History:
         return {make.token_sha256 for make in self.makes if make.http_status == RECEIVED_STATUS}
 
 
-_DIGEST: Final = "encode(sha256(convert_to(receipts.token, 'UTF8')), 'hex')"
+_DIGEST: Final = "encode(sha256(convert_to(tokens.token, 'UTF8')), 'hex')"
 _RECEIPTS: Final = f"""
     SELECT {_DIGEST} AS token_sha256, cashback_id, state, code, transaction_id, attempts, unconfirmed,
         credit_cutoff_at
-    FROM receipts
+    FROM receipts JOIN tokens USING (received_at, event_id)
 """  # noqa: S608 -- a constant of this file
 _TRANSACTIONS: Final = f"""
     SELECT transactions.transaction_id, transactions.kind, transactions.cashback_id, transaction_type,
@@ -144,12 +144,15 @@ _TRANSACTIONS: Final = f"""
         transactions.created_at
     FROM transactions
         LEFT JOIN receipts USING (event_id)
+        LEFT JOIN tokens USING (received_at, event_id)
         LEFT JOIN accounts USING (account_id)
         LEFT JOIN currencies USING (currency)
 """  # noqa: S608 -- a constant of this file
 _ACCOUNTS: Final = "SELECT account_id, user_id, currency, balance_minor FROM accounts"
 _ENTRIES: Final = "SELECT transaction_id, account_id, amount_minor FROM entries"
-_STAGES: Final = f"SELECT {_DIGEST} AS token_sha256, state, attempts FROM receipts"  # noqa: S608 -- same
+_STAGES: Final = f"""
+    SELECT {_DIGEST} AS token_sha256, state, attempts FROM receipts JOIN tokens USING (received_at, event_id)
+"""  # noqa: S608 -- same
 
 
 async def read_stages(connection: psycopg.AsyncConnection) -> list[StageRow]:

@@ -22,7 +22,9 @@ _CONCURRENCY: Final = 4
 _ACCEPT: Final = "slow:0.15"
 _PROBE_SECONDS: Final = 2.0
 _PROBE_RATE_PER_SECOND: Final = 30.0
-_RECEIPTS: Final = "SELECT event_id, token, received_at FROM receipts WHERE cashback_id BETWEEN %s AND %s"
+_RECEIPTS: Final = (
+    "SELECT event_id, token_of(event_id), received_at FROM receipts WHERE cashback_id BETWEEN %s AND %s"
+)
 
 
 def duplicates(scene: Scene) -> None:

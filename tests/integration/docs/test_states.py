@@ -15,8 +15,8 @@ NONE = "none"
 ENDS = {State.ANSWERED, State.REFUSED, State.EXPIRED}
 # As an operator could write it who may touch the books, so that the schema alone says no.
 INSERT = (
-    "INSERT INTO receipts (event_id, token, cashback_id, received_at, credit_cutoff_at, deadline_at,"
-    " next_attempt_at, state, code, closed_at) SELECT gen_random_uuid(), 'token', 1, at,"
+    "INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at,"
+    " next_attempt_at, state, code, closed_at) SELECT gen_random_uuid(), 1, at,"
     " at + interval '25 s', at + interval '30 s', at, %(state)s, %(code)s, CASE WHEN %(is_end)s THEN at END"
     " FROM (SELECT now() - interval '1 hour' AS at) AS times RETURNING event_id"
 )

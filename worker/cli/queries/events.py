@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from worker.cli.queries.snapshot import snapshot
+from worker.domain.settlement import State
 from worker.errors import NotFound
 
 _EVENT_COLUMNS: Final = sql.SQL(
@@ -135,8 +136,6 @@ def list_events(connection: psycopg.Connection[Any], wanted: EventFilter, *, lim
     """
     with snapshot(connection):
         conditions: list[sql.Composable] = []
-        if wanted.state is not None:
-            conditions.append(sql.SQL("state = {}").format(wanted.state))
         if wanted.unconfirmed:
             conditions.append(sql.SQL("unconfirmed"))
         if wanted.since is not None:
@@ -144,25 +143,42 @@ def list_events(connection: psycopg.Connection[Any], wanted: EventFilter, *, lim
         if wanted.after is not None:
             received_at = _received_at(connection, wanted.after)
             conditions.append(sql.SQL("(received_at, event_id) < ({}, {})").format(received_at, wanted.after))
-        return _read_page(connection, conditions, limit=limit)
+        if wanted.state is not None:
+            states: Sequence[str] = (wanted.state,)
+        else:
+            states = () if wanted.unconfirmed else tuple(State)
+        return _read_page(connection, conditions, limit=limit, states=states)
 
 
 def _read_page(
-    connection: psycopg.Connection[Any], conditions: Sequence[sql.Composable], *, limit: int
+    connection: psycopg.Connection[Any],
+    conditions: Sequence[sql.Composable],
+    *,
+    limit: int,
+    states: Sequence[str] = (),
 ) -> EventPage:
-    query = sql.SQL(
+    """Read a page; where `states` are given, each is looked for alone, as no index holds all of them."""
+    page = sql.SQL(
         "SELECT {columns} FROM receipts WHERE {conditions} "
         "ORDER BY received_at DESC, event_id DESC LIMIT {limit}"
-    ).format(
-        columns=_EVENT_COLUMNS,
-        conditions=sql.SQL(" AND ").join(conditions or [sql.SQL("true")]),
-        # One more than asked for tells whether there is a next page.
-        limit=limit + 1,
     )
+    # One more than asked for tells whether there is a next page.
+    names: dict[str, sql.Composable | int] = {"columns": _EVENT_COLUMNS, "limit": limit + 1}
+    looks: list[Sequence[sql.Composable]] = [
+        [*conditions, sql.SQL("state = {}").format(state)] for state in states
+    ] or [conditions]
+    pages = [sql.SQL("({})").format(page.format(conditions=_all_of(look), **names)) for look in looks]
+    query = sql.SQL(
+        "SELECT * FROM ({pages}) AS pages ORDER BY received_at DESC, event_id DESC LIMIT {limit}"
+    ).format(pages=sql.SQL(" UNION ALL ").join(pages), limit=limit + 1)
     with connection.cursor(row_factory=class_row(Event)) as cursor:
         found = cursor.execute(query).fetchall()
     events = tuple(found[:limit])
     return EventPage(events=events, next_after=events[-1].event_id if len(found) > limit else None)
+
+
+def _all_of(conditions: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
 
 
 def _received_at(connection: psycopg.Connection[Any], event_id: UUID) -> datetime:

@@ -21,20 +21,28 @@ BEGIN
         RETURN;
     END IF;
 
-    INSERT INTO receipts (event_id, token, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
-    SELECT event_id, token, cashback_id, received_at,
-        received_at + make_interval(secs => p_cutoff_seconds),
-        received_at + make_interval(secs => p_deadline_seconds),
-        received_at + make_interval(secs => hold_seconds)
-    FROM (
+    WITH made AS MATERIALIZED (
         SELECT event_id, token, cashback_id, least(received_at, v_now) AS received_at, hold_seconds
         FROM json_to_recordset(p_events) AS made (
             event_id uuid, token text, cashback_id bigint, received_at timestamptz, hold_seconds double precision)
         WHERE NOT EXISTS (SELECT FROM receipts WHERE receipts.event_id = made.event_id)
-    ) AS made
-    ORDER BY event_id
-    ON CONFLICT (event_id) DO NOTHING;
-    GET DIAGNOSTICS v_made = ROW_COUNT;
+    ), recorded AS (
+        INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
+        SELECT event_id, cashback_id, received_at,
+            received_at + make_interval(secs => p_cutoff_seconds),
+            received_at + make_interval(secs => p_deadline_seconds),
+            received_at + make_interval(secs => hold_seconds)
+        FROM made
+        ORDER BY event_id
+        ON CONFLICT (event_id) DO NOTHING
+        RETURNING receipts.event_id
+    ), kept AS (
+        INSERT INTO tokens (slot, received_at, event_id, token)
+        SELECT token_slot(received_at), received_at, event_id, token
+        FROM made
+        WHERE (event_id IN (SELECT recorded.event_id FROM recorded)) IS TRUE
+    )
+    SELECT count(*) INTO v_made FROM recorded;
     -- The insert has waited for what others made in between. To lock it now is out of order, and what that can
     -- lead to ends by the lock_timeout of settle_events.
     IF v_locked + v_made <> cardinality(p_event_ids) THEN

@@ -1,4 +1,18 @@
--- Receipts are made: one, or many in one statement.
+-- Receipts are made: one, or many in one statement. Each with its token, which stands in a table of its own.
+
+-- Where the token of an event that was received at this moment stands: one slot for each week, 32 in turn.
+CREATE OR REPLACE FUNCTION token_slot(p_received_at timestamptz) RETURNS smallint LANGUAGE sql STABLE AS $$
+    SELECT (((floor(date_part('epoch', p_received_at) / 604800)::bigint % 32) + 32) % 32)::smallint
+$$;
+
+-- The token of an event; null where it is not on record, or not any more.
+CREATE OR REPLACE FUNCTION token_of(p_event_id uuid) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT tokens.token
+    FROM receipts JOIN tokens ON tokens.slot IN (token_slot(receipts.received_at), -1)
+        AND tokens.received_at = receipts.received_at AND tokens.event_id = receipts.event_id
+    WHERE receipts.event_id = p_event_id
+    LIMIT 1
+$$;
 
 -- Record that an event was received; true if it is new. The times count from the earlier of the
 -- receiver's stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
@@ -14,21 +28,27 @@ CREATE OR REPLACE FUNCTION record_receipt(
 DECLARE
     v_received_at timestamptz := least(p_received_at, clock_timestamp());
 BEGIN
-    INSERT INTO receipts (event_id, token, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
+    INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
     VALUES (
-        p_event_id, p_token, p_cashback_id, v_received_at,
+        p_event_id, p_cashback_id, v_received_at,
         v_received_at + make_interval(secs => p_cutoff_seconds),
         v_received_at + make_interval(secs => p_deadline_seconds),
         v_received_at + make_interval(secs => p_next_attempt_seconds)
     )
     ON CONFLICT (event_id) DO NOTHING;
-    RETURN FOUND;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO tokens (slot, received_at, event_id, token)
+    VALUES (token_slot(v_received_at), v_received_at, p_event_id, p_token);
+    RETURN true;
 END $$;
 
 -- Record that several events were received, in one statement and so with one flush to disk. Returns the ids of
 -- those that are new. The arrays stand side by side, one element for each event; p_received_ms is Unix time in
--- milliseconds. The times of each count as in record_receipt. All or none: a row that cannot be stored fails
--- the statement, and the caller then records one by one.
+-- milliseconds. The times of each count as in record_receipt; of an event that stands there twice the earlier
+-- one counts. All or none: a row that cannot be stored fails the statement, and the caller then records one by
+-- one.
 CREATE OR REPLACE FUNCTION record_receipts(
     p_event_ids uuid[],
     p_tokens text[],
@@ -45,16 +65,27 @@ DECLARE
     v_next_attempt interval := make_interval(secs => p_next_attempt_seconds);
 BEGIN
     RETURN QUERY
-    INSERT INTO receipts (event_id, token, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
-    SELECT event_id, token, cashback_id, received_at,
-        received_at + v_cutoff, received_at + v_deadline, received_at + v_next_attempt
-    FROM (
-        SELECT event_id, token, cashback_id, least(to_timestamp(received_ms / 1000::double precision), v_now) AS received_at
+    WITH made AS MATERIALIZED (
+        SELECT DISTINCT ON (event_id) event_id, token, cashback_id,
+            least(to_timestamp(received_ms / 1000::double precision), v_now) AS received_at
         FROM unnest(p_event_ids, p_tokens, p_cashback_ids, p_received_ms)
-            AS made (event_id, token, cashback_id, received_ms)
-    ) AS made
-    -- In one order for all, so that no two groups can each hold what the other waits for.
-    ORDER BY event_id, received_at
-    ON CONFLICT (event_id) DO NOTHING
-    RETURNING receipts.event_id;
+            AS given (event_id, token, cashback_id, received_ms)
+        ORDER BY event_id, received_ms
+    ), recorded AS (
+        INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
+        SELECT event_id, cashback_id, received_at,
+            received_at + v_cutoff, received_at + v_deadline, received_at + v_next_attempt
+        FROM made
+        -- In one order for all, so that no two groups can each hold what the other waits for.
+        ORDER BY event_id
+        ON CONFLICT (event_id) DO NOTHING
+        RETURNING receipts.event_id
+    ), kept AS (
+        INSERT INTO tokens (slot, received_at, event_id, token)
+        SELECT token_slot(received_at), received_at, event_id, token
+        FROM made
+        -- IS TRUE keeps it a look-up by hash: as a join it would compare each with each.
+        WHERE (event_id IN (SELECT recorded.event_id FROM recorded)) IS TRUE
+    )
+    SELECT recorded.event_id FROM recorded;
 END $$;

@@ -1,5 +1,6 @@
 -- Retention: what has come to its good end is kept for a time, the rest for ever. A pruned receipt takes no money
--- and no protection with it: the transaction and its unique business key stay.
+-- and no protection with it: the transaction and its unique business key stay. Tokens go by their age alone, a
+-- week at a time.
 
 -- Delete answered receipts that were received more than p_keep_seconds ago, at most p_limit at a time. Returns
 -- how many. Several callers at once do not wait for each other.
@@ -9,15 +10,95 @@ CREATE OR REPLACE FUNCTION prune_receipts(p_keep_seconds double precision, p_lim
         WHERE event_id IN (
             SELECT event_id FROM receipts
             WHERE state = 'answered'
-                AND received_at < clock_timestamp() - make_interval(secs => p_keep_seconds)
+                AND received_at < (SELECT clock_timestamp() - make_interval(secs => p_keep_seconds))
             ORDER BY received_at
             LIMIT p_limit
             FOR UPDATE SKIP LOCKED
         )
-        RETURNING 1
+        RETURNING received_at, event_id
+    ), forgotten AS (
+        -- Its token was kept where the good end came late.
+        DELETE FROM tokens USING deleted
+        WHERE slot = -1 AND tokens.received_at = deleted.received_at AND tokens.event_id = deleted.event_id
     )
     SELECT count(*) FROM deleted
 $$;
+
+-- Move tokens of one slot that are still needed to tokens_kept, in the order of their receipt, at most p_limit at a
+-- time: those of events that have no good end, received from p_oldest to p_newest. Returns how many.
+CREATE OR REPLACE FUNCTION keep_tokens(
+    p_slot integer, p_oldest timestamptz, p_newest timestamptz, p_limit bigint
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_from timestamptz;
+    v_kept bigint;
+BEGIN
+    -- Where the call before this one came to.
+    SELECT coalesce(max(tokens.received_at), p_oldest) INTO v_from FROM tokens
+    WHERE slot = -1 AND tokens.received_at BETWEEN p_oldest AND p_newest;
+    WITH needed AS (
+        (SELECT event_id, received_at FROM receipts
+        WHERE state = 'refused' AND received_at BETWEEN v_from AND p_newest
+        ORDER BY received_at LIMIT p_limit)
+        UNION ALL
+        (SELECT event_id, received_at FROM receipts
+        WHERE state = 'expired' AND received_at BETWEEN v_from AND p_newest
+        ORDER BY received_at LIMIT p_limit)
+        UNION ALL
+        (SELECT event_id, received_at FROM receipts
+        WHERE state = 'received' AND received_at BETWEEN p_oldest AND p_newest)
+        UNION ALL
+        (SELECT event_id, received_at FROM receipts
+        WHERE state = 'settled' AND received_at BETWEEN p_oldest AND p_newest)
+    )
+    INSERT INTO tokens (slot, received_at, event_id, token)
+    SELECT -1, received_at, event_id, token
+    FROM needed JOIN tokens USING (received_at, event_id)
+    WHERE tokens.slot = p_slot AND NOT EXISTS (
+        SELECT FROM tokens AS kept
+        WHERE kept.slot = -1 AND kept.received_at = needed.received_at AND kept.event_id = needed.event_id)
+    ORDER BY received_at
+    LIMIT p_limit;
+    GET DIAGNOSTICS v_kept = ROW_COUNT;
+    RETURN v_kept;
+END $$;
+
+-- Empty the slots whose youngest token was received more than p_keep_seconds ago, but for the tokens of events that
+-- have no good end: those move to tokens_kept first, at most p_limit at a time. Returns how many slots it emptied
+-- and how many tokens it moved; call it again while that is p_limit.
+--
+-- Nobody writes into an old slot or reads it but a backup. So its lock is asked for, not waited for.
+CREATE OR REPLACE FUNCTION prune_tokens(
+    p_keep_seconds double precision, p_limit integer, OUT emptied bigint, OUT kept bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_slot integer;
+    v_table text;
+    v_oldest timestamptz;
+    v_newest timestamptz;
+BEGIN
+    emptied := 0;
+    kept := 0;
+    FOR v_slot IN 0..31 LOOP
+        v_table := 'tokens_' || lpad(v_slot::text, 2, '0');
+        EXECUTE format('SELECT min(received_at), max(received_at) FROM %I', v_table) INTO v_oldest, v_newest;
+        CONTINUE WHEN v_newest IS NULL
+            OR v_newest >= clock_timestamp() - make_interval(secs => p_keep_seconds);
+        kept := kept + keep_tokens(v_slot, v_oldest, v_newest, p_limit - kept);
+        EXIT WHEN kept = p_limit;
+        BEGIN
+            EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE NOWAIT', v_table);
+        EXCEPTION WHEN lock_not_available THEN
+            CONTINUE;
+        END;
+        -- A new token may have come before the lock did: then the slot is not old any more.
+        EXECUTE format('SELECT max(received_at) FROM %I', v_table) INTO v_newest;
+        CONTINUE WHEN v_newest IS NULL
+            OR v_newest >= clock_timestamp() - make_interval(secs => p_keep_seconds);
+        EXECUTE format('TRUNCATE %I', v_table);
+        emptied := emptied + 1;
+    END LOOP;
+END $$;
 
 -- Delete messages that nothing has happened to for p_keep_seconds, and of the rest the oldest ones beyond
 -- p_keep_rows, at most p_limit at a time. Returns how many were deleted; call it again while that is p_limit.

@@ -2,8 +2,62 @@
 -- worker has in hand are skipped, and a claimed row is not overdue again for a while.
 --
 -- It costs what is overdue, not what is waiting: in a deep backlog each question it asks finds its rows through an
--- index of its own, and walks past none that are left to the queue. The time is asked for in a sub-select, once: a
--- volatile function on its own would keep the planner from the index.
+-- index that holds nothing else, from sweep_bound on, and walks past none that are left to the queue. The time is
+-- asked for in a sub-select, once: a volatile function on its own would keep the planner from the index.
+
+-- From where the sweep has to look.
+CREATE OR REPLACE FUNCTION sweep_bound() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT bound FROM sweep_bound WHERE is_only), '-infinity')
+$$;
+
+-- Move the bound up to the oldest receipt that is open, but not nearer than p_margin_seconds to now or to the
+-- begin of a transaction that is still writing: what it writes is not to be seen yet. Returns the bound. Whoever
+-- comes while another one moves it, leaves it.
+CREATE OR REPLACE FUNCTION raise_sweep_bound(p_margin_seconds double precision) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_bound timestamptz;
+    v_oldest timestamptz;
+BEGIN
+    SELECT bound INTO v_bound FROM sweep_bound WHERE is_only FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN sweep_bound();
+    END IF;
+    -- A statement of its own before the look at the receipts: whoever has ended by now is seen by that look.
+    SELECT least(clock_timestamp(), min(xact_start)) INTO v_oldest FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid();
+    SELECT least(
+        v_oldest - make_interval(secs => p_margin_seconds),
+        (SELECT min(credit_cutoff_at) FROM receipts WHERE state = 'received' AND credit_cutoff_at >= v_bound),
+        (SELECT min(greatest(least(next_attempt_at, deadline_at), settled_at)) FROM receipts
+            WHERE state = 'settled' AND greatest(least(next_attempt_at, deadline_at), settled_at) >= v_bound)
+    ) INTO v_oldest;
+    -- Not each time: under the very snapshot that it is there for, each version of its row stays, too.
+    IF v_oldest > v_bound + interval '10 seconds' THEN
+        UPDATE sweep_bound SET bound = v_oldest WHERE is_only;
+        RETURN v_oldest;
+    END IF;
+    RETURN v_bound;
+END $$;
+
+-- Look for what is open below the bound, and move the bound down to it. There is something where a clock was set
+-- back, or where a receipt came into being long after its time. Returns the bound.
+CREATE OR REPLACE FUNCTION lower_sweep_bound() RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    v_bound timestamptz;
+    v_oldest timestamptz;
+BEGIN
+    SELECT bound INTO v_bound FROM sweep_bound WHERE is_only FOR UPDATE SKIP LOCKED;
+    SELECT least(
+        (SELECT min(credit_cutoff_at) FROM receipts WHERE state = 'received' AND credit_cutoff_at < v_bound),
+        (SELECT min(greatest(least(next_attempt_at, deadline_at), settled_at)) FROM receipts
+            WHERE state = 'settled' AND greatest(least(next_attempt_at, deadline_at), settled_at) < v_bound)
+    ) INTO v_oldest;
+    IF v_oldest < v_bound THEN
+        UPDATE sweep_bound SET bound = v_oldest WHERE is_only;
+    END IF;
+    RETURN sweep_bound();
+END $$;
 
 -- Give up, in one statement, what was not decided by its credit cut-off; it is answered with 102823 while
 -- there is time. Of a cashback that has a transaction a re-submission may deserve 103804: as long as there is
@@ -11,7 +65,8 @@
 CREATE OR REPLACE FUNCTION give_up_overdue(p_limit integer) RETURNS bigint LANGUAGE sql AS $$
     WITH late AS (
         SELECT event_id FROM receipts
-        WHERE state = 'received' AND credit_cutoff_at <= (SELECT clock_timestamp())
+        WHERE state = 'received'
+            AND credit_cutoff_at >= (SELECT sweep_bound()) AND credit_cutoff_at <= (SELECT clock_timestamp())
             AND (deadline_at <= (SELECT clock_timestamp())
                 OR NOT EXISTS (SELECT FROM transactions WHERE transactions.cashback_id = receipts.cashback_id))
         ORDER BY credit_cutoff_at
@@ -32,8 +87,11 @@ CREATE OR REPLACE FUNCTION expire_overdue(p_limit integer, OUT expired bigint, O
 LANGUAGE sql AS $$
     WITH late AS (
         SELECT event_id FROM receipts
-        WHERE state = 'settled' AND deadline_at <= (SELECT clock_timestamp())
-        ORDER BY deadline_at
+        WHERE state = 'settled'
+            AND greatest(least(next_attempt_at, deadline_at), settled_at) >= (SELECT sweep_bound())
+            AND greatest(least(next_attempt_at, deadline_at), settled_at) <= (SELECT clock_timestamp())
+            AND deadline_at <= (SELECT clock_timestamp())
+        ORDER BY greatest(least(next_attempt_at, deadline_at), settled_at)
         LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
     ), closed AS (
@@ -49,39 +107,62 @@ $$;
 
 -- Claim overdue events that are worth another run. p_lost_before: what was received before this moment is
 -- not waiting in the queue any more (null: nothing waits there); later ones are left to the queue until
--- their cut-off is nearer than p_hurry_seconds.
+-- their cut-off is nearer than p_hurry_seconds. p_cutoff_seconds: how long after its receipt an event has its
+-- cut-off, by which those from before a moment are found; one that was promised more waits that much longer.
 --
 -- The three reasons to claim an event are asked for one by one, because no index serves an OR of them. The row is
 -- looked at once more under its lock.
 CREATE OR REPLACE FUNCTION claim_overdue(
-    p_limit integer, p_hold_seconds double precision, p_hurry_seconds double precision, p_lost_before timestamptz
-) RETURNS TABLE (event_id uuid, token text, received_at timestamptz, attempts integer) LANGUAGE sql AS $$
+    p_limit integer, p_hold_seconds double precision, p_hurry_seconds double precision, p_lost_before timestamptz,
+    p_cutoff_seconds double precision
+) RETURNS TABLE (event_id uuid, token text, received_at timestamptz, attempts integer) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_bound timestamptz := sweep_bound();
+    v_overdue uuid[];
+BEGIN
     WITH candidates AS (
-        (SELECT receipts.event_id FROM receipts
-        WHERE state = 'settled' AND next_attempt_at <= (SELECT clock_timestamp()) AND deadline_at > (SELECT clock_timestamp())
-        ORDER BY next_attempt_at LIMIT p_limit)
+        (SELECT event_id FROM receipts
+        WHERE state = 'settled' AND next_attempt_at <= v_now AND deadline_at > v_now
+            AND greatest(least(next_attempt_at, deadline_at), settled_at) >= v_bound
+            AND greatest(least(next_attempt_at, deadline_at), settled_at) <= v_now
+        ORDER BY greatest(least(next_attempt_at, deadline_at), settled_at) LIMIT p_limit)
         UNION
-        (SELECT receipts.event_id FROM receipts
-        WHERE state = 'received' AND receipts.received_at < coalesce(p_lost_before, 'infinity')
-            AND next_attempt_at <= (SELECT clock_timestamp()) AND deadline_at > (SELECT clock_timestamp())
-        ORDER BY receipts.received_at LIMIT p_limit)
-        UNION
-        (SELECT receipts.event_id FROM receipts
-        WHERE state = 'received' AND credit_cutoff_at <= (SELECT clock_timestamp()) + make_interval(secs => p_hurry_seconds)
-            AND next_attempt_at <= (SELECT clock_timestamp()) AND deadline_at > (SELECT clock_timestamp())
+        (SELECT event_id FROM receipts
+        WHERE state = 'received' AND received_at < coalesce(p_lost_before, 'infinity')
+            AND credit_cutoff_at >= v_bound
+            AND credit_cutoff_at < coalesce(p_lost_before + make_interval(secs => p_cutoff_seconds), 'infinity')
+            AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY credit_cutoff_at LIMIT p_limit)
-    ), overdue AS (
-        SELECT receipts.event_id FROM receipts
-        WHERE receipts.event_id = ANY (ARRAY(SELECT candidates.event_id FROM candidates))
-            AND state IN ('received', 'settled')
-            AND next_attempt_at <= (SELECT clock_timestamp())
-            AND deadline_at > (SELECT clock_timestamp())
+        UNION
+        (SELECT event_id FROM receipts
+        WHERE state = 'received' AND credit_cutoff_at >= v_bound
+            AND credit_cutoff_at <= v_now + make_interval(secs => p_hurry_seconds)
+            AND next_attempt_at <= v_now AND deadline_at > v_now
+        ORDER BY credit_cutoff_at LIMIT p_limit)
+    )
+    SELECT array_agg(event_id) INTO v_overdue FROM candidates;
+    -- So that a sweep that finds nothing opens none of the tokens' partitions.
+    IF v_overdue IS NULL THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY
+    WITH overdue AS (
+        SELECT event_id FROM receipts
+        WHERE event_id = ANY (v_overdue) AND state IN ('received', 'settled')
+            AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY next_attempt_at
         LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE receipts SET next_attempt_at = clock_timestamp() + make_interval(secs => p_hold_seconds)
+        FROM overdue
+        WHERE receipts.event_id = overdue.event_id
+        RETURNING receipts.event_id, receipts.received_at, receipts.attempts
     )
-    UPDATE receipts SET next_attempt_at = clock_timestamp() + make_interval(secs => p_hold_seconds)
-    FROM overdue
-    WHERE receipts.event_id = overdue.event_id
-    RETURNING receipts.event_id, receipts.token, receipts.received_at, receipts.attempts
-$$;
+    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.attempts
+    FROM claimed JOIN tokens ON tokens.slot = token_slot(claimed.received_at)
+        AND tokens.received_at = claimed.received_at AND tokens.event_id = claimed.event_id;
+END $$;

@@ -28,7 +28,7 @@ CREATE TABLE accounts (
 )
 -- Room on each page for the next version of its accounts: a balance that changes, be it by the opening or by
 -- a credit, then needs no new entry in any index.
-WITH (fillfactor = 50);
+WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 CREATE UNIQUE INDEX accounts_house ON accounts (kind, currency) WHERE kind <> 'user';
 COMMENT ON COLUMN accounts.balance_minor IS 'minor units; kept for users by the trigger on entries, null for the house';
 
@@ -41,24 +41,38 @@ CREATE TABLE transactions (
     account_id bigint NOT NULL REFERENCES accounts,
     amount_minor bigint NOT NULL CHECK (amount_minor > 0 OR kind = 'opening'),
     tax_minor bigint NOT NULL DEFAULT 0 CHECK (tax_minor >= 0),
-    reverses bigint UNIQUE REFERENCES transactions,
+    reverses bigint REFERENCES transactions,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (cashback_id, transaction_type),
     CHECK (kind = 'opening' OR (cashback_id IS NOT NULL AND transaction_type IS NOT NULL AND event_id IS NOT NULL)),
     CHECK (tax_minor <= amount_minor OR kind = 'opening'),
     CHECK ((kind = 'cancel') = (reverses IS NOT NULL))
+)
+-- Append-only, as the entries: what a vacuum has seen it freezes, and no later one has to write it again.
+WITH (
+    autovacuum_freeze_min_age = 0,
+    autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 10000,
+    autovacuum_analyze_scale_factor = 0.02
 );
+-- Cancels alone: most transactions reverse nothing and need no entry in it.
+CREATE UNIQUE INDEX transactions_reverses_key ON transactions (reverses) WHERE reverses IS NOT NULL;
 COMMENT ON TABLE transactions IS 'what was done once and for ever, by its (CashbackId, TransactionType)';
 
 -- account_id carries no foreign key: its lock on the one house row would queue all credits behind each
 -- other. The balancing trigger joins accounts instead, and an account can never be deleted.
 CREATE TABLE entries (
-    entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    entry_id bigint GENERATED ALWAYS AS IDENTITY,
     transaction_id bigint NOT NULL REFERENCES transactions,
     account_id bigint NOT NULL,
-    amount_minor bigint NOT NULL CHECK (amount_minor <> 0)
+    amount_minor bigint NOT NULL CHECK (amount_minor <> 0),
+    -- One index for both: nobody asks for an entry without its transaction or its account.
+    PRIMARY KEY (transaction_id, entry_id)
+)
+WITH (
+    autovacuum_freeze_min_age = 0,
+    autovacuum_vacuum_insert_scale_factor = 0.02, autovacuum_vacuum_insert_threshold = 10000,
+    autovacuum_analyze_scale_factor = 0.02
 );
-CREATE INDEX entries_by_transaction ON entries (transaction_id);
 CREATE INDEX entries_by_account ON entries (account_id, entry_id);
 COMMENT ON COLUMN entries.amount_minor IS 'minor units; positive adds to the account, negative takes from it';
 

@@ -7,9 +7,6 @@
 
 CREATE TABLE receipts (
     event_id uuid PRIMARY KEY,
-    -- Told by octets, as a token is ASCII: to count the characters of one costs a tenth and more of recording its
-    -- receipt, and as much again at each update of the row.
-    token text NOT NULL CHECK (octet_length(token) BETWEEN 1 AND 16384),
     cashback_id bigint NOT NULL CHECK (cashback_id > 0),
     received_at timestamptz NOT NULL,
     credit_cutoff_at timestamptz NOT NULL,
@@ -29,22 +26,64 @@ CREATE TABLE receipts (
     CHECK ((code IS NOT NULL AND code IN (200, 103804)) = (transaction_id IS NOT NULL)),
     CHECK ((state IN ('answered', 'refused', 'expired')) = (closed_at IS NOT NULL)),
     CHECK (NOT unconfirmed OR (state IN ('refused', 'expired') AND code = 200))
+)
+-- Each event leaves two dead rows: in a large table the defaults, shares of all rows, would come too seldom.
+WITH (
+    autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 10000,
+    autovacuum_analyze_scale_factor = 0.01, autovacuum_analyze_threshold = 1000
 );
 COMMENT ON COLUMN receipts.code IS 'the ErrorCode that accept carries; decided once, never changed';
 COMMENT ON COLUMN receipts.transaction_id IS 'for 200 the transaction that this event made, for 103804 the first one';
 COMMENT ON COLUMN receipts.unconfirmed IS 'money moved for this event and BETCORE did not acknowledge it';
 
+-- A receipt is written three times, and each time anew in every index that holds it: an index of its own for a
+-- question pays only where it holds few states (decision 23).
+--
 -- No other index of all receipts holds event_id: PostgreSQL 18 can look for a later column of an index alone, by
 -- walking all of its entries, and on an empty table that costs no more than the primary key (decision 14).
 CREATE INDEX receipts_by_cashback ON receipts (cashback_id);
--- Newest first within a state, a page at a time: `cashback list`.
-CREATE INDEX receipts_by_state ON receipts (state, received_at);
+-- Newest first within a state, a page at a time: `cashback list`. Oldest first: retention.
+CREATE INDEX receipts_ended ON receipts (state, received_at) WHERE state IN ('answered', 'refused', 'expired');
 -- Unconfirmed receipts are few among many, so a page of them must not be searched for among the others.
 CREATE INDEX receipts_unconfirmed ON receipts (received_at, event_id) WHERE unconfirmed;
--- What the sweep asks: one index for each of its questions.
-CREATE INDEX receipts_undecided_by_time ON receipts (received_at) WHERE state = 'received';
-CREATE INDEX receipts_undecided_by_cutoff ON receipts (credit_cutoff_at) WHERE state = 'received';
-CREATE INDEX receipts_unanswered_by_attempt ON receipts (next_attempt_at) WHERE state = 'settled';
-CREATE INDEX receipts_unanswered_by_deadline ON receipts (deadline_at) WHERE state = 'settled';
+-- What the sweep asks, by when it has to look at a receipt. Of what is settled that is the next attempt, or the
+-- deadline where that is earlier; never before it was settled, so that no new entry stands below sweep_bound.
+CREATE INDEX receipts_undecided ON receipts (credit_cutoff_at) WHERE state = 'received';
+CREATE INDEX receipts_unanswered ON receipts (greatest(least(next_attempt_at, deadline_at), settled_at))
+    WHERE state = 'settled';
 
 CREATE TRIGGER receipts_guard BEFORE INSERT OR UPDATE ON receipts FOR EACH ROW EXECUTE FUNCTION guard_receipt();
+
+-- Below it the two indexes of the sweep hold nothing that is open. What is closed leaves them when it is vacuumed,
+-- and that waits for the oldest snapshot of the whole database: who began at their lower end would read all events
+-- since then.
+CREATE TABLE sweep_bound (
+    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    bound timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO sweep_bound DEFAULT VALUES;
+
+-- The tokens, written once and apart from what is written often. One partition for each week, used again after
+-- 32 weeks: an old week is emptied as a whole (prune_tokens), and nobody has to make a week ahead of time. The
+-- tokens of events without a good end move to tokens_kept first.
+CREATE TABLE tokens (
+    received_at timestamptz NOT NULL,
+    event_id uuid NOT NULL,
+    slot smallint NOT NULL,
+    -- Told by octets, as a token is ASCII: to count the characters of one costs a tenth and more of recording it.
+    token text NOT NULL CONSTRAINT tokens_token_check CHECK (octet_length(token) BETWEEN 1 AND 16384)
+) PARTITION BY LIST (slot);
+COMMENT ON COLUMN tokens.slot IS 'token_slot(received_at), or -1 for what is kept for ever';
+DO $$
+BEGIN
+    FOR v_slot IN 0..31 LOOP
+        -- Written once: frozen by the first vacuum, and never read by another one.
+        EXECUTE format('CREATE TABLE %I PARTITION OF tokens FOR VALUES IN (%s) WITH (autovacuum_freeze_min_age = 0)',
+            'tokens_' || lpad(v_slot::text, 2, '0'), v_slot);
+    END LOOP;
+    CREATE TABLE tokens_kept PARTITION OF tokens FOR VALUES IN (-1);
+END $$;
+-- By time, not by event: entries are added at its upper end alone.
+CREATE INDEX tokens_by_time ON tokens (received_at);
+CREATE TRIGGER tokens_never_change BEFORE UPDATE ON tokens
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_token_change();

@@ -31,7 +31,7 @@ def test_an_event_that_is_received_again_stays_as_it_was_recorded(database_url: 
     with_receipts(database_url, work)
 
     with psycopg.connect(database_url) as connection:
-        rows = connection.execute("SELECT cashback_id, token FROM receipts").fetchall()
+        rows = connection.execute("SELECT cashback_id, token_of(event_id) FROM receipts").fetchall()
     assert rows == [(1, first.message.token)]
 
 

@@ -23,7 +23,9 @@ COPY_TIMEOUT_SECONDS = 2.0
 
 def receipts_in(database_url: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(database_url) as connection:
-        return connection.execute("SELECT event_id, token, cashback_id, state FROM receipts").fetchall()
+        return connection.execute(
+            "SELECT event_id, token_of(event_id), cashback_id, state FROM receipts"
+        ).fetchall()
 
 
 def messages_in(redis_url: str) -> list[dict[str, Any]]:

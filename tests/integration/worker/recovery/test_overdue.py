@@ -59,7 +59,11 @@ def books(database_url: str, *, limit: int = 100, hurry_seconds: float = 5.0) ->
     ):
         add_user(connection, "ann")
         overdue = OverdueReceipts(
-            Database(pool, timeout_seconds=30), limit=limit, hold_seconds=60.0, hurry_seconds=hurry_seconds
+            Database(pool, timeout_seconds=30),
+            limit=limit,
+            hold_seconds=60.0,
+            hurry_seconds=hurry_seconds,
+            cutoff_seconds=CUTOFF_SECONDS,
         )
         yield Books(Ledger(pool, policy=policy(), timeout_seconds=30), overdue, connection)
 

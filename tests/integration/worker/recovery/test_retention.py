@@ -16,7 +16,12 @@ from worker.quarantine.writer import QuarantineStore
 from worker.recovery.retention import Keep, Retention
 
 DAY_SECONDS = 86_400.0
-KEEP = Keep(receipts_seconds=30 * DAY_SECONDS, quarantine_seconds=DAY_SECONDS, quarantine_rows=10)
+KEEP = Keep(
+    receipts_seconds=30 * DAY_SECONDS,
+    tokens_seconds=10 * DAY_SECONDS,
+    quarantine_seconds=DAY_SECONDS,
+    quarantine_rows=10,
+)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ SWEEPS = (
     "SELECT give_up_overdue(100)",
     "SELECT * FROM expire_overdue(100)",
     # Its backlog was received a minute ago, and the head of the queue before that.
-    "SELECT * FROM claim_overdue(100, 60, 5, clock_timestamp() - interval '2 minutes')",
+    "SELECT * FROM claim_overdue(100, 60, 5, clock_timestamp() - interval '2 minutes', 600)",
 )
 
 
@@ -19,8 +19,8 @@ def fill(connection: psycopg.Connection, *, settled: bool) -> None:
     """Make a backlog of events that are late and have time, undecided or waiting for their next attempt."""
     next_attempt = "5 minutes" if settled else "3 seconds"
     connection.execute(
-        "INSERT INTO receipts (event_id, token, cashback_id, received_at, credit_cutoff_at, deadline_at,"
-        " next_attempt_at) SELECT gen_random_uuid(), 'token', number, moment, moment + interval '10 minutes',"
+        "INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at,"
+        " next_attempt_at) SELECT gen_random_uuid(), number, moment, moment + interval '10 minutes',"
         " moment + interval '15 minutes', moment + %s::interval"
         " FROM generate_series(1, %s) AS number, (SELECT now() - interval '1 minute' AS moment) AS at",
         (next_attempt, BACKLOG),

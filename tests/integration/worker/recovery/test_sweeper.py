@@ -20,6 +20,7 @@ from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import Keep, Retention
 from worker.recovery.sweeper import Sweeper
+from worker.recovery.upkeep import Upkeep
 
 
 @dataclass
@@ -50,13 +51,18 @@ def sweeping(at: Bench, database_url: str, queue: Queue) -> Iterator[Sweeper]:
     with pool_of(database_url) as pool, ThreadPoolExecutor(2) as executor:
         database = Database(pool, timeout_seconds=30)
         yield Sweeper(
-            overdue=OverdueReceipts(database, limit=10, hold_seconds=60.0, hurry_seconds=5.0),
+            overdue=OverdueReceipts(
+                database, limit=10, hold_seconds=60.0, hurry_seconds=5.0, cutoff_seconds=600.0
+            ),
             retention=Retention(
                 database,
                 QuarantineStore(database),
-                keep=Keep(receipts_seconds=1e6, quarantine_seconds=1e6, quarantine_rows=10),
+                keep=Keep(
+                    receipts_seconds=1e6, tokens_seconds=1e6, quarantine_seconds=1e6, quarantine_rows=10
+                ),
                 monotonic=time.monotonic,
             ),
+            upkeep=Upkeep([], monotonic=time.monotonic),
             broker=queue,
             handler=at.handler,
             executor=executor,
@@ -131,7 +137,11 @@ def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> Non
 
         with pool_of(database_url) as pool:
             failing = Failing(
-                Database(pool, timeout_seconds=30), limit=10, hold_seconds=60.0, hurry_seconds=5.0
+                Database(pool, timeout_seconds=30),
+                limit=10,
+                hold_seconds=60.0,
+                hurry_seconds=5.0,
+                cutoff_seconds=600.0,
             )
             replace(sweeper, overdue=failing).run(stopping)
 

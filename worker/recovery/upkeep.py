@@ -1,0 +1,56 @@
+"""What a worker does beside its sweeps from time to time. A job that fails holds up no other one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from worker.errors import LedgerUnavailable
+from worker.recovery.overdue import OverdueReceipts
+from worker.recovery.snapshots import SnapshotWatch
+
+_BOUND_SECONDS: Final = 10.0
+# Walks past all that was closed since the oldest snapshot.
+_BELOW_BOUND_SECONDS: Final = 600.0
+_SNAPSHOT_SECONDS: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something that is done again `every_seconds`; it may raise LedgerUnavailable."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], object]
+
+
+class Upkeep:
+    """Runs the jobs that are due. For one thread; every worker may have one."""
+
+    def __init__(self, jobs: Sequence[Job], *, monotonic: Callable[[], float]) -> None:
+        self._jobs: Final = tuple(jobs)
+        self._monotonic = monotonic
+        self._due_at = {job.name: monotonic() for job in jobs}
+
+    def run(self) -> None:
+        """Run each job whose time has come, and have its next time counted from now, however it ends."""
+        for job in self._jobs:
+            if self._monotonic() < self._due_at[job.name]:
+                continue
+            self._due_at[job.name] = self._monotonic() + job.every_seconds
+            try:
+                job.run()
+            except LedgerUnavailable as error:
+                _log.warning("upkeep_failed", job=job.name, reason=error.reason, error=str(error))
+
+
+def upkeep_jobs(overdue: OverdueReceipts, watch: SnapshotWatch) -> list[Job]:
+    """Return the jobs of a worker. The look below the bound comes first, as it moves the bound down."""
+    return [
+        Job(name="look_below_bound", every_seconds=_BELOW_BOUND_SECONDS, run=overdue.look_below_bound),
+        Job(name="raise_bound", every_seconds=_BOUND_SECONDS, run=overdue.raise_bound),
+        Job(name="look_at_snapshots", every_seconds=_SNAPSHOT_SECONDS, run=watch.look),
+    ]
