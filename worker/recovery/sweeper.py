@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -46,16 +47,24 @@ class Sweeper:
         pause_seconds = 0.0
         while not stopping.wait(pause_seconds):
             pause_seconds = self.interval_seconds * (1 - _JITTER + 2 * _JITTER * self.random())
-            try:
-                while self.sweep() and not stopping.is_set():
-                    pass
-                self.upkeep.run()
-                self.retention.prune()
-            except LedgerUnavailable as error:
-                _log.warning("sweep_failed", reason=error.reason, error=str(error))
-            except Exception:  # noqa: BLE001 - logged with its traceback
-                # The thread must outlive any surprise: without it lost events would wait for nobody.
-                _log.exception("sweep_failed", reason="unexpected")
+            self._run_job(partial(self._sweep_all, stopping))
+            self._run_job(self.upkeep.run)
+            self._run_job(self.retention.prune)
+
+    def _sweep_all(self, stopping: threading.Event) -> None:
+        while self.sweep() and not stopping.is_set():
+            pass
+
+    @staticmethod
+    def _run_job(job: Callable[[], object]) -> None:
+        """Run one job of a round; what comes after it comes whether it fails or not."""
+        try:
+            job()
+        except LedgerUnavailable as error:
+            _log.warning("sweep_failed", reason=error.reason, error=str(error))
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # The thread must outlive any surprise: without it lost events would wait for nobody.
+            _log.exception("sweep_failed", reason="unexpected")
 
     def close(self) -> None:
         """Drop what has not begun, wait for what has, and let go of the broker. Call it after `run` ended."""

@@ -13,6 +13,7 @@ from tests.support.betcore import cashback
 from tests.support.books import pool_of
 from tests.support.handler_bench import Bench, bench
 from tests.support.raw_betcore import reply
+from worker.errors import LedgerUnavailable
 from worker.ledger.database import Database
 from worker.metrics import Metrics
 from worker.quarantine.writer import QuarantineStore
@@ -20,7 +21,7 @@ from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import Keep, Retention
 from worker.recovery.sweeper import Sweeper
-from worker.recovery.upkeep import Upkeep
+from worker.recovery.upkeep import Job, Upkeep
 
 
 @dataclass
@@ -146,3 +147,38 @@ def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> Non
             replace(sweeper, overdue=failing).run(stopping)
 
         assert len(at.accepts()) == 1
+
+
+def test_a_sweep_that_fails_each_time_holds_up_neither_upkeep_nor_retention(database_url: str) -> None:
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, Queue()) as sweeper:
+        stopping = threading.Event()
+        done: list[str] = []
+
+        class Failing(OverdueReceipts):
+            def give_up(self) -> int:
+                raise LedgerUnavailable("PostgreSQL: too slow")
+
+        class Noted(Retention):
+            def prune(self) -> int:
+                done.append("pruned")
+                stopping.set()
+                return 0
+
+        with pool_of(database_url) as pool:
+            database = Database(pool, timeout_seconds=30)
+            failing = Failing(database, limit=10, hold_seconds=60.0, hurry_seconds=5.0, cutoff_seconds=600.0)
+            noted = Noted(
+                database,
+                QuarantineStore(database),
+                keep=Keep(
+                    receipts_seconds=1e6, tokens_seconds=1e6, quarantine_seconds=1e6, quarantine_rows=10
+                ),
+                monotonic=time.monotonic,
+            )
+            upkeep = Upkeep(
+                [Job(name="noted", every_seconds=1e6, run=lambda: done.append("kept up"))],
+                monotonic=time.monotonic,
+            )
+            replace(sweeper, overdue=failing, retention=noted, upkeep=upkeep).run(stopping)
+
+        assert done == ["kept up", "pruned"]
