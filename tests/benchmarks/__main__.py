@@ -20,7 +20,7 @@ import redis
 from deploy.local.environment import ROOT
 from deploy.local.errors import LocalError
 from deploy.local.up import Stopped, stopped_by_signals
-from tests.benchmarks import growth, latency, memory, receiver, settlement
+from tests.benchmarks import growth, latency, memory, receiver, settlement, storage
 from tests.benchmarks.measure import Table
 from tests.benchmarks.plots import draw
 from tests.benchmarks.report import build_report, measured_part, replace_measured, tables_of
@@ -32,6 +32,7 @@ TABLES: Final[dict[str, ModuleType]] = {
     "latency": latency,
     "growth": growth,
     "memory": memory,
+    "storage": storage,
 }
 REPORT_NAME: Final = "report.json"
 DOCUMENT: Final = ROOT / "docs/performance.md"

@@ -147,6 +147,7 @@ def test_a_ratio_whose_table_was_not_run_is_null_and_all_ratios_are_there() -> N
         *("receiver_vs_textbook", "receiver_vs_limit", "settlement_vs_ceiling", "settlement_vs_textbook"),
         *("settlement_vs_best_peer", "p99_at_half_vs_hops", "growth_backlog", "growth_ledger"),
         "memory_growth",
+        *("wal_kb_per_event", "heap_kb_per_event"),
     }
     assert {name for name, ratio in report["ratios"].items() if ratio is not None} == {"receiver_vs_limit"}
     assert "not run" in ratios_markdown(report)
