@@ -18,14 +18,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import redis_client
 from producer.receiver.answers import Answer
 from producer.receiver.backlog import Backlog
-from producer.receiver.handler import Receiver
+from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.two_copies import TwoCopies
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
 from producer.shared.settings import ReceiverSettings, SettingsError, load
@@ -63,7 +65,7 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
     receipts = Receipts(
         settings.database_url,
         pool_size=settings.receiver_database_pool_size,
-        max_waiting=settings.max_in_flight,
+        max_waiting=settings.max_in_flight + LATE_AT_ONCE,
         timeout_seconds=settings.copy_timeout_seconds,
         cutoff_seconds=settings.credit_cutoff_seconds,
         deadline_seconds=settings.deadline_seconds,
@@ -79,10 +81,17 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
         clock=time.time,
     )
     metrics.watch_backlog(lambda: backlog.wait_seconds)
+    copies = TwoCopies(
+        receipts=receipts,
+        messages=publisher,
+        metrics=metrics,
+        timeout_seconds=settings.copy_timeout_seconds,
+        cutoff_seconds=settings.credit_cutoff_seconds,
+        now_ms=unix_ms,
+    )
     receiver = Receiver(
         verifier=build_verifier(settings, keys=keys, client=client),
-        receipts=receipts,
-        publisher=publisher,
+        copies=copies,
         backlog=backlog,
         metrics=metrics,
         # A fetch of the keys, and then the Verify endpoint.
@@ -107,7 +116,11 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
             yield
 
     health = Health(
-        keys=keys, verify_fallback=settings.verify_fallback, receipts=receipts, publisher=publisher
+        keys=keys,
+        verify_fallback=settings.verify_fallback,
+        receipts=receipts,
+        publisher=publisher,
+        copies=copies,
     )
     return _MakesFirst(receiver, _application(receiver, health, metrics, lifespan))
 

@@ -10,12 +10,14 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from producer.client.contract import QUEUE
 from producer.client.envelope import EntryWriter, envelope
 from producer.client.summary import summary_of
-from producer.copies.errors import CopyFailed, CopyTimedOut
+from producer.copies.errors import CopyFailed, CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.redis_client import MAX_CONNECTIONS, close_client
@@ -68,7 +70,7 @@ class Publisher:
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
-            raise CopyFailed(f"Redis: {type(error).__name__}: {error}") from error
+            raise _failure(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -84,9 +86,17 @@ class Publisher:
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
-            raise CopyFailed(f"Redis: {type(error).__name__}: {error}") from error
+            raise _failure(error) from error
         for member in group:
             member.end()
 
     def _entry(self, event: ReceivedEvent) -> bytes:
         return self._writer.entry(event.message, event_id=event.event_id, summary=summary_of(event.data))
+
+
+def _failure(error: RedisError | OSError) -> CopyFailed:
+    """Return what an error of a command means for the copy, and for the next ones."""
+    text = f"Redis: {type(error).__name__}: {error}"
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
+        return ServerUnreachable(text)
+    return CopyFailed(text)

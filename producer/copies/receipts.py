@@ -198,6 +198,8 @@ def _concerns_all(error: Exception) -> bool:
 class _RowHeld(CopyTimedOut):
     """Somebody else held the event's row for too long."""
 
+    shows_away = False
+
 
 class _ConnectionUnfit(CopyFailed):
     """No receipt can be recorded through this connection."""
@@ -207,3 +209,4 @@ class _ConnectionLost(_ConnectionUnfit):
     """The connection to PostgreSQL was lost."""
 
     reason = "connection_lost"
+    shows_away = True

@@ -4,20 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
 from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
-from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
-from producer.copies.group_commit import OnEnd
-from producer.copies.publisher import Publisher
-from producer.copies.receipts import Receipts
 from producer.protocol.errors import KeysUnavailable, UnknownKey, VerificationError
 from producer.protocol.verifier import VerifiedToken, Verifier
 from producer.receiver.answers import (
@@ -34,7 +28,8 @@ from producer.receiver.answers import (
 )
 from producer.receiver.backlog import Backlog
 from producer.receiver.body import read_body, token_in
-from producer.receiver.metrics import COPY_KINDS, ReceiverMetrics
+from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.two_copies import TwoCopies
 
 # One response for all of them: it is by far the most frequent, and always the same.
 _RECEIVED: Final = RECEIVED.response()
@@ -58,8 +53,7 @@ class Receiver:
         self,
         *,
         verifier: Verifier,
-        receipts: Receipts,
-        publisher: Publisher,
+        copies: TwoCopies,
         backlog: Backlog,
         metrics: ReceiverMetrics,
         lookup_timeout_seconds: float,
@@ -67,8 +61,7 @@ class Receiver:
         now_ms: Callable[[], int] = unix_ms,
     ) -> None:
         self._verifier = verifier
-        self._receipts = receipts
-        self._publisher = publisher
+        self._copies = copies
         self._backlog = backlog
         self._metrics = metrics
         metrics.watch_in_flight(lambda: self._in_flight)
@@ -76,9 +69,6 @@ class Receiver:
         self._max_in_flight = max_in_flight
         self._now_ms = now_ms
         self._in_flight = 0
-        self._copying = 0
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
         self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="key-lookup")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,9 +81,7 @@ class Receiver:
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Wait for copies under way, at most `timeout_seconds`; the answers to them may be gone already."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                await self._is_idle.wait()
+        await self._copies.close(timeout_seconds=timeout_seconds)
         self._lookups.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, scope: Scope, receive: Receive, received_at_ms: int) -> Answer:
@@ -118,7 +106,8 @@ class Receiver:
         try:
             message = SettleMessage(token=token, received_at_ms=received_at_ms)
             verified = await self._verify(token, message.received_at)
-            await self._copy(_event_of(message, verified))
+            if not await self._copies.make(_event_of(message, verified)):
+                raise NoCopyMade
         finally:
             self._in_flight -= 1
 
@@ -133,75 +122,6 @@ class Receiver:
                 return await lookup
         except TimeoutError as error:
             raise KeysUnavailable("the key of this token could not be had in time") from error
-
-    async def _copy(self, event: ReceivedEvent) -> None:
-        """Make both copies side by side; return once each has ended and at least one is certain.
-
-        Both end within their time-out and, whatever becomes of the request, run to their end.
-        """
-        copies = _Copies(event, self._metrics, on_over=self._copies_over)
-        self._copying += 1
-        self._is_idle.clear()
-        # The receipt first: what its message costs here is then done while PostgreSQL works.
-        copies.start("receipt", self._receipts.record)
-        copies.start("message", self._publisher.publish)
-        if not await copies.are_certain:
-            raise NoCopyMade
-
-    def _copies_over(self) -> None:
-        self._copying -= 1
-        if not self._copying:
-            self._is_idle.set()
-
-
-class _Copies:
-    """Both copies of one event on their way.
-
-    `are_certain` is true once both have ended and at least one was made, and whoever waits for it may go
-    away; `on_over` is called then, whatever became of them.
-    """
-
-    __slots__ = ("_event", "_is_made", "_metrics", "_on_over", "_open", "_started", "are_certain")
-
-    def __init__(
-        self, event: ReceivedEvent, metrics: ReceiverMetrics, *, on_over: Callable[[], None]
-    ) -> None:
-        self._event = event
-        self._metrics = metrics
-        self._on_over = on_over
-        self._open = len(COPY_KINDS)
-        self._is_made = False
-        self._started = time.perf_counter()
-        self.are_certain: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def start(self, kind: str, copy: Callable[[ReceivedEvent, OnEnd], None]) -> None:
-        """Start one of them."""
-        try:
-            copy(self._event, partial(self._ended, kind))
-        except Exception as error:  # noqa: BLE001 - it is this copy's outcome, and reported as such
-            self._ended(kind, error)
-
-    def _ended(self, kind: str, error: Exception | None) -> None:
-        self._open -= 1
-        self._is_made = self._is_made or error is None
-        if self._open == 0:
-            if not self.are_certain.done():
-                self.are_certain.set_result(self._is_made)
-            self._on_over()
-        # Last: whoever waits must not depend on what is told about it.
-        result = "ok" if error is None else _reported(kind, self._event, error)
-        self._metrics.copy_ended(kind, result, seconds=time.perf_counter() - self._started)
-
-
-def _reported(kind: str, event: ReceivedEvent, error: Exception) -> str:
-    """Log why a copy was not made; return the reason."""
-    event_id = str(event.event_id)
-    if isinstance(error, CopyFailed):
-        _log.warning("copy_failed", kind=kind, event_id=event_id, reason=error.reason, detail=str(error))
-        return error.reason
-    # One copy's unforeseen fault must not undo the other.
-    _log.error("copy_failed", kind=kind, event_id=event_id, reason="error", exc_info=error)
-    return "error"
 
 
 def _event_of(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:

@@ -10,8 +10,9 @@ from producer.receiver.answers import RECEIVED, Answer
 # In seconds: from well under the usual answer to the longest that the settings' defaults allow.
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-
-COPY_KINDS: Final = ("receipt", "message")
+RECEIPT: Final = "receipt"
+MESSAGE: Final = "message"
+COPY_KINDS: Final = (RECEIPT, MESSAGE)
 
 
 class ReceiverMetrics:
@@ -31,6 +32,19 @@ class ReceiverMetrics:
             ["kind", "result"],
             registry=registry,
         )
+        self.late_receipts = Counter(
+            "cashback_late_receipts",
+            "Receipts that were not made when their makes were answered, by what became of them (recorded, "
+            "cut_off_passed, too_many, stopped).",
+            ["result"],
+            registry=registry,
+        )
+        self.copy_away = Gauge(
+            "cashback_copy_away",
+            "1 while the server of this kind of copy (receipt, message) is away: no make waits for it.",
+            ["kind"],
+            registry=registry,
+        )
         self.key_fetches = Counter(
             "cashback_key_fetches",
             "Fetches of BETCORE's published keys, by result.",
@@ -44,10 +58,10 @@ class ReceiverMetrics:
             buckets=_BUCKETS,
         )
         self.copy_seconds = {
-            "receipt": Histogram(
+            RECEIPT: Histogram(
                 "cashback_receipt_seconds", "Time to record a receipt.", registry=registry, buckets=_BUCKETS
             ),
-            "message": Histogram(
+            MESSAGE: Histogram(
                 "cashback_publish_seconds", "Time to publish a message.", registry=registry, buckets=_BUCKETS
             ),
         }
@@ -70,6 +84,27 @@ class ReceiverMetrics:
         else:
             self.copies.labels(kind, result).inc()
         self.copy_seconds[kind].observe(seconds)
+
+    def copy_put_off(self, kind: str) -> None:
+        """Count one copy that was not tried because its server is away and the other copy is certain."""
+        self.copies.labels(kind, "put_off").inc()
+
+    def late_receipts_ended(self, result: str, events: int) -> None:
+        """Count late receipts that came to the same end."""
+        self.late_receipts.labels(result).inc(events)
+
+    def watch_late_receipts(self, waiting: Callable[[], int]) -> None:
+        """Report how many late receipts wait, read at each scrape."""
+        gauge = Gauge(
+            "cashback_late_receipts_waiting",
+            "Receipts that wait to be made, of events that have their message alone.",
+            registry=self.registry,
+        )
+        gauge.set_function(waiting)
+
+    def watch_circuit(self, kind: str, is_away: Callable[[], bool]) -> None:
+        """Report whether the server of a kind of copy counts as away, read at each scrape."""
+        self.copy_away.labels(kind).set_function(is_away)
 
     def watch_in_flight(self, makes: Callable[[], int]) -> None:
         """Report how many makes are being handled, read at each scrape."""

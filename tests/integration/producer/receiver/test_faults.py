@@ -18,8 +18,9 @@ from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import redis_client
 from producer.receiver.backlog import Backlog
-from producer.receiver.handler import Receiver
+from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
 from tests.support.betcore import Endpoints, served, signer
@@ -61,8 +62,14 @@ async def answer_of(
         await asyncio.to_thread(keys.fetch)
         receiver = Receiver(
             verifier=build_verifier(settings, keys=keys, client=client),
-            receipts=receipts,
-            publisher=publisher,
+            copies=TwoCopies(
+                receipts=receipts,
+                messages=publisher,
+                metrics=metrics,
+                timeout_seconds=60,
+                cutoff_seconds=25,
+                now_ms=unix_ms,
+            ),
             backlog=Backlog(redis_pool, longest_wait_seconds=12, timeout_seconds=60, clock=time.time),
             metrics=metrics,
             lookup_timeout_seconds=60,

@@ -16,6 +16,7 @@ from producer.copies.redis_client import redis_client
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
 
@@ -33,15 +34,21 @@ def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
         verifier=build_verifier(
             SETTINGS, keys=build_keys(SETTINGS, client=client, retired_key_seconds=0), client=client
         ),
-        receipts=Receipts(
-            SETTINGS.database_url,
-            pool_size=1,
-            max_waiting=1,
+        copies=TwoCopies(
+            receipts=Receipts(
+                SETTINGS.database_url,
+                pool_size=1,
+                max_waiting=1,
+                timeout_seconds=1,
+                cutoff_seconds=25,
+                deadline_seconds=30,
+            ),
+            messages=Publisher(redis, timeout_seconds=1, max_waiting=1),
+            metrics=metrics,
             timeout_seconds=1,
             cutoff_seconds=25,
-            deadline_seconds=30,
+            now_ms=lambda: now_ms,
         ),
-        publisher=Publisher(redis, timeout_seconds=1, max_waiting=1),
         backlog=Backlog(redis, longest_wait_seconds=12, timeout_seconds=1, clock=time.time),
         metrics=metrics,
         lookup_timeout_seconds=1,
