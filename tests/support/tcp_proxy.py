@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,13 +14,17 @@ _CHUNK_BYTES = 65_536
 
 @dataclass
 class Proxy:
-    """Forwards to `target`; what holds `cut_on` on its way there is passed on, and its reply is not."""
+    """Forwards to `target`; what holds `cut_on` on its way there is passed on, and its reply is not.
+
+    While `is_silent` is set nothing passes, either way, and nobody is told: a cable that was pulled.
+    """
 
     target: tuple[str, int]
     port: int = 0
     cut_on: bytes | None = None
     cuts: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
+    is_silent: threading.Event = field(default_factory=threading.Event)
 
     def forward(self, client: socket.socket) -> None:
         """Serve one connection until either side, or the test, ends it."""
@@ -55,11 +60,14 @@ class Proxy:
     def _receive(self, connection: socket.socket) -> bytes | None:
         while not self.closing.is_set():
             try:
-                return connection.recv(_CHUNK_BYTES) or None
+                chunk = connection.recv(_CHUNK_BYTES) or None
             except TimeoutError:
                 continue
             except OSError:
                 return None
+            while self.is_silent.is_set() and not self.closing.is_set():
+                time.sleep(_POLL_SECONDS)
+            return chunk
         return None
 
 
