@@ -16,7 +16,7 @@ from deploy.local.ports import free_port
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
-from producer.copies.errors import CopyFailed, CopyTimedOut
+from producer.copies.errors import CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import Publisher
 from producer.copies.redis_client import redis_client
@@ -136,7 +136,7 @@ def test_many_publishes_at_once_all_arrive(redis_url: str) -> None:
 def test_a_redis_that_is_down_is_a_failed_copy(redis_url: str, valkey_server: ValkeyServer) -> None:
     valkey_server.kill()
     try:
-        with pytest.raises(CopyFailed):
+        with pytest.raises(ServerUnreachable):
             publish(redis_url)
     finally:
         valkey_server.start()

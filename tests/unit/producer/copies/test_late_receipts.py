@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from structlog.testing import capture_logs
 
 from producer.copies.circuit import Circuit
-from producer.copies.errors import CopyFailed, CopyTimedOut
+from producer.copies.errors import CopyTimedOut
+from producer.copies.event import ReceivedEvent
+from producer.copies.group_commit import OnEnd
 from producer.copies.late_receipts import MAX_AT_ONCE, LateReceipts
 from tests.support import virtual_time
 from tests.support.copies import TIMEOUT_SECONDS, Store, event
@@ -213,16 +215,39 @@ def test_at_the_end_a_server_that_is_away_costs_one_attempt_and_a_warning() -> N
     assert made.late.waiting == 0
 
 
-def test_a_fault_of_ours_in_an_attempt_ends_no_attempts() -> None:
-    faults = iter([RuntimeError("a fault of ours"), CopyFailed("another")])
-
-    class Faulty(Store):
-        def record(self, *arguments: object) -> None:
-            if fault := next(faults, None):
-                raise fault
-            self.copy(*arguments)  # type: ignore[arg-type]
-
+def test_nothing_is_tried_behind_the_end() -> None:
     async def work(made: Scene) -> None:
+        await made.late.try_last()
         made.add(1)
 
-    assert scene(work, Faulty()).store.numbers == [1]
+    assert scene(work, Store()).store.groups == []
+
+
+def test_a_fault_of_ours_with_one_receipt_holds_up_no_other() -> None:
+    class Faulty(Store):
+        def record(self, event: ReceivedEvent, on_end: OnEnd) -> None:
+            if event.cashback_id == 1:
+                raise RuntimeError("a fault of ours")
+            self.copy(event, on_end)
+
+    async def work(made: Scene) -> None:
+        made.add(1, 2)
+
+    made = scene(work, Faulty())
+
+    assert made.store.numbers == [2]
+    assert made.ends == {"recorded": 1, "cut_off_passed": 1}
+
+
+def test_a_fault_of_ours_while_a_server_is_looked_for_ends_no_looking() -> None:
+    class Faulty(Store):
+        async def check(self, *, timeout_seconds: float) -> None:
+            await super().check(timeout_seconds=timeout_seconds)
+            if self.checks == 1:
+                raise RuntimeError("a fault of ours")
+
+    async def work(made: Scene) -> None:
+        made.lose_the_server()
+        made.store.is_there = True
+
+    assert not scene(work, Faulty()).circuit.is_away

@@ -196,17 +196,32 @@ def test_with_both_away_a_make_still_tries_both() -> None:
     scene(work)
 
 
-def test_with_both_away_either_one_that_is_back_is_enough() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_both_away_either_one_that_is_back_is_enough(kind: str) -> None:
+    async def work(made: Scene) -> None:
+        for store in made.stores.values():
+            store.is_there = False
+        await made.make(1)
+        made.stores[kind].is_there = True
+
+        assert await made.is_quick(2)
+
+        assert not made.copies.is_away(kind)
+        assert made.copies.is_away(other(kind))
+
+    scene(work)
+
+
+def test_with_both_away_both_are_found_again_without_a_make() -> None:
     async def work(made: Scene) -> None:
         for kind in KINDS:
             made.stores[kind].is_there = False
         await made.make(1)
-        made.stores[MESSAGE].is_there = True
+        for kind in KINDS:
+            made.stores[kind].is_there = True
+        await asyncio.sleep(UNTIL_IT_IS_FOUND_SECONDS)
 
-        assert await made.is_quick(2)
-
-        assert not made.copies.is_away(MESSAGE)
-        assert made.copies.is_away(RECEIPT)
+        assert not any(made.copies.is_away(kind) for kind in KINDS)
 
     scene(work)
 
