@@ -218,7 +218,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         assert (actual.cashback_id, actual.transaction_type) == expected.key
         assert (actual.user_id, actual.exponent) == (expected.user_id, exponent)
         assert (actual.amount_minor, actual.tax_minor) == (expected.amount, expected.tax)
-        # The PartnerTransactionId is for ever the one of the first time, and never another's.
+        # The transaction is for ever the one of the first time, and never another's.
         assert self.transaction_ids.setdefault(expected, actual.transaction_id) == actual.transaction_id
         assert len(set(self.transaction_ids.values())) == len(self.transaction_ids)
 

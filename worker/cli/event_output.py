@@ -6,7 +6,7 @@ import click
 
 from worker.cli.output import major, print_table
 from worker.cli.queries.events import Cashback, Event, EventPage, PostedEntry, Transaction
-from worker.domain.settlement import State
+from worker.domain.settlement import State, partner_transaction_id
 
 _OPEN_STATES = frozenset({State.RECEIVED, State.SETTLED})
 
@@ -112,7 +112,9 @@ def _transaction_document(transaction: Transaction, entries: list[PostedEntry]) 
     exponent = transaction.exponent
     return {
         "transaction_id": transaction.transaction_id,
-        "partner_transaction_id": f"{transaction.cashback_id}-{transaction.transaction_id}",
+        "partner_transaction_id": partner_transaction_id(
+            transaction.cashback_id, transaction.transaction_type
+        ),
         "kind": transaction.kind,
         "transaction_type": transaction.transaction_type,
         "event_id": transaction.event_id,

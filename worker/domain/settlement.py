@@ -46,6 +46,16 @@ class Instruction:
     tax: Decimal | None
 
 
+def partner_transaction_id(cashback_id: int, transaction_type: int) -> str:
+    """Name a transaction for BETCORE by its business key alone: `480-1`, and `480--1` for a cancel.
+
+    The number that a database gives it is no part of the name: a standby or a restored copy may give
+    another, and the same money has one name for ever. Before the first hyphen stands the CashbackId, after
+    it the TransactionType. Decision 27.
+    """
+    return f"{cashback_id}-{transaction_type}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedTransaction:
     """A transaction that stands in the ledger; amounts in minor units of `exponent` digits."""
@@ -60,8 +70,8 @@ class PostedTransaction:
 
     @property
     def partner_transaction_id(self) -> str:
-        """Our id of it, in the form of BETCORE's example: `480-120730817`."""
-        return f"{self.cashback_id}-{self.transaction_id}"
+        """Our name of it towards BETCORE."""
+        return partner_transaction_id(self.cashback_id, self.transaction_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

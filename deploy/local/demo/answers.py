@@ -19,11 +19,17 @@ class AnswerKeys:
         self._types_of_cashback: dict[int, set[int]] = {}
         for make in history.makes:
             self._types_of_cashback.setdefault(make.cashback_id, set()).add(make.transaction_type)
+        self._name_of_transaction = {
+            row.transaction_id: row.partner_transaction_id for row in history.transactions
+        }
 
     def of_receipt(self, receipt: Receipt) -> AnswerKey:
         """Return the key of the answer that an event on record was decided to get."""
         if receipt.transaction_id is not None:
-            return receipt.cashback_id, receipt.code, f"{receipt.cashback_id}-{receipt.transaction_id}"
+            # No accept can name a transaction that is not there.
+            missing = f"no transaction {receipt.transaction_id}"
+            name = self._name_of_transaction.get(receipt.transaction_id, missing)
+            return receipt.cashback_id, receipt.code, name
         return receipt.cashback_id, receipt.code, self._type_of_token.get(receipt.token_sha256)
 
     def of_accept(self, accept: Accept) -> AnswerKey:

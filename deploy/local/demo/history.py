@@ -94,7 +94,7 @@ class Transaction:
     @property
     def partner_transaction_id(self) -> str:
         """The id that BETCORE knows it by."""
-        return f"{self.cashback_id}-{self.transaction_id}"
+        return f"{self.cashback_id}-{self.transaction_type}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

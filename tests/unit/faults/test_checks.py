@@ -36,7 +36,7 @@ def accept(**changes: Any) -> Accept:  # noqa: ANN401 -- any field's value
         transaction_type=1,
         error_code=200,
         user_id="u-0",
-        partner_transaction_id="480-9",
+        partner_transaction_id="480-1",
         amount=Decimal(10),
         tax_amount=Decimal(0),
         received_at_ms=BEGUN_MS + 900,

@@ -57,7 +57,10 @@ def test_show_gives_all_events_of_a_cashback_and_what_they_did_to_the_books(
     payout_made, cancel_made = document["transactions"]
     assert document["events"][1]["transaction_id"] == payout_made["transaction_id"]
     assert cancel_made["reverses"] == payout_made["transaction_id"]
-    assert payout_made["partner_transaction_id"] == f"480-{payout_made['transaction_id']}"
+    assert (payout_made["partner_transaction_id"], cancel_made["partner_transaction_id"]) == (
+        "480-1",
+        "480--1",
+    )
     assert [(each["kind"], each["event_id"]) for each in document["transactions"]] == [
         ("payout", str(first.event_id)),
         ("cancel", str(reversal.event_id)),

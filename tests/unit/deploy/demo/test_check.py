@@ -48,7 +48,7 @@ def accept(number: int, cashback_id: int, code: int) -> Accept:
         transaction_type=1,
         error_code=code,
         user_id="1",
-        partner_transaction_id="480-11" if code == 200 else None,
+        partner_transaction_id="480-1" if code == 200 else None,
         amount=Decimal("10.5"),
         tax_amount=Decimal(0),
         received_at_ms=BEGUN_MS + 20,
@@ -240,7 +240,7 @@ def test_money_that_moved_otherwise_than_once_is_found(history: History) -> None
 
 FALSE = {
     "a success without a transaction": replace(GOOD, transactions=(OPENING_ROW,)),
-    "a success that names another transaction": with_accept(partner_transaction_id="480-12"),
+    "a success that names another transaction": with_accept(partner_transaction_id="480--1"),
     "a success that names none": with_accept(partner_transaction_id=None),
     "a success for another cashback": with_accept(cashback_id=481),
     "a success for another type": with_accept(transaction_type=-1),

@@ -67,7 +67,7 @@ def test_the_example_of_betcore_comes_out_as_it_is_printed() -> None:
 
     assert body == (
         b'{"ErrorCode": 200, "Message": "Success", "Value": {"CashbackId": 480, "PartnerUserId": "188509", '
-        b'"PartnerTransactionId": "480-120730817", "TransactionType": 1, "Amount": 1000, "TaxAmount": 0}}'
+        b'"PartnerTransactionId": "480-1", "TransactionType": 1, "Amount": 1000, "TaxAmount": 0}}'
     )
 
 

@@ -3,12 +3,15 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.domain.settlement import (
     Kind,
     PostedTransaction,
     Settlement,
     State,
+    partner_transaction_id,
     read_instruction,
     unread_instruction,
 )
@@ -79,18 +82,40 @@ def test_nothing_is_believed_of_what_could_not_be_verified() -> None:
     )
 
 
-def test_the_partner_transaction_id_has_the_form_of_betcores_example() -> None:
+# BETCORE keeps these names for ever: another form would give money that it knows a second name. It may never
+# change.
+NAMES = {
+    (480, 1): "480-1",
+    (480, -1): "480--1",
+    (48, 1): "48-1",
+    (4, 8): "4-8",
+    (2**63 - 1, -(2**31)): ("9223372036854775807--2147483648"),
+}
+
+
+@pytest.mark.parametrize("key", NAMES)
+@pytest.mark.parametrize("transaction_id", [1, 120730817])
+def test_the_same_money_has_the_same_name_for_ever_whatever_number_it_was_given(
+    key: tuple[int, int], transaction_id: int
+) -> None:
     transaction = PostedTransaction(
-        transaction_id=120730817,
-        cashback_id=480,
-        transaction_type=1,
+        transaction_id=transaction_id,
+        cashback_id=key[0],
+        transaction_type=key[1],
         user_id="7",
         amount_minor=1,
         tax_minor=0,
         exponent=2,
     )
 
-    assert transaction.partner_transaction_id == "480-120730817"
+    assert transaction.partner_transaction_id == NAMES[key]
+
+
+@given(cashback_id=st.integers(1, 2**63 - 1), transaction_type=st.integers(-(2**31), 2**31 - 1))
+def test_a_partner_transaction_id_can_be_read_back(cashback_id: int, transaction_type: int) -> None:
+    before, _, after = partner_transaction_id(cashback_id, transaction_type).partition("-")
+
+    assert (int(before), int(after)) == (cashback_id, transaction_type)
 
 
 @pytest.mark.parametrize("state", State)

@@ -16,7 +16,7 @@ SAMPLE = {
     "Value": {
         "CashbackId": 480,
         "PartnerUserId": "188509",
-        "PartnerTransactionId": "480-120730817",
+        "PartnerTransactionId": "480-1",
         "TransactionType": 1,
         "Amount": 1000,
         "TaxAmount": 0,
@@ -38,7 +38,7 @@ def test_the_page_s_sample_is_read() -> None:
     body = read(json.dumps(SAMPLE).encode(), "application/json; charset=utf-8")
 
     assert (body.error_code, body.cashback_id, body.transaction_type) == (200, 480, 1)
-    assert (body.user_id, body.partner_transaction_id) == ("188509", "480-120730817")
+    assert (body.user_id, body.partner_transaction_id) == ("188509", "480-1")
     assert (body.amount, body.tax_amount) == (1000, 0)
 
 
