@@ -8,7 +8,7 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 
 
 
 class Metrics:
-    """Counters and histograms of one worker process, in a registry of their own."""
+    """Counters, gauges and histograms of one worker process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -17,10 +17,13 @@ class Metrics:
         self.retried = self._counter("cashback_retried_total", "Attempts put off, by reason", "reason")
         self.accepts = self._counter("cashback_accepts_total", "Accept attempts by verdict", "verdict")
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
-        self.oldest_snapshot_seconds = Gauge(
+        self.oldest_snapshot_seconds = self._gauge(
             "cashback_oldest_snapshot_seconds",
             "Age of the oldest snapshot of the database, as of the last look",
-            registry=self.registry,
+        )
+        self.lost_commits = self._gauge(
+            "cashback_ledger_lost_commits",
+            "Transactions that the ledger answered for once and does not have any more: it was rewound",
         )
         self.settle_seconds = self._histogram("cashback_settle_seconds", "Time of one ledger call")
         self.accept_seconds = self._histogram("cashback_accept_seconds", "Time of one accept attempt")
@@ -34,6 +37,9 @@ class Metrics:
 
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, buckets=_SECONDS, registry=self.registry)

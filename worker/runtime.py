@@ -28,15 +28,18 @@ from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.recovery.broker import CeleryBroker
+from worker.recovery.ledger_watch import LedgerWatch
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
+from worker.recovery.rewind import Rewinds
 from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Upkeep, upkeep_jobs
+from worker.recovery.witness import RedisWitness
 from worker.settings import WorkerSettings
 
-# Beside the task threads: the answered marks', the sweeper's and the quarantine's connection.
-_EXTRA_CONNECTIONS: Final = 3
+# Beside the task threads: the answered marks, the sweeper, the quarantine and the ledger watch have one each.
+_EXTRA_CONNECTIONS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,7 @@ class Runtime:
     handler: Handler
     answered_marks: AnsweredMarks
     sweeper: Sweeper
+    ledger_watch: LedgerWatch
     quarantine: Quarantine
     keys: KeySet
     pool: ConnectionPool[DeadlineConnection]
@@ -85,6 +89,7 @@ class Runtime:
             handler=handler,
             answered_marks=answered_marks,
             sweeper=_sweeper(settings, app, handler, database, store),
+            ledger_watch=_ledger_watch(settings, app, handler, pool),
             quarantine=Quarantine(store, registry=metrics.registry, random=random.random),
             keys=keys,
             pool=pool,
@@ -98,6 +103,7 @@ class Runtime:
         self.keys.start()
         self.answered_marks.start()
         self.quarantine.start()
+        self.ledger_watch.start()
         if self.settings.metrics_port is not None:
             metrics.serve(self.settings.metrics_port)
 
@@ -106,6 +112,7 @@ class Runtime:
         self.sweeper.close()
         self.quarantine.close(timeout_seconds=self.settings.database_timeout_seconds)
         self.answered_marks.close(timeout_seconds=self.settings.shutdown_grace_seconds)
+        self.ledger_watch.close(timeout_seconds=self.settings.database_timeout_seconds)
         self.keys.close()
         self.pool.close()
         self.client.close()
@@ -166,6 +173,20 @@ def _sweeper(
         executor=ThreadPoolExecutor(settings.concurrency, thread_name_prefix="direct-settlement"),
         metrics=handler.metrics,
         interval_seconds=settings.sweep_interval_seconds,
+        random=random.random,
+    )
+
+
+def _ledger_watch(
+    settings: WorkerSettings, app: Celery, handler: Handler, pool: ConnectionPool[DeadlineConnection]
+) -> LedgerWatch:
+    witness = RedisWitness(app.pool, timeout_seconds=settings.broker_timeout_seconds)
+    database = Database(pool, timeout_seconds=settings.database_timeout_seconds)
+    return LedgerWatch(
+        notes=handler.commit_notes,
+        witness=witness,
+        rewinds=Rewinds(database, witness, handler.metrics),
+        connections_made=lambda: pool.get_stats().get("connections_num", 0),
         random=random.random,
     )
 

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
+from producer.client.contract import DataError, ErrorCode, SettleMessage, cashback_id_of, read_data
 from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError
 from producer.protocol.verifier import Verifier
 from worker.betcore.accept import AcceptClient, AcceptReply, Verdict
@@ -33,6 +33,7 @@ from worker.errors import (
 )
 from worker.handling.attempt import Attempt
 from worker.ledger.answered_marks import AnsweredMarks
+from worker.ledger.commit_notes import CommitNotes
 from worker.ledger.ledger import Ledger, VerifiedEvent
 from worker.metrics import Metrics
 
@@ -66,6 +67,7 @@ class Handler:
     cancel_types: frozenset[int]
     metrics: Metrics
     random: Callable[[], float]
+    commit_notes: CommitNotes = field(default_factory=CommitNotes)
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
@@ -110,6 +112,8 @@ class Handler:
             except CutoffPassed:
                 settlement = self.ledger.settle(event, instruction, attempt_seconds=attempt_seconds)
         self.metrics.settled.labels(code=str(settlement.code)).inc()
+        if settlement.code == ErrorCode.SUCCESS and settlement.transaction is not None:
+            self.commit_notes.note(settlement.transaction, event.event_id)
         return settlement
 
     def _next_step(self, attempt: Attempt, settlement: Settlement, instruction: Instruction) -> Step:

@@ -54,6 +54,17 @@ def test_the_credit_is_committed_before_betcore_hears_of_it(database_url: str) -
     assert seen == [AMOUNT_MINOR]
 
 
+def test_what_the_ledger_answered_for_is_noted_for_the_witness_and_nothing_else_is(database_url: str) -> None:
+    with bench(database_url, ACK) as on:
+        message = on.message()
+        on.handle(message)
+        on.handle(on.message(cashback(CashbackId=481, PartnerUserId="nobody")))
+        on.handle(on.message(age_seconds=2))
+
+        (commit,) = on.handler.commit_notes.take()
+        assert (commit.name, commit.event_id) == ("480-1", message.event_id)
+
+
 def test_a_redelivered_event_is_neither_credited_nor_answered_again(database_url: str) -> None:
     with bench(database_url, ACK) as on:
         message = on.message()

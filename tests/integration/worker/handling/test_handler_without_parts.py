@@ -32,10 +32,13 @@ def test_a_commit_whose_reply_was_lost_is_found_and_credited_once(
         in_doubt = on.handle(message)
         balance_in_doubt = on.balance()
         accepts_in_doubt = len(on.accepts())
+        noted_in_doubt = on.handler.commit_notes.take()
         end = on.handle(message, retries=1)
         on.close_answered_marks()
 
         assert proxy.cuts == 1
+        assert noted_in_doubt == []
+        assert [commit.name for commit in on.handler.commit_notes.take()] == ["480-1"]
         assert isinstance(in_doubt, RetryAt)
         assert isinstance(in_doubt.error, LedgerUnavailable)
         assert (balance_in_doubt, accepts_in_doubt) == (AMOUNT_MINOR, 0)
