@@ -3,9 +3,10 @@
 Decision 5.
 """
 
+import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, Self, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -16,6 +17,7 @@ from producer.shared.prepared import PreparedStatement
 from producer.shared.session import LASTING_PLANS
 from worker.domain.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
+from worker.ledger.abandoned import AbandonedConnections
 from worker.time_limit import ends_by, seconds_left
 
 Result = TypeVar("Result")
@@ -36,8 +38,32 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """A connection whose every wait ends by the thread's `ends_by`.
 
     `statement_timeout` is the server's own promise and a frozen server does not keep it. A connection
-    that ran into the limit is in an unknown state, so it is closed.
+    that ran into the limit is in an unknown state, so it is closed; its statement may run on.
     """
+
+    abandoned: AbandonedConnections | None = None
+
+    @classmethod
+    def connect(  # type: ignore[override]
+        cls,
+        conninfo: str = "",
+        *,
+        abandoned: AbandonedConnections | None = None,
+        **options: Any,  # noqa: ANN401 - psycopg's own
+    ) -> Self:
+        """Connect, if `abandoned` lets us; raises ConnectionsHeldBack."""
+        if abandoned is None:
+            return super().connect(conninfo, **options)
+        with abandoned.connecting():
+            connection = super().connect(conninfo, **options)
+            connection.abandoned = abandoned
+            try:
+                with ends_by(Deadline(time.monotonic() + _CONNECT_SECONDS)):
+                    abandoned.admit(connection)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         """Run one exchange with the server; raise AnswerTimeout when the time is over."""
@@ -49,6 +75,8 @@ class DeadlineConnection(psycopg.Connection[Any]):
                 gen, interval, left_seconds if timeout is None else min(timeout, left_seconds)
             )
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
+            if self.abandoned is not None:
+                self.abandoned.let_go(self)
             self.close()
             raise AnswerTimeout("PostgreSQL did not answer in time") from error
 
@@ -134,6 +162,7 @@ def open_pool(
         name="ledger",
         open=False,
         kwargs={
+            "abandoned": AbandonedConnections(size=size, monotonic=time.monotonic, random=random.random),
             "autocommit": True,
             "prepare_threshold": 1,
             # What `PreparedStatement` writes and reads, whatever the server or the URL would choose.
