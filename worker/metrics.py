@@ -25,6 +25,10 @@ class Metrics:
             "cashback_ledger_lost_commits",
             "Transactions that the ledger answered for once and does not have any more: it was rewound",
         )
+        self.asynchronous_standbys = self._gauge(
+            "cashback_ledger_asynchronous_standbys",
+            "Standbys of PostgreSQL that a commit does not wait for; NaN: not known",
+        )
         self.settle_seconds = self._histogram("cashback_settle_seconds", "Time of one ledger call")
         self.accept_seconds = self._histogram("cashback_accept_seconds", "Time of one accept attempt")
         self.answer_seconds = self._histogram(

@@ -33,6 +33,7 @@ from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.recovery.rewind import Rewinds
 from worker.recovery.snapshots import SnapshotWatch
+from worker.recovery.standbys import Standbys
 from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Upkeep, upkeep_jobs
 from worker.recovery.witness import RedisWitness
@@ -186,6 +187,7 @@ def _ledger_watch(
         notes=handler.commit_notes,
         witness=witness,
         rewinds=Rewinds(database, witness, handler.metrics),
+        standbys=Standbys(database, handler.metrics, monotonic=time.monotonic),
         connections_made=lambda: pool.get_stats().get("connections_num", 0),
         random=random.random,
     )

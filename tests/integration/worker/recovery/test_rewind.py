@@ -27,6 +27,7 @@ from worker.recovery import rewind
 from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.ledger_watch import COMPARE_SECONDS, RECONNECT_SECONDS, LedgerWatch
 from worker.recovery.rewind import Rewinds
+from worker.recovery.standbys import Standbys
 from worker.recovery.witness import COMMITS_KEY, LOST_KEY, RedisWitness
 
 LONG_ENOUGH_SECONDS = 2 * COMPARE_SECONDS
@@ -88,12 +89,14 @@ def worker_on(database_url: str, redis_url: str) -> Iterator[Worker]:
         app = Celery("rewind-test", broker=redis_url, set_as_current=False)
         stack.callback(app.close)
         app.conf.broker_transport_options = {"socket_timeout": 60, "socket_connect_timeout": 60}
+        database = Database(pool, timeout_seconds=120)
         witness = RedisWitness(app.pool, timeout_seconds=60)
         notes, metrics, clock = CommitNotes(), Metrics(), Clock()
         watch = LedgerWatch(
             notes=notes,
             witness=witness,
-            rewinds=Rewinds(Database(pool, timeout_seconds=120), witness, metrics),
+            rewinds=Rewinds(database, witness, metrics),
+            standbys=Standbys(database, metrics, monotonic=clock),
             connections_made=_connections_made(pool),
             random=lambda: 0.5,
             monotonic=clock,

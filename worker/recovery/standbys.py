@@ -1,0 +1,68 @@
+"""Whether a failover could lose commits: PostgreSQL's standbys, and whether a commit waits for one of them.
+
+Decision 27.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from worker.ledger.database import Database
+from worker.metrics import Metrics
+
+LOOK_SECONDS: Final = 60.0
+# Who subscribes to single tables takes nobody's place. A state that we may not see is null.
+_STANDBYS: Final = """
+    SELECT
+        current_setting('synchronous_commit') NOT IN ('off', 'local')
+            AND current_setting('synchronous_standby_names') <> '',
+        count(*) FILTER (WHERE state IN ('catchup', 'streaming')),
+        count(*) FILTER (WHERE state IN ('catchup', 'streaming') AND sync_state = 'async'),
+        count(*) FILTER (WHERE state IS NULL)
+    FROM pg_stat_replication LEFT JOIN pg_replication_slots ON active_pid = pid
+    WHERE slot_type IS DISTINCT FROM 'logical' AND pid IS NOT NULL
+"""
+_WHAT_TO_DO: Final = (
+    "a failover now loses the newest commits, which BETCORE was told of: set synchronous_standby_names, "
+    "or accept that; see docs/standby.md"
+)
+_HOW_TO_SEE: Final = "GRANT pg_monitor TO the service's role, or look at pg_stat_replication yourself"
+
+_log = structlog.get_logger(__name__)
+
+
+class Standbys:
+    """Looks at the standbys now and then, and says once what it finds. For one thread."""
+
+    def __init__(self, database: Database, metrics: Metrics, *, monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._gauge = metrics.asynchronous_standbys
+        self._gauge.set(math.nan)
+        self._monotonic = monotonic
+        self._due_at = monotonic()
+        self._told: str | None = None
+
+    def look(self) -> None:
+        """Look, if a minute has passed since the last time; raises LedgerUnavailable."""
+        if self._monotonic() < self._due_at:
+            return
+        commits_wait, standbys, asynchronous, unknown = self._database.one_row(_STANDBYS, ())
+        self._due_at = self._monotonic() + LOOK_SECONDS
+        if unknown:
+            self._gauge.set(math.nan)
+            self._tell("unknown", standbys=unknown)
+            return
+        # A commit that does not wait is asynchronous, whatever the standby is called.
+        self._gauge.set(asynchronous if commits_wait else standbys)
+        self._tell("asynchronous" if standbys and not commits_wait else "none", standbys=standbys)
+
+    def _tell(self, finding: str, *, standbys: int) -> None:
+        if finding == self._told:
+            return
+        self._told = finding
+        if finding == "asynchronous":
+            _log.warning("standbys_asynchronous", standbys=standbys, what_to_do=_WHAT_TO_DO)
+        elif finding == "unknown":
+            _log.info("standbys_unknown", standbys=standbys, what_to_do=_HOW_TO_SEE)
