@@ -13,11 +13,11 @@ from psycopg.abc import PQGen
 from psycopg.pq.abc import PGresult
 from psycopg_pool import ConnectionPool
 
+from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.prepared import PreparedStatement
 from producer.shared.session import LASTING_PLANS
 from worker.domain.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
-from worker.ledger.abandoned import AbandonedConnections
 from worker.time_limit import ends_by, seconds_left
 
 Result = TypeVar("Result")
@@ -59,7 +59,8 @@ class DeadlineConnection(psycopg.Connection[Any]):
             connection.abandoned = abandoned
             try:
                 with ends_by(Deadline(time.monotonic() + _CONNECT_SECONDS)):
-                    abandoned.admit(connection)
+                    if asked := abandoned.take_in(connection):
+                        abandoned.decide(asked, connection.execute(STILL_RUNNING, (asked,)).fetchall())
             except BaseException:
                 connection.close()
                 raise

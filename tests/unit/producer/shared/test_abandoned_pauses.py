@@ -8,10 +8,10 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from worker.ledger.abandoned import AbandonedConnections, ConnectionsHeldBack
+from producer.shared.abandoned import AbandonedConnections, ConnectionsHeldBack
 
 SIZE = 3
-CAP_SECONDS = 5.0
+CAP_SECONDS = 4.0
 
 
 @dataclass(eq=False)
@@ -28,12 +28,11 @@ class Connection:
     def pgconn(self) -> SimpleNamespace:
         return SimpleNamespace(backend_pid=self.pid)
 
-    def execute(self, _query: str, parameters: tuple[list[int]]) -> SimpleNamespace:
-        self.asked.append(parameters)
+    def still_running(self, asked: list[int]) -> list[tuple[int]]:
+        self.asked.append(asked)
         if self.fails:
             raise psycopg.OperationalError("frozen")
-        rows = [(pid,) for pid in parameters[0] if pid in self.at_work]
-        return SimpleNamespace(fetchall=lambda: rows)
+        return [(pid,) for pid in asked if pid in self.at_work]
 
 
 class Process:
@@ -47,7 +46,8 @@ class Process:
     def connect(self, connection: Connection) -> Connection:
         with self.abandoned.connecting():
             try:
-                self.abandoned.admit(_psycopg(connection))
+                if asked := self.abandoned.take_in(_psycopg(connection)):
+                    self.abandoned.decide(asked, connection.still_running(asked))
             except psycopg.Error:
                 connection.closed = True
                 raise

@@ -12,13 +12,15 @@ from weakref import WeakSet
 
 import psycopg
 import structlog
+from psycopg import BaseConnection
 
-from worker.domain.deadline import Backoff
-
-_BACKOFF: Final = Backoff(base_seconds=0.5, cap_seconds=5.0)
-_STILL_RUNNING: Final = (
+STILL_RUNNING: Final = (
     "SELECT pid FROM pg_stat_activity WHERE pid = ANY (%s) AND state IS DISTINCT FROM 'idle'"
 )
+"""Which of these backends are still at work; asked with what `take_in` returned, for `decide`."""
+
+_LEAST_PAUSE_SECONDS: Final = 0.5
+_MOST_DOUBLINGS: Final = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +33,8 @@ class AbandonedConnections:
     """Keeps a process within `size` backends, one more for a moment: what still runs keeps its place.
 
     Whoever connects while there are such looks first whether they still run. As long as any does, the pauses
-    between connections grow. Safe for many threads.
+    between connections grow. Safe for many threads; asks nothing of PostgreSQL itself, so that both kinds of
+    psycopg's connections can be counted.
     """
 
     def __init__(self, *, size: int, monotonic: Callable[[], float], random: Callable[[], float]) -> None:
@@ -39,13 +42,13 @@ class AbandonedConnections:
         self._monotonic = monotonic
         self._random = random
         self._lock = threading.Lock()
-        self._open: WeakSet[psycopg.Connection[Any]] = WeakSet()
+        self._open: WeakSet[BaseConnection[Any]] = WeakSet()
         self._running: set[int] = set()
         self._looks = 0
         self._looking = False
         self._next_at = 0.0
 
-    def let_go(self, connection: psycopg.Connection[Any]) -> None:
+    def let_go(self, connection: BaseConnection[Any]) -> None:
         """Remember a connection that is about to be closed without its statement's answer."""
         with self._lock:
             self._running.add(connection.pgconn.backend_pid)
@@ -66,18 +69,20 @@ class AbandonedConnections:
             if is_look:
                 self._looking = False
 
-    def admit(self, connection: psycopg.Connection[Any]) -> None:
-        """Take in a new connection, or raise ConnectionsHeldBack where it would be one too many."""
+    def take_in(self, connection: BaseConnection[Any]) -> list[int]:
+        """Count a new connection; returns which backends to ask about, none where it may be used at once."""
         with self._lock:
-            asked = sorted(self._running)
             self._open.add(connection)
-        if not asked:
-            return
-        # Whatever becomes of the question, the next one is not asked at once.
-        self._pause()
-        rows = connection.execute(_STILL_RUNNING, (asked,)).fetchall()
+            asked = sorted(self._running)
+        if asked:
+            # Whatever becomes of the question, the next one is not asked at once.
+            self._pause()
+        return asked
+
+    def decide(self, asked: list[int], still_running: list[tuple[int]]) -> None:
+        """Let the new connection be used; raises ConnectionsHeldBack where it is one too many."""
         with self._lock:
-            self._running -= set(asked) - {pid for (pid,) in rows}
+            self._running -= set(asked) - {pid for (pid,) in still_running}
             running = len(self._running)
             open_connections = sum(not each.closed for each in self._open)
         self._report(running)
@@ -89,9 +94,9 @@ class AbandonedConnections:
 
     def _pause(self) -> None:
         with self._lock:
-            # At least half of it: two at once would be one backend more.
-            half = _BACKOFF.delay_seconds(retries=self._looks, random=lambda: 0.5 + self._random() / 2)
-            self._next_at = self._monotonic() + half
+            pause_seconds = _LEAST_PAUSE_SECONDS * 2.0 ** min(self._looks, _MOST_DOUBLINGS)
+            # Never less than half of it: two at once would be one backend more.
+            self._next_at = self._monotonic() + pause_seconds * (0.5 + self._random() / 2)
             self._looks += 1
 
     def _report(self, running: int) -> None:
