@@ -5,11 +5,12 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.session import LASTING_PLANS
 from producer.shared.settings import ENV_PREFIX, SettingsError
 
@@ -22,14 +23,46 @@ _STATEMENT_SHARE: Final = 0.8
 _LOCK_SHARE: Final = 0.25
 
 
+class ReceiptConnection(psycopg.AsyncConnection[Any]):
+    """A connection that is counted where it is let go of in the middle of a statement."""
+
+    abandoned: AbandonedConnections | None = None
+
+    @classmethod
+    async def connect(  # type: ignore[override]
+        cls,
+        conninfo: str = "",
+        *,
+        abandoned: AbandonedConnections,
+        **options: Any,  # noqa: ANN401 - psycopg's own
+    ) -> Self:
+        """Connect, if `abandoned` lets us; raises ConnectionsHeldBack."""
+        with abandoned.connecting():
+            connection = await super().connect(conninfo, **options)
+            connection.abandoned = abandoned
+            try:
+                if asked := abandoned.take_in(connection):
+                    async with severed_at(connection, _in_seconds(_CONNECT_TIMEOUT_SECONDS)):
+                        cursor = await connection.execute(STILL_RUNNING, (asked,))
+                        abandoned.decide(asked, await cursor.fetchall())
+            except BaseException:
+                await connection.close()
+                raise
+            return connection
+
+
+def _in_seconds(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
 @asynccontextmanager
-async def severed_at(connection: psycopg.AsyncConnection[Any], until: float) -> AsyncIterator[None]:
+async def severed_at(connection: ReceiptConnection, until: float) -> AsyncIterator[None]:
     """Cut the connection at `until` (loop time), which ends whatever waits on it with an error.
 
     Cancelling would not do: psycopg answers a cancellation by asking the server to cancel and waits
     seconds for the reply, which a frozen server never sends.
     """
-    timer = asyncio.get_running_loop().call_at(until, _sever, connection.fileno())
+    timer = asyncio.get_running_loop().call_at(until, _sever, connection, connection.fileno())
     try:
         yield
     except psycopg.errors.ReadOnlySqlTransaction:
@@ -40,7 +73,9 @@ async def severed_at(connection: psycopg.AsyncConnection[Any], until: float) -> 
         timer.cancel()
 
 
-def _sever(descriptor: int) -> None:
+def _sever(connection: ReceiptConnection, descriptor: int) -> None:
+    if connection.abandoned is not None:
+        connection.abandoned.let_go(connection)
     # Shutting the socket down, unlike closing it, leaves the descriptor to its owner.
     with socket.socket(fileno=os.dup(descriptor)) as duplicate:
         try:

@@ -4,9 +4,11 @@ Decisions 9 and 11.
 """
 
 import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import psycopg
 import structlog
@@ -15,7 +17,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.postgres import connection_options, severed_at
+from producer.copies.postgres import ReceiptConnection, connection_options, severed_at
+from producer.shared.abandoned import AbandonedConnections
 from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
@@ -38,7 +41,7 @@ _SHUTDOWNS: Final = (
 
 _log = structlog.get_logger(__name__)
 
-Connection = psycopg.AsyncConnection[Any]
+Connection = ReceiptConnection
 Group = Sequence[Member[ReceivedEvent]]
 Result = TypeVar("Result")
 
@@ -72,7 +75,13 @@ class Receipts:
             open=False,
             name="receipts",
             reconnect_timeout=_RECONNECT_SECONDS,
-            kwargs=connection_options(database_url, timeout_seconds),
+            connection_class=ReceiptConnection,
+            kwargs={
+                **connection_options(database_url, timeout_seconds),
+                "abandoned": AbandonedConnections(
+                    size=pool_size, monotonic=time.monotonic, random=random.random
+                ),
+            },
         )
         self._groups: GroupCommit[ReceivedEvent] = GroupCommit(
             self._record_group,

@@ -1,0 +1,51 @@
+"""A PostgreSQL whose commits can be made to wait for a standby that never comes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import wait_until
+from worker.schema.migrate import migrate
+
+
+@contextmanager
+def migrated_server(directory: Path) -> Iterator[PostgresServer]:
+    """Run a server of the test's own, as its settings are changed."""
+    server = PostgresServer(directory)
+    try:
+        server.start()
+        migrate(server.url)
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def operator_on(server: PostgresServer) -> Iterator[psycopg.Connection]:
+    """Give a connection whose own commits never wait."""
+    with psycopg.connect(server.url, autocommit=True, options="-c synchronous_commit=local") as connection:
+        yield connection
+
+
+def wait_for_standby(connection: psycopg.Connection, name: str) -> None:
+    """Have commits wait for the standby of this name, which is not there; for none where it is empty."""
+    connection.execute(sql.SQL("ALTER SYSTEM SET synchronous_standby_names = {}").format(sql.Literal(name)))
+    connection.execute("SELECT pg_reload_conf()")
+    wait_until(
+        lambda: connection.execute("SHOW synchronous_standby_names").fetchone() == (name,),
+        what="the configuration is loaded",
+        timeout_seconds=120,
+    )
+
+
+def backends(connection: psycopg.Connection, application_name: str) -> int:
+    """Return how many backends an application has."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (application_name,)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
