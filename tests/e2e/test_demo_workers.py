@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+import redis
 from celery import Celery
 
 from deploy.local.demo import check
@@ -17,6 +18,7 @@ from deploy.local.demo.run import demo_environment
 from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
 from producer.client.contract import TASK_NAME
+from worker.recovery.witness import COMMITS_KEY
 
 EVENTS = 120
 SENDERS = 16
@@ -66,6 +68,8 @@ def test_two_workers_share_the_events_and_each_is_credited_once(stack: Stack) ->
     each_minor = 100 + events // 10 * 250
     assert check.double_credits(history, {f"u{n}": each_minor for n in range(10)}) == []
     assert check.false_success(history) == []
+    # And what they committed is on record outside of PostgreSQL, for whoever must know it after a rewind.
+    wait_until(lambda: _on_record(stack) == events, what="the witness has all commits", timeout_seconds=120)
 
 
 def _send(simulator: httpx.Client, numbers: range) -> None:
@@ -88,6 +92,11 @@ def _closed(stack: Stack) -> int:
     with psycopg.connect(stack.database_url) as connection:
         row = connection.execute("SELECT count(*) FROM receipts WHERE closed_at IS NOT NULL").fetchone()
     return int(row[0]) if row is not None else 0
+
+
+def _on_record(stack: Stack) -> int:
+    with redis.Redis.from_url(stack.redis_url) as client:
+        return int(client.zcard(COMMITS_KEY))
 
 
 def _settled_by_worker(stack: Stack) -> dict[str, int]:
