@@ -15,6 +15,7 @@ from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
 from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
+from worker.recovery.witness import COMMITS_KEY
 
 MAKES = 90
 KILL_AFTER = 30
@@ -116,6 +117,11 @@ def test_a_failover_under_load_loses_nothing_and_misses_no_deadline(
             wait_until(
                 lambda: new_primary.info("replication")["role"] == "master",
                 what="the replica was promoted",
+                timeout_seconds=120,
+            )
+            wait_until(
+                lambda: new_primary.zcard(COMMITS_KEY) > MAKES - KILL_AFTER,
+                what="the witness of commits goes on there",
                 timeout_seconds=120,
             )
             wait_until(
