@@ -128,19 +128,19 @@ class Usage:
         self._look()
 
     def _cpu_so_far(self) -> dict[str, float]:
-        return {name: _cpu_seconds(family) for name, family in _families(self._leaders).items()}
+        return {name: _cpu_seconds(family) for name, family in families(self._leaders).items()}
 
     def _watch(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
             self._look()
 
     def _look(self) -> None:
-        for name, family in _families(self._leaders).items():
+        for name, family in families(self._leaders).items():
             self.peak_rss_mb[name] = max(self.peak_rss_mb[name], _rss_mb(family))
 
 
-def _families(leaders: Mapping[str, Sequence[psutil.Process]]) -> dict[str, list[psutil.Process]]:
-    # One pass over the machine's processes for all families.
+def families(leaders: Mapping[str, Sequence[psutil.Process]]) -> dict[str, list[psutil.Process]]:
+    """Return named processes with all that descend from them: one pass over the machine for all."""
     children: defaultdict[int, list[psutil.Process]] = defaultdict(list)
     for process in psutil.process_iter(["ppid"]):
         children[process.info["ppid"]].append(process)

@@ -31,7 +31,6 @@ def draw(table: Table, directory: Path) -> Path | None:
     values = [value for value in DRAWN.get(table.name, ()) if value in measured]
     if not values:
         return None
-    mpl.use("Agg")
     figure = Figure(
         figsize=(8, 1.4 + _ROW_INCHES * len(rows) * max(1, 0.7 * len(values))), layout="constrained"
     )
@@ -47,10 +46,16 @@ def draw(table: Table, directory: Path) -> Path | None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", ncols=len(values), fontsize=8, frameon=False)
     path = directory / f"{table.name}.png"
-    directory.mkdir(parents=True, exist_ok=True)
+    save(figure, path)
+    return path
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, whose directory is made where there is none."""
+    mpl.use("Agg")
+    path.parent.mkdir(parents=True, exist_ok=True)
     # Without the version that matplotlib would put in: the same figures make the same picture.
     figure.savefig(path, dpi=110, metadata={"Software": None})
-    return path
 
 
 def _draw_value(  # noqa: PLR0913 -- where it is drawn, what, and its place among its neighbours

@@ -1,0 +1,109 @@
+"""`python -m tests.soak`: hours of load with an ill BETCORE, and what grows meanwhile."""
+
+import json
+import secrets
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from deploy.local.stack import LOG_DIRECTORY
+from deploy.local.steps import FORESEEN
+from deploy.local.up import Stopped, fail, stopped_by_signals
+from tests.soak.errors import TooShort
+from tests.soak.plots import draw
+from tests.soak.report import build_report, show
+from tests.soak.run import SoakOptions, soak
+from tests.soak.sampler import read_samples, write_samples
+from tests.soak.slope import LEAST_POINTS
+from tests.soak.verdict import judge_all
+
+REPORT_NAME: Final = "report.json"
+SAMPLES_NAME: Final = "samples.jsonl"
+PLOT_NAME: Final = "soak.png"
+_MAX_SEED: Final = 2**31
+_TABLE_COLUMNS: Final = 160
+
+
+@click.command()
+@click.option("--minutes", type=click.FloatRange(min=1), default=60.0, show_default=True)
+@click.option(
+    "--rate", type=click.FloatRange(min=1, max=500), default=60.0, show_default=True, help="Makes a second."
+)
+@click.option(
+    "--cycle-seconds",
+    type=click.FloatRange(min=10),
+    default=60.0,
+    show_default=True,
+    help="How long BETCORE takes through all its well and ill phases; a point of each series.",
+)
+@click.option("--sample-seconds", type=click.FloatRange(min=0.5), default=5.0, show_default=True)
+@click.option(
+    "--warm-up-share",
+    type=click.FloatRange(min=0, max=0.9),
+    default=0.25,
+    show_default=True,
+    help="Share of the time that no slope sees.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=None, help="Draws the same load again.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var/soak"),
+    show_default=True,
+    help="Data, logs, samples, picture and report.json; what the last run left there is removed.",
+)
+def main(*, directory: Path, rate: float, seed: int | None, **options: float) -> None:
+    """Run everything under load for long; ends with 1 where something grows or an invariant is broken."""
+    seed = secrets.randbelow(_MAX_SEED) if seed is None else seed
+    click.echo(f"seed {seed}")
+    asked = SoakOptions(directory=directory, rate_per_second=rate, seed=seed, **options)
+    try:
+        with stopped_by_signals():
+            report = run(asked, console=Console(width=None if sys.stdout.isatty() else _TABLE_COLUMNS))
+    except Stopped:
+        click.echo("Stopped.")
+        sys.exit(130)
+    except FORESEEN as error:
+        fail(error, directory)
+    if not report["ok"]:
+        click.echo(f"The log of each process is in {directory / LOG_DIRECTORY}", err=True)
+        sys.exit(1)
+
+
+def run(options: SoakOptions, *, console: Console) -> dict[str, Any]:
+    """Soak, judge, and leave samples, report and picture; returns the report. Raises what `soak` raises."""
+    require_cycles(options)
+    soaked = soak(options, say=click.echo)
+    write_samples(soaked.samples, options.directory / SAMPLES_NAME)
+    findings = judge_all(read_samples(options.directory / SAMPLES_NAME), options.span)
+    report = build_report(
+        outcome=soaked.outcome,
+        findings=findings,
+        span=options.span,
+        asked={**asdict(options), "directory": str(options.directory)},
+    )
+    path = options.directory / REPORT_NAME
+    path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    draw(findings, options.span, options.directory / PLOT_NAME)
+    show(console, report, findings, soaked.outcome)
+    console.print(f"Report: {path}", soft_wrap=True)
+    return report
+
+
+def require_cycles(options: SoakOptions) -> None:
+    """Raise TooShort where too few cycles are left after the warm-up to judge anything."""
+    left = options.cycles * (1 - options.warm_up_share)
+    if left < LEAST_POINTS:
+        raise TooShort(
+            f"{options.minutes:g} minutes have {left:.1f} cycles of {options.cycle_seconds:g} s after the"
+            f" warm-up, and {LEAST_POINTS} are needed to judge growth: give more --minutes or fewer"
+            " --cycle-seconds"
+        )
+
+
+if __name__ == "__main__":
+    main()
