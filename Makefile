@@ -96,7 +96,7 @@ bench-document: .venv-bench/project ## Put the last run of bench into docs/perfo
 SOAK_MINUTES ?= 60
 .PHONY: soak
 soak: .venv-bench/project ## SOAK_MINUTES (60) of load with an ill BETCORE, and what grows; writes var/soak/report.json
-	@.venv-bench/bin/python -m tests.soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
+	@.venv-bench/bin/python -m tests.soak run --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 .PHONY: lint lint-style lint-format lint-types lint-imports
 lint: lint-style lint-format lint-types lint-imports ## Style, format, types, and who may import whom

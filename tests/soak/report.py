@@ -2,17 +2,18 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tests.faults.outcome import INVARIANTS, Outcome
+from tests.faults.outcome import INVARIANTS
 from tests.soak.verdict import Finding, Span, Verdict
 
-# Where nothing is wrong, these alone are shown.
+_JUDGED: Final = frozenset({Verdict.STEADY, Verdict.QUIET, Verdict.GROWS})
+# What does not grow is shown where it ends so.
 _SHOWN: Final = (
     "/private_mb",
     "/descriptors",
@@ -26,34 +27,36 @@ _MOST_FINDINGS: Final = 10
 
 
 def build_report(
-    *, outcome: Outcome, findings: Sequence[Finding], span: Span, asked: dict[str, Any]
+    *, outcome: Mapping[str, Any], findings: Sequence[Finding], span: Span, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the report; `asked` is what the soak was asked to do."""
+    """Return the report: `outcome` is what the invariants came to, `asked` what the soak was asked to do."""
     grows = [finding.name for finding in findings if finding.verdict == Verdict.GROWS]
     too_short = [finding.name for finding in findings if finding.verdict == Verdict.TOO_SHORT]
+    judged = sum(finding.verdict in _JUDGED for finding in findings)
     return {
-        "asked": asked,
+        "asked": dict(asked),
         "machine": {"cpus": os.cpu_count(), "processor": platform.machine(), "system": platform.system()},
         "warm_up_seconds": span.warm_up_seconds,
         "cycle_seconds": span.cycle_seconds,
-        "outcome": outcome.as_json(),
+        "outcome": dict(outcome),
+        "judged": judged,
         "grows": grows,
         "too_short": too_short,
         "series": {finding.name: finding.as_json() for finding in findings},
-        "ok": outcome.is_good and not grows and len(too_short) < len(findings),
+        "ok": bool(outcome["ok"]) and not grows and judged > 0,
     }
 
 
-def show(console: Console, report: dict[str, Any], findings: Sequence[Finding], outcome: Outcome) -> None:
+def show(console: Console, report: Mapping[str, Any], findings: Sequence[Finding]) -> None:
     """Print what grows, what one asks for first, what is broken, and the sum of it all in a last line."""
     table = Table("series", "level", "an hour", "95 % interval", "material", "verdict")
     for finding in findings:
         if finding.verdict == Verdict.GROWS or (finding.slope and finding.name.endswith(_SHOWN)):
             table.add_row(*row_of(finding))
     console.print(table)
-    for line in outcome.lines()[:_MOST_FINDINGS]:
+    for line in report["outcome"]["findings"][:_MOST_FINDINGS]:
         console.print(Text(line, "red"), soft_wrap=True)
-    console.print(closing_line(report, outcome), soft_wrap=True)
+    console.print(closing_line(report), soft_wrap=True)
 
 
 def row_of(finding: Finding) -> tuple[str, str, str, str, str, Text]:
@@ -69,14 +72,13 @@ def row_of(finding: Finding) -> tuple[str, str, str, str, str, Text]:
     )
 
 
-def closing_line(report: dict[str, Any], outcome: Outcome) -> str:
+def closing_line(report: Mapping[str, Any]) -> str:
     """Return the sum of it all."""
-    counts = ", ".join(f"{len(outcome.findings[name])} {name.replace('_', ' ')}" for name in INVARIANTS)
-    judged = [s for s in report["series"].values() if s["verdict"] in {"steady", "quiet", "grows"}]
-    grows = ", ".join(report["grows"]) or "none"
+    outcome = report["outcome"]
+    counts = ", ".join(f"{outcome[name]} {name.replace('_', ' ')}" for name in INVARIANTS)
     short = f", {len(report['too_short'])} too short to say" if report["too_short"] else ""
-    verdict = "good" if report["ok"] else "BROKEN"
     return (
-        f"soak {verdict}: {outcome.seconds / 60:.0f} min, {outcome.events} events, {counts}, "
-        f"{outcome.answered_in_time} in time; {len(judged)} series judged{short}, growing: {grows}"
+        f"soak {'good' if report['ok'] else 'BROKEN'}: {outcome['seconds'] / 60:.0f} min, "
+        f"{outcome['events']} events, {counts}, {outcome['answered_in_time']} in time; "
+        f"{report['judged']} series judged{short}, growing: {', '.join(report['grows']) or 'none'}"
     )

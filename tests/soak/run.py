@@ -22,6 +22,7 @@ from tests.faults.outcome import Outcome, judge
 from tests.soak.illness import CYCLE, Phase, timed
 from tests.soak.load import FIRST_BAD_CASHBACK_ID, FIRST_CASHBACK_ID, PREFIX, Cycles, plan_cycle
 from tests.soak.processes import LogLooks, ProcessLooks
+from tests.soak.rules import rule_for
 from tests.soak.sampler import Sampler
 from tests.soak.servers import PostgresLooks, RedisLooks
 from tests.soak.verdict import Sample, Span
@@ -138,6 +139,9 @@ def _drive(
             _simulate(stack, timed_phase.phase)
         _sleep_until(begins + options.cycle_seconds)
         sampler.check()
+        # An hour later would be late to find one that nothing says how to judge.
+        for name in sampler.samples[-1].values:
+            rule_for(name)
         for process in stack.dead_processes():
             raise ProcessDied(f"{process.name} ended with status {process.returncode}:\n{process.log_tail()}")
         say(f"cycle {number + 1} of {options.cycles}: {cycles.events} events")
