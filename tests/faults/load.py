@@ -100,12 +100,14 @@ class Load:
         *,
         simulator_url: str,
         resubmits: bool = True,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.result = LoadResult()
         self._makes = makes
         self._simulator_url = simulator_url
         self._submissions = MAX_SUBMISSIONS if resubmits else 1
+        self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._error: BaseException | None = None
         self._make_ids: dict[int, asyncio.Future[int]] = {}
@@ -144,7 +146,7 @@ class Load:
         begun = self._monotonic()
         slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-            clients = _Clients(stack, base_url=self._simulator_url)
+            clients = _Clients(stack, base_url=self._simulator_url, timeout_seconds=self._timeout_seconds)
             for make in self._makes:
                 await asyncio.sleep(max(0.0, begun + make.at_seconds - self._monotonic()))
                 await slots.acquire()
@@ -182,9 +184,10 @@ class Load:
 class _Clients:
     """HTTP clients with one connection each: one client's pool takes time for each connection that it has."""
 
-    def __init__(self, stack: AsyncExitStack, *, base_url: str) -> None:
+    def __init__(self, stack: AsyncExitStack, *, base_url: str, timeout_seconds: float) -> None:
         self._stack = stack
         self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
         self._free: list[httpx.AsyncClient] = []
 
     @asynccontextmanager
@@ -198,7 +201,7 @@ class _Clients:
         limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEPALIVE_SECONDS)
         return httpx.AsyncClient(
             base_url=self._base_url,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=self._timeout_seconds,
             limits=limits,
             trust_env=False,
             # Plain HTTP on this machine: to load the certificates for each client would take long.

@@ -17,13 +17,12 @@ from deploy.local.up import Stopped, fail, stopped_by_signals
 from tests.soak.errors import TooShort
 from tests.soak.plots import draw
 from tests.soak.report import build_report, show
-from tests.soak.run import SoakOptions, soak
-from tests.soak.sampler import read_samples, write_samples
+from tests.soak.run import SAMPLES_NAME, SoakOptions, soak
+from tests.soak.sampler import read_samples
 from tests.soak.slope import LEAST_POINTS
 from tests.soak.verdict import Span, judge_all
 
 REPORT_NAME: Final = "report.json"
-SAMPLES_NAME: Final = "samples.jsonl"
 PLOT_NAME: Final = "soak.png"
 _MAX_SEED: Final = 2**31
 _TABLE_COLUMNS: Final = 160
@@ -73,15 +72,14 @@ def run_command(*, directory: Path, rate: float, seed: int | None, **options: fl
     try:
         require_cycles(asked)
         with stopped_by_signals():
-            soaked = soak(asked, say=click.echo)
-        write_samples(soaked.samples, directory / SAMPLES_NAME)
+            outcome = soak(asked, say=click.echo)
     except Stopped:
         click.echo("Stopped.")
         sys.exit(130)
     except FORESEEN as error:
         fail(error, directory)
     told = {**asdict(asked), "directory": str(directory)}
-    judge_samples(directory, span=asked.span, outcome=soaked.outcome.as_json(), asked=told)
+    judge_samples(directory, span=asked.span, outcome=outcome.as_json(), asked=told)
 
 
 @main.command(name="judge")

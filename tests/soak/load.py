@@ -20,6 +20,8 @@ _CHEAP: Final = (
 )
 _DEAR: Final = ("unknown_kid", "wrong_key")
 _DEAR_SHARE: Final = 0.05
+# A machine that stands still for a minute must not end an hour's soak; the pace at its end tells of it.
+_PATIENCE_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +85,20 @@ class Cycles:
     def start(self, plan: CyclePlan) -> None:
         """Begin to send a cycle; the one before the last is waited for, so that no more than two are sent."""
         self.join(keep=1)
-        good = Load(plan.good, simulator_url=self._simulator_url)
-        bad = Load(plan.bad, simulator_url=self._simulator_url, resubmits=False)
+        good = self._load(plan.good, resubmits=True)
+        bad = self._load(plan.bad, resubmits=False)
         with self._lock:
             self._running.append((good, bad))
         good.start()
         bad.start()
+
+    def _load(self, makes: Sequence[LoadMake], *, resubmits: bool) -> Load:
+        return Load(
+            makes,
+            simulator_url=self._simulator_url,
+            resubmits=resubmits,
+            timeout_seconds=_PATIENCE_SECONDS,
+        )
 
     def stop(self) -> None:
         """Send nothing new."""

@@ -25,8 +25,9 @@ from tests.soak.processes import LogLooks, ProcessLooks
 from tests.soak.rules import rule_for
 from tests.soak.sampler import Sampler
 from tests.soak.servers import PostgresLooks, RedisLooks
-from tests.soak.verdict import Sample, Span
+from tests.soak.verdict import Span
 
+SAMPLES_NAME: Final = "samples.jsonl"
 WORKERS: Final = 2
 # The product's own defaults.
 DEADLINE_SECONDS: Final = 30.0
@@ -71,16 +72,8 @@ class SoakOptions:
         return Span(warm_up_seconds=warm_up_seconds, cycle_seconds=self.cycle_seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Soaked:
-    """What a soak leaves behind."""
-
-    samples: list[Sample]
-    outcome: Outcome
-
-
-def soak(options: SoakOptions, *, say: Callable[[str], None]) -> Soaked:
-    """Run it all from an empty directory; raises LocalError and what a driver raises."""
+def soak(options: SoakOptions, *, say: Callable[[str], None]) -> Outcome:
+    """Run it all from an empty directory, and leave the samples there; raises FORESEEN."""
     clear_directory(options.directory)
     say(f"Starting the stack in {options.directory}")
     with Stack(_stack_options(options)) as stack, ExitStack() as cleanup:
@@ -92,7 +85,12 @@ def soak(options: SoakOptions, *, say: Callable[[str], None]) -> Soaked:
             cleanup.enter_context(PostgresLooks(stack.database_url)),
             cleanup.enter_context(RedisLooks(stack.redis_url)),
         )
-        sampler = Sampler(looks, events=lambda: cycles.events, every_seconds=options.sample_seconds)
+        sampler = Sampler(
+            looks,
+            events=lambda: cycles.events,
+            every_seconds=options.sample_seconds,
+            path=options.directory / SAMPLES_NAME,
+        )
         begun_at = time.time()
         with _sending(cycles):
             with sampler:
@@ -103,8 +101,7 @@ def soak(options: SoakOptions, *, say: Callable[[str], None]) -> Soaked:
         say("Waiting until every event has ended")
         _wait_for_ends(stack)
         say("Checking the invariants from outside")
-        outcome = _outcome(stack, options, cycles, begun_at=begun_at, ended_at=ended_at)
-    return Soaked(samples=sampler.samples, outcome=outcome)
+        return _outcome(stack, options, cycles, begun_at=begun_at, ended_at=ended_at)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ class Looks(Protocol):
 class Sampler:
     """Takes a sample each `every_seconds` from entering to leaving the block, and one at its end.
 
-    `events` says how many events there were so far.
+    `events` says how many events there were so far. Each sample is kept in `path` at once, one a line.
     """
 
     def __init__(
@@ -34,12 +34,14 @@ class Sampler:
         *,
         events: Callable[[], int],
         every_seconds: float,
+        path: Path,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.samples: list[Sample] = []
         self._looks = looks
         self._events = events
         self._every_seconds = every_seconds
+        self._path = path
         self._monotonic = monotonic
         self._begun = 0.0
         self._error: SamplingFailed | None = None
@@ -47,6 +49,7 @@ class Sampler:
         self._thread = threading.Thread(target=self._watch, name="sampler", daemon=True)
 
     def __enter__(self) -> Self:
+        self._path.write_text("", "utf-8")
         self._begun = self._monotonic()
         self._thread.start()
         return self
@@ -68,21 +71,22 @@ class Sampler:
             while not self._stopping.wait(
                 max(0.0, self._begun + looks * self._every_seconds - self._monotonic())
             ):
-                self.samples.append(self._look())
+                self._take()
                 looks = 1 + int((self._monotonic() - self._begun) // self._every_seconds)
-            self.samples.append(self._look())
+            self._take()
         except Exception as error:  # noqa: BLE001 -- whatever ends the looks must be told
             self._error = SamplingFailed(f"a look after {len(self.samples)} good ones: {described(error)}")
+
+    def _take(self) -> None:
+        sample = self._look()
+        self.samples.append(sample)
+        with self._path.open("a", encoding="utf-8") as kept:
+            kept.write(json.dumps(asdict(sample)) + "\n")
 
     def _look(self) -> Sample:
         at_seconds, events = self._monotonic() - self._begun, self._events()
         values = {name: value for looks in self._looks for name, value in looks.values().items()}
         return Sample(at_seconds=at_seconds, events=events, values=values)
-
-
-def write_samples(samples: Sequence[Sample], path: Path) -> None:
-    """Keep samples, one a line."""
-    path.write_text("".join(json.dumps(asdict(sample)) + "\n" for sample in samples), "utf-8")
 
 
 def read_samples(path: Path) -> list[Sample]:

@@ -8,9 +8,8 @@ import pytest
 from deploy.local.errors import LocalError
 from tests.soak.errors import SamplingFailed
 from tests.soak.processes import LogLooks, ProcessLooks
-from tests.soak.sampler import Sampler, read_samples, write_samples
+from tests.soak.sampler import Sampler, read_samples
 from tests.soak.servers import AofCount, table_values
-from tests.soak.verdict import Sample
 
 
 def test_a_log_is_counted_as_it_grows(tmp_path: Path) -> None:
@@ -53,17 +52,6 @@ def test_a_table_is_told_by_row() -> None:
     assert "table/entries/bytes_per_row" not in table_values({**row, "rows": 0})
 
 
-def test_samples_are_read_as_they_were_kept(tmp_path: Path) -> None:
-    samples = [
-        Sample(at_seconds=1.5, events=3, values={"a": 1.0}),
-        Sample(at_seconds=2.0, events=4, values={}),
-    ]
-
-    write_samples(samples, tmp_path / "samples.jsonl")
-
-    assert read_samples(tmp_path / "samples.jsonl") == samples
-
-
 class Counting:
     """Counts its looks, and fails at one of them."""
 
@@ -78,17 +66,25 @@ class Counting:
         return {"own/looks": self.looks}
 
 
-def test_a_sampler_looks_at_the_beginning_and_at_the_end() -> None:
-    with Sampler([Counting()], events=lambda: 7, every_seconds=3_600.0) as sampler:
+def sampler_of(looks: Counting, path: Path) -> Sampler:
+    return Sampler([looks], events=lambda: 7, every_seconds=3_600.0, path=path)
+
+
+def test_a_sampler_looks_to_the_end_and_keeps_what_it_saw(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text("what another run left", "utf-8")
+
+    with sampler_of(Counting(), path) as sampler:
         pass
 
     sampler.check()
-    assert [sample.events for sample in sampler.samples][-1] == 7
+    assert sampler.samples[-1].events == 7
     assert sampler.samples[-1].values == {"own/looks": len(sampler.samples)}
+    assert read_samples(path) == sampler.samples
 
 
-def test_a_look_that_fails_ends_the_sampling_and_is_told() -> None:
-    with Sampler([Counting(fails_at=1)], events=lambda: 7, every_seconds=3_600.0) as sampler:
+def test_a_look_that_fails_ends_the_sampling_and_is_told(tmp_path: Path) -> None:
+    with sampler_of(Counting(fails_at=1), tmp_path / "samples.jsonl") as sampler:
         pass
 
     with pytest.raises(SamplingFailed, match="a look after 0 good ones: gone"):
