@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
+from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import redis_client
@@ -80,6 +81,7 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
         timeout_seconds=settings.copy_timeout_seconds,
         clock=time.time,
     )
+    primary = PrimaryWatch(redis, timeout_seconds=settings.copy_timeout_seconds)
     metrics.watch_backlog(lambda: backlog.wait_seconds)
     copies = TwoCopies(
         receipts=receipts,
@@ -111,8 +113,8 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
             )
             keys.start()
             await receipts.open()
-            watch = asyncio.create_task(backlog.watch(), name="backlog")
-            stack.push_async_callback(end_task, watch)
+            for name, watch in (("backlog", backlog.watch()), ("primary", primary.watch())):
+                stack.push_async_callback(end_task, asyncio.create_task(watch, name=name))
             yield
 
     health = Health(
