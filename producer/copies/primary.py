@@ -1,7 +1,7 @@
 """Whether Redis is still the one that the sentinels name, while a connection to it lives.
 
-redis-py asks for the primary when it connects. One that was replaced and does not know it, because the network
-keeps it apart, goes on taking what nobody will ever read.
+redis-py asks for the primary when it connects. One that was replaced and does not know it, because the
+network keeps it apart, goes on taking what nobody will ever read.
 """
 
 import asyncio
