@@ -125,7 +125,7 @@ def test_a_failover_under_load_loses_nothing_and_misses_no_deadline(
                 timeout_seconds=120,
             )
             wait_until(
-                lambda: any(client["cmd"] == "brpop" for client in new_primary.client_list()),
+                lambda: any(client["cmd"] == "blmove" for client in new_primary.client_list()),
                 what="a worker waits at the queue of the new primary",
                 timeout_seconds=120,
             )
