@@ -76,8 +76,9 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
         redis, timeout_seconds=settings.copy_timeout_seconds, max_waiting=settings.max_in_flight
     )
     backlog = Backlog(
-        redis,
+        receipts,
         longest_wait_seconds=settings.longest_wait_seconds,
+        cutoff_seconds=settings.credit_cutoff_seconds,
         timeout_seconds=settings.copy_timeout_seconds,
         clock=time.time,
     )

@@ -7,8 +7,10 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -30,6 +32,9 @@ MAX_GROUP_SIZE: Final = 100
 
 _RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7)"
 _RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8")
+_PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s)"
+# Waiting cancels are not among them; a message that was lost may be, for some seconds.
+_STUCK: Final = 3
 _CHECK: Final = "SELECT to_regproc('record_receipts') IS NOT NULL"
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
@@ -42,6 +47,20 @@ _SHUTDOWNS: Final = (
 _log = structlog.get_logger(__name__)
 
 Connection = ReceiptConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Which of the events that were asked for are settled, and how long those wait that wait longest.
+
+    `age_seconds` is of all events on record, whoever received them, but for a few that may be stuck; None:
+    no more than these wait.
+    """
+
+    settled: Sequence[UUID]
+    age_seconds: float | None
+
+
 Group = Sequence[Member[ReceivedEvent]]
 Result = TypeVar("Result")
 
@@ -113,6 +132,16 @@ class Receipts:
         until = asyncio.get_running_loop().time() + timeout_seconds
         if not await self._call(_has_schema, until=until):
             raise CopyFailed("PostgreSQL: the database has no schema yet; run `cashback migrate`")
+
+    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
+        """Return how far events have come; raise CopyFailed or CopyTimedOut."""
+
+        async def ask(connection: Connection) -> Progress:
+            cursor = await connection.execute(_PROGRESS, (list(event_ids), _STUCK))
+            [(settled, age_seconds)] = await cursor.fetchall()
+            return Progress(settled, age_seconds)
+
+        return await self._call(ask, until=asyncio.get_running_loop().time() + timeout_seconds)
 
     async def _record_group(self, group: Group) -> None:
         try:

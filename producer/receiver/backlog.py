@@ -1,30 +1,34 @@
-"""How long a new event would wait in the queue, and whether that is too long to take it.
+"""How long a new event would wait to be settled, and whether that is too long to take it.
 
-The queue is first in, first out, and its head says when it was received. How far the heads have come in
-the last seconds is the pace at which the workers work through received time: half a second per second
-means that makes arrive twice as fast as they are settled. The head's age divided by that pace is how long
-the youngest event will wait. It needs no counters and no word from the workers, however many there are.
-Decision 10.
+The receiver remembers what it took, and asks PostgreSQL which of it has been settled: how many wait, divided
+by how many were settled a second, is how long the youngest one will wait. By whatever road an event goes, and
+whatever lies on the queue, only what was verified and is on record counts. It needs no word from the workers,
+however many there are.
+Decision 28.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
-from redis.exceptions import RedisError
 
-from producer.client.contract import QUEUE
-from producer.client.envelope import received_at_ms_of
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
+from producer.copies.errors import CopyFailed
+from producer.copies.event import ReceivedEvent
+from producer.copies.receipts import Progress
 
 LOOK_SECONDS: Final = 0.25
 # Short, so that the calm before a burst does not flatter the pace within it.
 WINDOW_SECONDS: Final = 1.5
-# A head younger than this share of the longest wait is no backlog, whatever the pace.
+# 40 s at 500 makes a second.
+MAX_REMEMBERED: Final = 20_000
+# Of the oldest ones, which are settled first: more than are settled between two looks.
+MAX_ASKED: Final = 500
+# A wait shorter than this share of the longest one is no backlog, whatever the pace.
 _LEAST_AGE_SHARE: Final = 0.1
 
 _STANDSTILL_LOOKS: Final = 5
@@ -32,85 +36,135 @@ _STANDSTILL_LOOKS: Final = 5
 _log = structlog.get_logger(__name__)
 
 
-class Estimate:
-    """The expected wait, from looks at the head of the queue. Times are seconds of one clock. Pure.
+class ProgressOf(Protocol):
+    """What knows how far events have come; `Receipts` does."""
 
-    A head that is younger than `least_age_seconds` is taken for no wait at all.
+    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
+        """Return how far they have come; raise CopyFailed where that cannot be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    at: float
+    settled: int
+    is_idle: bool
+
+
+class Estimate:
+    """The expected wait, from looks at what waits. Times are seconds of one clock. Pure.
+
+    While those that wait longest have waited for less than `least_age_seconds`, no wait is expected.
     """
 
     def __init__(self, *, least_age_seconds: float) -> None:
         self._least_age_seconds = least_age_seconds
-        self._looks: deque[tuple[float, float]] = deque(maxlen=int(WINDOW_SECONDS / LOOK_SECONDS) + 1)
+        self._looks: deque[_Look] = deque(maxlen=int(WINDOW_SECONDS / LOOK_SECONDS) + 1)
+        self._settled = 0
+        self._waiting = 0
+        self._age_seconds = 0.0
 
-    def look(self, *, now: float, head_received_at: float | None) -> None:
-        """Take note of the queue's head; None: the queue is empty."""
-        self._looks.append((now, now if head_received_at is None else min(head_received_at, now)))
+    def look(self, *, now: float, settled: int, waiting: int, age_seconds: float | None) -> None:
+        """Take note that `settled` were settled since the last look, and so many wait.
+
+        `age_seconds`: since when those wait that wait longest, whoever received them; None: nothing waits.
+        """
+        self._settled += settled
+        self._waiting = waiting
+        self._age_seconds = age_seconds or 0.0
+        self._looks.append(_Look(now, self._settled, is_idle=waiting == 0))
 
     def forget(self) -> None:
-        """Drop what was seen: the queue cannot be looked at."""
+        """Drop what was seen: nobody can say what waits."""
         self._looks.clear()
+        self._waiting = 0
 
     @property
     def wait_seconds(self) -> float:
         """How long an event that arrives now is expected to wait."""
-        if len(self._looks) < 2:  # noqa: PLR2004 - a pace needs two looks
+        if not self._waiting or self._age_seconds < self._least_age_seconds:
             return 0.0
-        first_at, first_reached = self._looks[0]
-        last_at, last_reached = self._looks[-1]
-        age = last_at - last_reached
-        if age < self._least_age_seconds:
+        pace = self._pace()
+        # Where nothing is settled the workers are not slow but away, and the pace that they will come back
+        # with is not known.
+        return self._waiting / pace if pace else self._age_seconds
+
+    def _pace(self) -> float:
+        """How many were settled a second, for as long as there was something to settle."""
+        looks = list(self._looks)
+        idle = [number for number, look in enumerate(looks) if look.is_idle]
+        busy = looks[idle[-1] :] if idle else looks
+        shortly_before = busy[max(-_STANDSTILL_LOOKS, -len(busy))]
+        if busy[-1].settled == shortly_before.settled:
             return 0.0
-        pace = (last_reached - first_reached) / (last_at - first_at)
-        # A head that does not move is not slow: the workers are away, and the pace that they will come
-        # back with is not known.
-        _, shortly_before = self._looks[max(-_STANDSTILL_LOOKS, -len(self._looks))]
-        return age / min(pace, 1.0) if pace > 0 and last_reached > shortly_before else age
+        return (busy[-1].settled - busy[0].settled) / (busy[-1].at - busy[0].at)
 
 
 class Backlog:
-    """Looks at the queue in the background; `is_too_long` answers at once from the last looks.
+    """Asks in the background how far the events have come; `is_too_long` answers at once.
 
-    While Redis cannot be asked, nothing is refused: the receipts carry the events then.
+    While PostgreSQL cannot be asked, nothing is refused: the messages carry the events then.
     """
 
     def __init__(
         self,
-        client: "Redis",
+        store: ProgressOf,
         *,
         longest_wait_seconds: float,
+        cutoff_seconds: float,
         timeout_seconds: float,
         clock: Callable[[], float],
     ) -> None:
-        self._client = client
+        self._store = store
         self._longest_wait_seconds = longest_wait_seconds
+        self._cutoff_seconds = cutoff_seconds
         self._timeout_seconds = timeout_seconds
         self._clock = clock
         self._estimate = Estimate(least_age_seconds=_LEAST_AGE_SHARE * longest_wait_seconds)
+        # In the order of their receipt; what is settled, or cannot be settled any more, goes.
+        self._unsettled: dict[UUID, float] = {}
 
     @property
     def wait_seconds(self) -> float:
-        """How long an event that arrives now is expected to wait in the queue."""
+        """How long an event that arrives now is expected to wait."""
         return self._estimate.wait_seconds
 
     def is_too_long(self) -> bool:
         """Whether a new event would wait too long to be credited in time."""
         return self.wait_seconds > self._longest_wait_seconds
 
+    def taken(self, event: ReceivedEvent) -> None:
+        """Remember an event that was answered with 200."""
+        if len(self._unsettled) < MAX_REMEMBERED:
+            self._unsettled.setdefault(event.event_id, event.message.received_at_ms / 1000)
+
     async def watch(self) -> None:
-        """Look at the queue until cancelled."""
+        """Look again and again until cancelled."""
         while True:
-            await self._look()
+            await self.look()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Ask once."""
+        self._drop_what_is_over()
+        asked = list(islice(self._unsettled, MAX_ASKED))
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                head = await self._client.lindex(QUEUE, -1)
-        except (RedisError, OSError, TimeoutError) as error:
+            progress = await self._store.progress(asked, timeout_seconds=self._timeout_seconds)
+        except CopyFailed as error:
             self._estimate.forget()
-            _log.warning("backlog_unknown", error=f"{type(error).__name__}: {error}")
+            _log.warning("backlog_unknown", error=str(error))
             return
-        if head is None:
-            self._estimate.look(now=self._clock(), head_received_at=None)
-        elif (received_at_ms := received_at_ms_of(head)) is not None:
-            self._estimate.look(now=self._clock(), head_received_at=received_at_ms / 1000)
+        for event_id in progress.settled:
+            self._unsettled.pop(event_id, None)
+        self._estimate.look(
+            now=self._clock(),
+            settled=len(progress.settled),
+            waiting=len(self._unsettled),
+            age_seconds=progress.age_seconds,
+        )
+
+    def _drop_what_is_over(self) -> None:
+        over_at = self._clock() - self._cutoff_seconds
+        for event_id, received_at in list(islice(self._unsettled.items(), MAX_ASKED)):
+            if received_at > over_at:
+                break
+            del self._unsettled[event_id]

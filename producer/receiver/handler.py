@@ -106,8 +106,10 @@ class Receiver:
         try:
             message = SettleMessage(token=token, received_at_ms=received_at_ms)
             verified = await self._verify(token, message.received_at)
-            if not await self._copies.make(_event_of(message, verified)):
+            event = _event_of(message, verified)
+            if not await self._copies.make(event):
                 raise NoCopyMade
+            self._backlog.taken(event)
         finally:
             self._in_flight -= 1
 

@@ -89,3 +89,19 @@ BEGIN
     )
     SELECT recorded.event_id FROM recorded;
 END $$;
+
+-- How far events have come: those of p_event_ids that a worker has settled, and how long the events have waited that wait
+-- longest, but for the first p_stuck: null where no more than these wait. Who cannot be settled in time any more does
+-- not count, nor a cancel that waits for its payout.
+CREATE OR REPLACE FUNCTION progress_of(
+    p_event_ids uuid[], p_stuck integer, OUT settled uuid[], OUT age_seconds double precision
+) LANGUAGE sql STABLE AS $$
+    SELECT
+        ARRAY(
+            SELECT event_id FROM receipts
+            WHERE event_id = ANY (p_event_ids) AND (state <> 'received' OR attempts > 0)),
+        (SELECT extract(epoch FROM clock_timestamp() - received_at)::double precision FROM receipts
+        WHERE state = 'received' AND attempts = 0 AND credit_cutoff_at > (SELECT clock_timestamp())
+        ORDER BY credit_cutoff_at
+        OFFSET p_stuck LIMIT 1)
+$$;

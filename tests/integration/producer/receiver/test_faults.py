@@ -70,7 +70,9 @@ async def answer_of(
                 cutoff_seconds=25,
                 now_ms=unix_ms,
             ),
-            backlog=Backlog(redis_pool, longest_wait_seconds=12, timeout_seconds=60, clock=time.time),
+            backlog=Backlog(
+                receipts, longest_wait_seconds=12, cutoff_seconds=25, timeout_seconds=60, clock=time.time
+            ),
             metrics=metrics,
             lookup_timeout_seconds=60,
             max_in_flight=1,

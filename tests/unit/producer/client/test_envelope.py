@@ -1,13 +1,14 @@
 """The envelope that goes onto the queue, as a pure value."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.client.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
-from producer.client.envelope import EntryWriter, envelope
+from producer.client.envelope import EntryWriter, envelope, received_at_ms_of
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 
@@ -71,3 +72,29 @@ def test_no_two_entries_share_a_delivery_tag() -> None:
     tags = [json.loads(entry)["properties"]["delivery_tag"] for entry in entries]
 
     assert len(set(tags)) == 200
+
+
+def entry_of(kwargs: object) -> str:
+    body = b64encode(json.dumps([[], kwargs, {}]).encode()).decode()
+    return json.dumps({"body": body})
+
+
+def test_the_time_of_receipt_is_read_from_an_entry() -> None:
+    assert received_at_ms_of(entry_of({"received_at_ms": 1_500})) == 1_500
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"body": 1}',
+        entry_of(None),
+        entry_of({}),
+        entry_of({"received_at_ms": "x"}),
+        entry_of({"received_at_ms": -1}),
+    ],
+)
+def test_an_entry_that_is_none_of_ours_says_nothing(bad: str) -> None:
+    assert received_at_ms_of(bad) is None

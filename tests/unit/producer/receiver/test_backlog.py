@@ -1,115 +1,216 @@
-"""How long a new event is expected to wait, from looks at the head of the queue."""
+"""How long a new event is expected to wait, from looks at what is settled and what waits."""
 
-import base64
-import json
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
-from producer.client.envelope import received_at_ms_of
-from producer.receiver.backlog import LOOK_SECONDS, Estimate
+from producer.client.contract import SettleMessage
+from producer.copies.errors import CopyFailed
+from producer.copies.event import ReceivedEvent
+from producer.copies.receipts import Progress
+from producer.receiver.backlog import LOOK_SECONDS, MAX_ASKED, MAX_REMEMBERED, Backlog, Estimate
+
+LEAST_AGE_SECONDS = 1.0
 
 
-def looked_at(*, seconds: float, pace: float) -> Estimate:
-    """Return an estimate after `seconds` in which the head moved on by `pace` seconds a second."""
-    estimate = Estimate(least_age_seconds=2.0)
-    for step in range(int(seconds / LOOK_SECONDS) + 1):
-        now = step * LOOK_SECONDS
-        estimate.look(now=1000 + now, head_received_at=1000 + now * pace)
-    return estimate
+class Load:
+    """Makes that arrive and are settled, some a second, as an estimate sees them four times a second."""
+
+    def __init__(self) -> None:
+        self.estimate = Estimate(least_age_seconds=LEAST_AGE_SECONDS)
+        self.now = 1_000.0
+        self.waiting: list[float] = []
+        self._due = 0.0
+
+    def goes_on(self, *, seconds: float, arrive: float, settle: float) -> "Load":
+        for _ in range(round(seconds / LOOK_SECONDS)):
+            self.now += LOOK_SECONDS
+            self.waiting += [self.now] * round(arrive * LOOK_SECONDS)
+            self._due += settle * LOOK_SECONDS
+            settled, self.waiting = self.waiting[: int(self._due)], self.waiting[int(self._due) :]
+            self._due = self._due - int(self._due) if self.waiting else 0.0
+            age_seconds = self.now - self.waiting[0] if self.waiting else None
+            self.estimate.look(
+                now=self.now, settled=len(settled), waiting=len(self.waiting), age_seconds=age_seconds
+            )
+        return self
+
+    @property
+    def wait_seconds(self) -> float:
+        return self.estimate.wait_seconds
 
 
-def test_an_empty_queue_means_no_wait() -> None:
-    estimate = Estimate(least_age_seconds=2.0)
-    for now in range(5):
-        estimate.look(now=now, head_received_at=None)
-    assert estimate.wait_seconds == 0
+def test_nothing_that_waits_means_no_wait() -> None:
+    assert Load().goes_on(seconds=5, arrive=100, settle=200).wait_seconds == 0
 
 
-def test_five_times_the_load_is_foreseen_long_before_the_head_is_that_old() -> None:
-    # Given five makes arrive for each that is settled, so that the head is 2.4 s old after 3 s,
-    estimate = looked_at(seconds=3, pace=0.2)
-    # and whoever comes now waits for five times that.
-    assert estimate.wait_seconds == pytest.approx(12.0)
+def test_five_times_the_load_is_foreseen_long_before_anybody_has_waited_for_so_long() -> None:
+    load = Load().goes_on(seconds=3, arrive=200, settle=40)
+
+    # 480 wait, and 40 are settled a second.
+    assert load.wait_seconds == pytest.approx(12.0)
 
 
 def test_the_calm_before_a_burst_does_not_hide_it() -> None:
-    # Given a minute of an empty queue, and then two seconds of five times the load,
-    estimate = Estimate(least_age_seconds=1.0)
-    for step in range(240):
-        estimate.look(now=step * LOOK_SECONDS, head_received_at=None)
-    for step in range(1, int(2 / LOOK_SECONDS) + 1):
-        passed = step * LOOK_SECONDS
-        estimate.look(now=60 + passed, head_received_at=60 + passed * 0.2)
-    # then the wait is five times the age of the head.
-    assert estimate.wait_seconds == pytest.approx(8.0, rel=0.3)
+    load = Load().goes_on(seconds=60, arrive=4, settle=40).goes_on(seconds=2, arrive=200, settle=40)
+
+    assert load.wait_seconds == pytest.approx(8.0, rel=0.1)
 
 
-def test_a_queue_that_keeps_up_with_an_old_head_waits_for_as_long_as_the_head_is_old() -> None:
-    estimate = Estimate(least_age_seconds=2.0)
-    for now in range(6):
-        estimate.look(now=now, head_received_at=now - 4.0)
-    assert estimate.wait_seconds == pytest.approx(4.0)
+def test_the_calm_before_a_burst_does_not_count_as_slowness() -> None:
+    load = Load().goes_on(seconds=60, arrive=4, settle=400)
+    # Given 600 makes at one moment, stamped together,
+    load.waiting += [load.now] * 600
+
+    load.goes_on(seconds=LEAST_AGE_SECONDS + LOOK_SECONDS, arrive=0, settle=400)
+
+    # then the 100 that are left take a quarter of a second.
+    assert load.wait_seconds == pytest.approx(0.25, rel=0.1)
 
 
-def test_a_head_that_catches_up_never_makes_the_wait_less_than_its_age() -> None:
-    estimate = Estimate(least_age_seconds=2.0)
-    for now in range(6):
-        estimate.look(now=now, head_received_at=-20 + 3.0 * now)
-    assert estimate.wait_seconds == pytest.approx(10.0)
+def test_one_who_keeps_up_waits_for_as_long_as_the_others_do() -> None:
+    load = Load().goes_on(seconds=4, arrive=100, settle=0).goes_on(seconds=4, arrive=100, settle=100)
+
+    assert load.wait_seconds == pytest.approx(4.0, rel=0.05)
+
+
+def test_a_backlog_that_is_worked_off_is_not_held_against_a_newcomer() -> None:
+    load = Load().goes_on(seconds=10, arrive=100, settle=0).goes_on(seconds=2, arrive=100, settle=400)
+
+    # The oldest has waited for 9 s by now, and the 400 that are left are settled in one.
+    assert load.wait_seconds == pytest.approx(1.0, rel=0.05)
 
 
 def test_a_short_pause_of_the_workers_is_no_backlog() -> None:
-    estimate = looked_at(seconds=1.5, pace=0.0)
-    assert estimate.wait_seconds == 0
+    assert Load().goes_on(seconds=LEAST_AGE_SECONDS, arrive=100, settle=0).wait_seconds == 0
 
 
 def test_workers_that_are_away_make_the_wait_as_long_as_they_have_been_away() -> None:
-    assert looked_at(seconds=5, pace=0.0).wait_seconds == pytest.approx(5.0)
+    assert Load().goes_on(seconds=5, arrive=100, settle=0).wait_seconds == pytest.approx(4.75)
 
 
 def test_workers_that_went_away_a_moment_ago_are_no_slow_workers() -> None:
-    estimate = Estimate(least_age_seconds=2.0)
-    for step in range(int(5 / LOOK_SECONDS) + 1):
-        now = step * LOOK_SECONDS
-        estimate.look(now=now, head_received_at=min(now, 2.0))
-    assert estimate.wait_seconds == pytest.approx(3.0)
+    load = Load().goes_on(seconds=5, arrive=100, settle=100)
+
+    waits = [load.goes_on(seconds=LOOK_SECONDS, arrive=100, settle=0).wait_seconds for _ in range(16)]
+
+    assert max(waits) < 5
 
 
-def test_what_was_seen_before_redis_was_away_says_nothing_after_it() -> None:
-    estimate = looked_at(seconds=5, pace=0.0)
-    estimate.forget()
-    estimate.look(now=2000, head_received_at=1990)
-    assert estimate.wait_seconds == 0
+def test_what_was_seen_before_nobody_could_be_asked_says_nothing_after_it() -> None:
+    load = Load().goes_on(seconds=5, arrive=100, settle=10)
+    load.estimate.forget()
+
+    assert load.wait_seconds == 0
 
 
-def test_a_head_from_a_clock_that_runs_ahead_counts_as_fresh() -> None:
-    estimate = Estimate(least_age_seconds=2.0)
-    estimate.look(now=1, head_received_at=50)
-    estimate.look(now=2, head_received_at=51)
-    assert estimate.wait_seconds == 0
+class Store:
+    """Says which events are settled; and how old the oldest is that waits."""
+
+    def __init__(self) -> None:
+        self.settled: set[UUID] = set()
+        self.age_seconds: float | None = None
+        self.is_away = False
+        self.asked: list[Sequence[UUID]] = []
+
+    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
+        del timeout_seconds
+        self.asked.append(event_ids)
+        if self.is_away:
+            raise CopyFailed("away")
+        return Progress([each for each in event_ids if each in self.settled], self.age_seconds)
 
 
-def entry(kwargs: object) -> str:
-    body = base64.b64encode(json.dumps([[], kwargs, {}]).encode()).decode()
-    return json.dumps({"body": body})
+class Receiver:
+    """A backlog with a clock of its own, that takes events."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.now = 1_000.0
+        self.backlog = Backlog(
+            self.store,
+            longest_wait_seconds=12,
+            cutoff_seconds=25,
+            timeout_seconds=1,
+            clock=lambda: self.now,
+        )
+
+    def take(self, events: int) -> list[UUID]:
+        ids = []
+        for number in range(events):
+            message = SettleMessage(token=f"a.{self.now}-{number}.c", received_at_ms=int(self.now * 1000))
+            self.backlog.taken(ReceivedEvent(message, message.event_id, 1, {}))
+            ids.append(message.event_id)
+        return ids
+
+    def look(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.now += LOOK_SECONDS
+            asyncio.run(self.backlog.look())
 
 
-def test_the_time_of_receipt_is_read_from_an_entry() -> None:
-    assert received_at_ms_of(entry({"received_at_ms": 1_500})) == 1_500
+def test_makes_are_refused_while_the_workers_are_away_for_too_long_and_taken_again_afterwards() -> None:
+    receiver = Receiver()
+    taken = receiver.take(10)
+    receiver.store.age_seconds = 13
+    receiver.look(2)
+    assert receiver.backlog.is_too_long()
+
+    receiver.store.settled |= set(taken)
+    receiver.store.age_seconds = None
+    receiver.look()
+
+    assert not receiver.backlog.is_too_long()
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"body": 1}',
-        entry(None),
-        entry({}),
-        entry({"received_at_ms": "x"}),
-        entry({"received_at_ms": -1}),
-    ],
-)
-def test_an_entry_that_is_none_of_ours_says_nothing(bad: str) -> None:
-    assert received_at_ms_of(bad) is None
+def test_what_others_have_on_record_refuses_nobody_who_waits_for_nothing() -> None:
+    receiver = Receiver()
+    receiver.store.age_seconds = 20
+
+    receiver.look(4)
+
+    assert receiver.backlog.wait_seconds == 0
+
+
+def test_nothing_is_refused_while_postgresql_cannot_be_asked() -> None:
+    receiver = Receiver()
+    receiver.take(10)
+    receiver.store.age_seconds = 20
+    receiver.look(2)
+    receiver.store.is_away = True
+
+    receiver.look()
+
+    assert not receiver.backlog.is_too_long()
+
+
+def test_what_cannot_be_settled_in_time_any_more_is_forgotten() -> None:
+    receiver = Receiver()
+    receiver.take(3)
+    receiver.look()
+    receiver.now += 25
+
+    receiver.look()
+
+    assert [len(asked) for asked in receiver.store.asked] == [3, 0]
+
+
+def test_the_oldest_are_asked_for_and_no_more_than_some() -> None:
+    receiver = Receiver()
+    first = receiver.take(MAX_ASKED)
+    receiver.now += 1
+    receiver.take(MAX_ASKED)
+
+    receiver.look()
+
+    assert receiver.store.asked == [first]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    receiver = Receiver()
+
+    receiver.take(MAX_REMEMBERED + 1)
+
+    assert len(receiver.backlog._unsettled) == MAX_REMEMBERED  # noqa: SLF001 - a limit on memory

@@ -30,26 +30,29 @@ SETTINGS = ReceiverSettings(
 def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
     client = httpx.Client()
     redis = redis_client(SETTINGS, timeout_seconds=1)
+    receipts = Receipts(
+        SETTINGS.database_url,
+        pool_size=1,
+        max_waiting=1,
+        timeout_seconds=1,
+        cutoff_seconds=25,
+        deadline_seconds=30,
+    )
     return Receiver(
         verifier=build_verifier(
             SETTINGS, keys=build_keys(SETTINGS, client=client, retired_key_seconds=0), client=client
         ),
         copies=TwoCopies(
-            receipts=Receipts(
-                SETTINGS.database_url,
-                pool_size=1,
-                max_waiting=1,
-                timeout_seconds=1,
-                cutoff_seconds=25,
-                deadline_seconds=30,
-            ),
+            receipts=receipts,
             messages=Publisher(redis, timeout_seconds=1, max_waiting=1),
             metrics=metrics,
             timeout_seconds=1,
             cutoff_seconds=25,
             now_ms=lambda: now_ms,
         ),
-        backlog=Backlog(redis, longest_wait_seconds=12, timeout_seconds=1, clock=time.time),
+        backlog=Backlog(
+            receipts, longest_wait_seconds=12, cutoff_seconds=25, timeout_seconds=1, clock=time.time
+        ),
         metrics=metrics,
         lookup_timeout_seconds=1,
         max_in_flight=1,
