@@ -21,6 +21,9 @@ _OPTIONS: Final = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": '""',
+    # As deploy/valkey.conf has them, which says why.
+    "auto-aof-rewrite-min-size": "256mb",
+    "auto-aof-rewrite-percentage": "100",
 }
 
 

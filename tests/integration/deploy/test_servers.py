@@ -105,13 +105,23 @@ def test_valkey_never_evicts_and_writes_its_append_only_file(valkey: ValkeyServe
     with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
         settings = {
             name: client.config_get(name)[name]
-            for name in ("maxmemory-policy", "appendonly", "appendfsync", "bind", "protected-mode")
+            for name in (
+                "maxmemory-policy",
+                "appendonly",
+                "appendfsync",
+                "auto-aof-rewrite-min-size",
+                "auto-aof-rewrite-percentage",
+                "bind",
+                "protected-mode",
+            )
         }
 
     assert settings == {
         "maxmemory-policy": "noeviction",
         "appendonly": "yes",
         "appendfsync": "everysec",
+        "auto-aof-rewrite-min-size": str(256 * 2**20),
+        "auto-aof-rewrite-percentage": "100",
         "bind": "127.0.0.1",
         "protected-mode": "yes",
     }

@@ -54,6 +54,15 @@ def test_valkey_keeps_what_it_took_and_never_evicts(valkey: redis.Redis) -> None
     assert values == {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
 
 
+def test_an_emptied_queue_does_not_have_the_file_rewritten_every_64_mb(valkey: redis.Redis) -> None:
+    values = valkey.config_get("auto-aof-rewrite-*")
+
+    assert values == {
+        "auto-aof-rewrite-min-size": str(256 * 2**20),
+        "auto-aof-rewrite-percentage": "100",
+    }
+
+
 def test_valkey_lets_nobody_in_without_the_password(valkey: redis.Redis) -> None:
     port = valkey.connection_pool.connection_kwargs["port"]
 
