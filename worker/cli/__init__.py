@@ -1,7 +1,7 @@
 """The operator's command, `cashback …`: a module for each group of commands, and what they share.
 
 This one is its composition root. May import every room but `queue` and `handling`; what the commands read is
-in `queries/`.
+in `queries/`. A command imports what it works with when it runs: help and a wrong use need click alone.
 """
 
 from typing import Any
@@ -10,7 +10,6 @@ import click
 
 from worker.cli.accounts import accounts
 from worker.cli.events import list_events, show
-from worker.cli.faults import fault_of
 from worker.cli.quarantine import quarantine
 from worker.cli.schema import migrate
 
@@ -21,7 +20,11 @@ class _Group(click.Group):
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - the signature of click's method
         try:
             return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except Exception as error:
+            from worker.cli.faults import fault_of
+
             fault = fault_of(error)
             if fault is None:
                 raise

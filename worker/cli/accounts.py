@@ -1,14 +1,14 @@
 """`cashback accounts import` and `cashback accounts show`."""
 
 from dataclasses import asdict
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from worker.accounts.importing import import_accounts
-from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.output import as_json_option, major, print_document, print_table
-from worker.cli.queries.accounts import Account, AccountEntry, read_account
+
+if TYPE_CHECKING:
+    from worker.cli.queries.accounts import Account, AccountEntry
 
 _IMPORT_SECONDS: Final = 1_800.0
 _MAX_ENTRIES: Final = 1_000
@@ -32,6 +32,9 @@ def import_(*, file: BinaryIO, as_json: bool) -> None:
 
     JSON: {"opened", "updated", "unchanged"}, each a number of accounts.
     """
+    from worker.accounts.importing import import_accounts
+    from worker.cli.database import open_database
+
     with open_database(timeout_seconds=_IMPORT_SECONDS) as connection:
         try:
             counts = import_accounts(connection, file)
@@ -60,6 +63,9 @@ def show(*, user_id: str, limit: int, as_json: bool) -> None:
     "entries": [{"entry_id", "transaction_id", "kind", "cashback_id", "transaction_type", "amount",
     "amount_minor", "created_at"}]}; kind is payout, cancel or opening, an opening has no cashback_id.
     """
+    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.cli.queries.accounts import read_account
+
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         account, entries = read_account(connection, user_id, limit=limit)
     if as_json:
@@ -68,7 +74,7 @@ def show(*, user_id: str, limit: int, as_json: bool) -> None:
         _print_tables(account, entries)
 
 
-def _document(account: Account, entries: tuple[AccountEntry, ...]) -> dict[str, object]:
+def _document(account: "Account", entries: "tuple[AccountEntry, ...]") -> dict[str, object]:
     return {
         "user_id": account.user_id,
         "account_id": account.account_id,
@@ -93,7 +99,7 @@ def _document(account: Account, entries: tuple[AccountEntry, ...]) -> dict[str, 
     }
 
 
-def _print_tables(account: Account, entries: tuple[AccountEntry, ...]) -> None:
+def _print_tables(account: "Account", entries: "tuple[AccountEntry, ...]") -> None:
     print_table(
         f"Account of {account.user_id}",
         ("account", "currency", "status", "balance", "minor units", "opened"),

@@ -5,24 +5,17 @@ from uuid import UUID
 
 import click
 
-from producer.client.contract import MAX_CASHBACK_ID
-from worker.cli.database import QUERY_SECONDS, open_database
-from worker.cli.event_output import (
-    cashback_document,
-    page_document,
-    print_cashback,
-    print_page,
-)
 from worker.cli.output import as_json_option, print_document
-from worker.cli.queries import events as queries
 from worker.cli.since import parse_since
 from worker.domain.settlement import State
 
 _MAX_EVENTS = 1_000
+# MAX_CASHBACK_ID of the contract, which would bring pydantic along.
+_CASHBACK_ID = click.IntRange(1, 2**63 - 1)
 
 
 @click.command()
-@click.argument("cashback_id", type=click.IntRange(1, MAX_CASHBACK_ID))
+@click.argument("cashback_id", type=_CASHBACK_ID)
 @click.option(
     "--limit",
     type=click.IntRange(1, _MAX_EVENTS),
@@ -40,6 +33,10 @@ def show(*, cashback_id: int, limit: int, as_json: bool) -> None:
     "entries": [{"entry_id", "account_id", "account_kind", "user_id", "amount", "amount_minor"}]}]};
     more_events is true where --limit cut the events off.
     """
+    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.cli.event_output import cashback_document, print_cashback
+    from worker.cli.queries import events as queries
+
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         cashback = queries.read_cashback(connection, cashback_id, limit=limit)
     if as_json:
@@ -93,6 +90,11 @@ def list_events(  # noqa: PLR0913 - one argument per option
     """
     if state is None and not unconfirmed:
         raise click.UsageError("say which events: --state or --unconfirmed")
+
+    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.cli.event_output import page_document, print_page
+    from worker.cli.queries import events as queries
+
     wanted = queries.EventFilter(state=state, unconfirmed=unconfirmed, since=since, after=after)
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         page = queries.list_events(connection, wanted, limit=limit)

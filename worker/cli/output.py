@@ -9,9 +9,6 @@ from typing import Final
 from uuid import UUID
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 # Where the output goes into a file or a pipe nothing has to fit a screen.
 _PIPE_WIDTH_CHARS: Final = 240
@@ -26,6 +23,10 @@ def print_document(document: Mapping[str, object]) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table, cells as they are: nothing in them is taken for markup or for terminal control."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=Text(title), title_justify="left")
     for column in columns:
         table.add_column(Text(column), overflow="fold")

@@ -4,17 +4,17 @@ import base64
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-import psycopg
 
-from worker.cli.broker import open_queues
-from worker.cli.database import QUERY_SECONDS, open_database
 from worker.cli.output import as_json_option, print_document, print_table
 from worker.errors import NotFound, WorkerError
-from worker.quarantine import listing
-from worker.quarantine.listing import AlreadyRequeued, NotWhole, Quarantined
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from worker.quarantine.listing import Quarantined
 
 _MAX_MESSAGES: Final = 1_000
 _REQUEUE_SECONDS: Final = 600.0
@@ -50,6 +50,9 @@ def list_messages(
     the message is put back, and again when it returns; next_after is the --after of the next page, null on
     the last one.
     """
+    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.quarantine import listing
+
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         page = listing.list_quarantined(
             connection, reason=reason, only_open=only_open, after=after, limit=limit
@@ -78,6 +81,9 @@ def show_message(*, quarantine_id: int, body: bool, as_json: bool) -> None:
     JSON: as `cashback quarantine list` has it, with --body also "message_base64": the entry of the queue,
     the first MiB of it.
     """
+    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.quarantine import listing
+
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         message = listing.read_quarantined(connection, quarantine_id)
         content = listing.read_content(connection, quarantine_id) if body else None
@@ -111,6 +117,10 @@ def requeue_messages(
     """
     if every == bool(quarantine_ids) or every != (reason is not None):
         raise click.UsageError("say which messages: their IDs, or --reason and --all")
+
+    from worker.cli.broker import open_queues
+    from worker.cli.database import open_database
+
     requeued: list[int] = []
     refused: list[dict[str, object]] = []
     with ExitStack() as stack:
@@ -130,7 +140,9 @@ def requeue_messages(
         click.get_current_context().exit(1)
 
 
-def _open_ids(connection: psycopg.Connection[Any], reason: str) -> Iterator[int]:
+def _open_ids(connection: "psycopg.Connection[Any]", reason: str) -> Iterator[int]:
+    from worker.quarantine import listing
+
     after = 0
     while ids := listing.open_ids(connection, reason=reason, after=after, limit=_GROUP):
         yield from ids
@@ -138,15 +150,17 @@ def _open_ids(connection: psycopg.Connection[Any], reason: str) -> Iterator[int]
 
 
 def _requeue(
-    connection: psycopg.Connection[Any],
+    connection: "psycopg.Connection[Any]",
     push: Callable[[str, bytes], None],
     quarantine_id: int,
     *,
     again: bool,
 ) -> WorkerError | None:
+    from worker.quarantine import listing
+
     try:
         listing.requeue(connection, push, quarantine_id, again=again)
-    except (NotFound, NotWhole, AlreadyRequeued) as error:
+    except (NotFound, listing.NotWhole, listing.AlreadyRequeued) as error:
         return error
     return None
 
@@ -160,7 +174,7 @@ def _print_requeued(requeued: list[int], refused: list[dict[str, object]], *, as
         click.echo(f"Not put back: {each['error']}", err=True)
 
 
-def _row(message: Quarantined) -> tuple[object, ...]:
+def _row(message: "Quarantined") -> tuple[object, ...]:
     return (
         message.quarantine_id,
         message.reason,

@@ -2,10 +2,7 @@
 
 import click
 
-from worker.cli.database import database_url
 from worker.cli.output import as_json_option, print_document
-from worker.schema import migrate as migrations
-from worker.schema.files import shipped_files
 
 
 @click.command()
@@ -19,6 +16,10 @@ def migrate(*, as_json: bool) -> None:
     JSON: {"applied": [{"version", "name"}], "functions", "version"}, where functions are the files of
     functions that were applied, as they or a table changed, and version is the one that stands now.
     """
+    from worker.cli.database import database_url
+    from worker.schema import migrate as migrations
+    from worker.schema.files import shipped_files
+
     files = shipped_files()
     applied = migrations.migrate(database_url(), files)
     if as_json:
