@@ -14,7 +14,8 @@ basic_auth = settings_or_exit().logins
 # silence or a worker that idles; what an operator may do is done with `cashback`, which leaves a record.
 read_only = True
 
-# Flower holds what it shows in memory: about 2 KB a task.
+# Flower holds what it shows in memory: about 7.3 KB a task as the process grows, 146 MB in all; the objects
+# alone are 5.3 KB.
 max_tasks = 20_000
 max_workers = 500
 persistent = False
