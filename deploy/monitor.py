@@ -13,10 +13,11 @@ from celery import Celery
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from deploy.flower_events import SILENCE_SECONDS, ListeningApp
 from producer.shared.settings import ENV_PREFIX, RedisUrl, SettingsError, load
 
 MIN_PASSWORD_CHARS: Final = 8
-_CONNECT_TIMEOUT_SECONDS: Final = 3.0
+_TIMEOUT_SECONDS: Final = 3.0
 # Flower compares logins as text, which fails on anything but ASCII: nobody could log in.
 _LOGIN_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + string.punctuation)
 
@@ -68,13 +69,21 @@ def settings_or_exit() -> MonitorSettings:
 
 def create_app(settings: MonitorSettings) -> Celery:
     """Build the Celery app that Flower listens and asks through; connects nothing."""
-    app = Celery("cashback-monitor", set_as_current=False)
+    app = ListeningApp("cashback-monitor", set_as_current=False)
     app.conf.update(
         broker_url=settings.redis_url,
         broker_transport_options={
             "master_name": settings.redis_sentinel_master,
-            "socket_connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+            # Sentinels are asked in turn: one that is away must not cost the time of redis-py's retries.
+            "sentinel_kwargs": {
+                "socket_timeout": _TIMEOUT_SECONDS / 3,
+                "socket_connect_timeout": _TIMEOUT_SECONDS / 3,
+                "retry": None,
+            },
+            "socket_timeout": _TIMEOUT_SECONDS,
+            "socket_connect_timeout": _TIMEOUT_SECONDS,
             "socket_keepalive": True,
+            "health_check_interval": SILENCE_SECONDS,
         },
         accept_content=["json"],
         enable_utc=True,

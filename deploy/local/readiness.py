@@ -9,6 +9,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from deploy.flower_health import Blind, newest_event
 from deploy.local.ports import LOCALHOST
 
 _HTTP_SECONDS: Final = 10.0
@@ -27,6 +28,15 @@ def answers_well(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def flower_sees_a_worker(port: int) -> bool:
+    """Whether Flower on 127.0.0.1 has received an event."""
+    try:
+        return newest_event(port) > 0
+    except Blind:
+        # Not listening yet.
+        return False
 
 
 def ping_times() -> Iterator[float]:

@@ -17,7 +17,7 @@ from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import answers_well, ping_times, worker_answers
+from deploy.local.readiness import answers_well, flower_sees_a_worker, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
 
 # Ends of a hang, far above what a slow machine takes.
@@ -62,7 +62,7 @@ class Stack(Lifetime):
         self._commands = read_procfile(options.root)
         self._receiver_port = free_port()
         self._simulator_port = free_port()
-        self._flower_port = free_port()
+        self.flower_port = free_port()
         environ = options.environ
         if not environ.get(environment.REDIS_URL):
             self.valkey = ValkeyServer(self.directory / "valkey", log_path=self.log_path("valkey"))
@@ -87,7 +87,7 @@ class Stack(Lifetime):
     @property
     def flower_url(self) -> str:
         """Flower; it asks for `flower_login`."""
-        return f"http://{LOCALHOST}:{self._flower_port}"
+        return f"http://{LOCALHOST}:{self.flower_port}"
 
     @property
     def flower_login(self) -> str:
@@ -142,7 +142,7 @@ class Stack(Lifetime):
         web = self._launch("web", self._shell("web"), port=self._receiver_port)
         workers = [self._launch_worker() for _ in range(self.options.workers)]
         flower = (
-            self._launch("flower", self._shell("flower"), port=self._flower_port)
+            self._launch("flower", self._shell("flower"), port=self.flower_port)
             if self.options.flower
             else None
         )
@@ -150,7 +150,9 @@ class Stack(Lifetime):
         for worker in workers:
             self._wait_for_worker(worker)
         if flower is not None:
-            self._wait(flower, lambda: answers_well(self._flower_port, "/healthcheck"), "Flower answers")
+            self._wait(flower, lambda: answers_well(self.flower_port, "/healthcheck"), "Flower answers")
+        if flower is not None and workers:
+            self._wait(flower, lambda: flower_sees_a_worker(self.flower_port), "Flower sees the workers")
 
     def _start_servers(self) -> None:
         if self.valkey is not None:

@@ -11,12 +11,17 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import click
+from pydantic import SecretStr
 
+from deploy.flower_health import watch
+from deploy.local import environment
 from deploy.local.errors import LocalError
 from deploy.local.stack import LOG_DIRECTORY, Stack, StackOptions
 from deploy.local.steps import FORESEEN, described
+from deploy.monitor import MonitorSettings, create_app
 
 _WATCH_SECONDS: Final = 0.5
+_FLOWER_SECONDS: Final = 30.0
 # Accounts to try makes with; the import leaves those that exist as they are.
 SAMPLE_ACCOUNTS: Final = "user_id,currency,status,balance\n188509,EUR,active,0\n188510,EUR,blocked,0\n"
 
@@ -71,10 +76,32 @@ def fail(error: Exception, directory: Path) -> NoReturn:
 
 
 def _watch(stack: Stack) -> None:
-    pause = threading.Event()
-    while not pause.wait(_WATCH_SECONDS):
-        for process in stack.dead_processes():
-            raise LocalError(f"{process.name} ended with status {process.returncode}:\n{process.log_tail()}")
+    stopping = threading.Event()
+    if stack.options.flower:
+        threading.Thread(target=_watch_flower, args=(stack, stopping), name="flower", daemon=True).start()
+    try:
+        while not stopping.wait(_WATCH_SECONDS):
+            for process in stack.dead_processes():
+                raise LocalError(
+                    f"{process.name} ended with status {process.returncode}:\n{process.log_tail()}"
+                )
+    finally:
+        stopping.set()
+
+
+def _watch_flower(stack: Stack, stopping: threading.Event) -> None:
+    settings = MonitorSettings(
+        redis_url=stack.redis_url,
+        redis_sentinel_master=stack.environ.get(environment.REDIS_SENTINEL_MASTER) or "mymaster",
+        flower_basic_auth=SecretStr(stack.flower_login),
+    )
+    watch(
+        create_app(settings),
+        stack.flower_port,
+        say=lambda sentence: click.echo(f"Flower: {sentence}", err=True),
+        stopping=stopping,
+        pause_seconds=_FLOWER_SECONDS,
+    )
 
 
 def _welcome(stack: Stack) -> str:

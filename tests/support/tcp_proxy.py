@@ -25,12 +25,19 @@ class Proxy:
     cuts: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
     is_silent: threading.Event = field(default_factory=threading.Event)
+    standing: set[socket.socket] = field(default_factory=set)
+    vanished: set[socket.socket] = field(default_factory=set)
+
+    def vanish(self) -> None:
+        """Have the connections that stand lead nowhere, and nobody is told; new ones are served."""
+        self.vanished |= self.standing
 
     def forward(self, client: socket.socket) -> None:
         """Serve one connection until either side, or the test, ends it."""
         with client, socket.create_connection(self.target) as server:
             for each in (client, server):
                 each.settimeout(_POLL_SECONDS)
+                self.standing.add(each)
             back = threading.Thread(target=self._pump, args=(server, client, lost := threading.Event()))
             back.start()
             while (chunk := self._receive(client)) is not None and not lost.is_set():
@@ -67,6 +74,9 @@ class Proxy:
                 return None
             while self.is_silent.is_set() and not self.closing.is_set():
                 time.sleep(_POLL_SECONDS)
+            if connection in self.vanished:
+                self.closing.wait()
+                return None
             return chunk
         return None
 
