@@ -5,9 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx
 import redis
 
 from deploy.local.demo.run import clear_directory, demo_environment
@@ -21,6 +20,7 @@ from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.faults.proxy import PASS, Proxy
+from tests.support.simulated import LOG_LIMIT, Simulated
 
 BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
 # Ends of a hang, far above what a slow machine takes.
@@ -30,7 +30,6 @@ STOP_SECONDS: Final = 60.0
 _WEDGED_SECONDS: Final = 30.0
 # From its sending to its receipt a make may take so long; this is not the receiver's time to count.
 TRANSIT_SECONDS: Final = 1.0
-LOG_LIMIT: Final = 1_000_000
 _TIMEOUT_SECONDS: Final = 60.0
 
 
@@ -51,7 +50,7 @@ class RigOptions:
         return self.deadline_seconds - self.reserve_seconds
 
 
-class Rig(Lifetime):
+class Rig(Simulated, Lifetime):
     """Runs it all inside a `with` block. Each receiver and worker has a proxy of its own to each server."""
 
     def __init__(self, options: RigOptions) -> None:
@@ -90,6 +89,11 @@ class Rig(Lifetime):
         return self.stack.processes["web"]
 
     @property
+    def simulator_url(self) -> str:
+        """The simulated BETCORE itself, past the proxy."""
+        return self.stack.simulator_url
+
+    @property
     def database_url(self) -> str:
         """PostgreSQL itself, past the proxies."""
         return self.postgres.url
@@ -126,25 +130,6 @@ class Rig(Lifetime):
             timeout_seconds=READY_SECONDS,
             process=receiver or self.receiver,
         )
-
-    def simulate(self, **behaviour: str) -> None:
-        """Tell the simulator how its endpoints behave from now on."""
-        self._simulator("POST", "/sim/behaviour", json=behaviour)
-
-    def simulator_log(self, *, makes_after: int = 0, accepts_after: int = 0) -> dict[str, Any]:
-        """Return the simulator's log from these ids on."""
-        after = {"makes_after": makes_after, "accepts_after": accepts_after}
-        log: dict[str, Any] = self._simulator("GET", "/sim/log", params=after).json()
-        return log
-
-    def log_totals(self) -> tuple[int, int]:
-        """Return how many makes and accepts the simulator has logged so far."""
-        log = self.simulator_log(makes_after=LOG_LIMIT, accepts_after=LOG_LIMIT)
-        return int(log["makes_total"]), int(log["accepts_total"])
-
-    def accepts_so_far(self) -> int:
-        """Return how many accepts have arrived at the simulator."""
-        return self.log_totals()[1]
 
     def heal(self) -> list[str]:
         """Bring back whatever does not work, and return what did not come back by itself."""
@@ -227,11 +212,6 @@ class Rig(Lifetime):
             env={**self.stack.environ, **own, **(settings or {})},
             cwd=ROOT,
         )
-
-    def _simulator(self, method: str, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401 -- httpx's own
-        url = self.stack.simulator_url + path
-        with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
-            return client.request(method, url, **request).raise_for_status()
 
 
 def _consumes(worker: ManagedProcess, redis_url: str) -> bool:

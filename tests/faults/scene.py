@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import psycopg
 
@@ -84,10 +84,34 @@ LONG: Final = Form(
 )
 
 
-class Scene:
+class Service(Protocol):
+    """What any scenario needs of what it breaks, whatever that is built of."""
+
+    @property
+    def simulator_url(self) -> str:
+        """The simulated BETCORE."""
+
+    @property
+    def database_url(self) -> str:
+        """PostgreSQL itself, whatever is cut."""
+
+    def log_totals(self) -> tuple[int, int]:
+        """Return how many makes and accepts the simulator has logged so far."""
+
+    def simulator_log(self, *, makes_after: int = 0, accepts_after: int = 0) -> dict[str, Any]:
+        """Return the simulator's log from these ids on."""
+
+    def heal(self) -> list[str]:
+        """Bring back whatever does not work, and return what did not come back by itself."""
+
+
+RigT = TypeVar("RigT", bound=Service)
+
+
+class SceneOf(Generic[RigT]):
     """What a scenario is given. Its events have CashbackIds and users of their own."""
 
-    def __init__(self, name: str, *, rig: Rig, form: Form, seed: int, number: int) -> None:
+    def __init__(self, name: str, *, rig: RigT, form: Form, seed: int, number: int) -> None:
         self.name = name
         self.rig = rig
         self.form = form
@@ -122,7 +146,7 @@ class Scene:
             rate_per_second=rate,
         )
         self._next_cashback_id += len(makes)
-        load = Load(makes, simulator_url=self.rig.stack.simulator_url, resubmits=resubmits)
+        load = Load(makes, simulator_url=self.rig.simulator_url, resubmits=resubmits)
         load.start()
         try:
             yield load
@@ -201,6 +225,10 @@ class Scene:
     def _add_figures(self, **figures: float) -> None:
         for name, value in figures.items():
             self.figures[name] = self.figures.get(name, 0) + value
+
+
+Scene = SceneOf[Rig]
+"""What a scenario on one machine is given: a rig with a proxy on each link."""
 
 
 def _now_ms() -> int:

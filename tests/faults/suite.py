@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from tests.faults.load import accounts_csv
 from tests.faults.outcome import INVARIANTS, Outcome, judge
 from tests.faults.plain_celery import measure_plain_celery
 from tests.faults.rig import Rig, RigOptions
-from tests.faults.scene import Form, Scene
+from tests.faults.scene import Form, RigT, Scene, SceneOf
 
 REPORT_NAME: Final = "report.json"
 BASELINE: Final = "plain-celery"
@@ -49,7 +49,7 @@ def run_suite(options: SuiteOptions, *, console: Console) -> bool:
         with Rig(_rig_options(options)) as rig:
             for name in names:
                 outcomes.append(_run(name, rig, options))
-                _say(console, outcomes[-1])
+                say(console, outcomes[-1])
     baseline = None
     if BASELINE in options.scenarios:
         baseline = measure_plain_celery(
@@ -58,7 +58,19 @@ def run_suite(options: SuiteOptions, *, console: Console) -> bool:
             tasks=options.form.baseline_tasks,
             kills=options.form.baseline_kills,
         )
-    report = _report(options, outcomes, baseline, seconds=time.monotonic() - begun)
+    return conclude(options, outcomes, baseline, seconds=time.monotonic() - begun, console=console)
+
+
+def conclude(
+    options: SuiteOptions,
+    outcomes: Sequence[Outcome],
+    baseline: dict[str, Any] | None = None,
+    *,
+    seconds: float,
+    console: Console,
+) -> bool:
+    """Write the report, print the table, and return whether all is good."""
+    report = _report(options, outcomes, baseline, seconds=seconds)
     options.directory.mkdir(parents=True, exist_ok=True)
     path = options.directory / REPORT_NAME
     path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
@@ -77,12 +89,19 @@ def _rig_options(options: SuiteOptions) -> RigOptions:
 
 
 def _run(name: str, rig: Rig, options: SuiteOptions) -> Outcome:
-    begun = time.monotonic()
     number = list(SCENARIOS).index(name) + 1
     scene = Scene(name, rig=rig, form=options.form, seed=options.seed, number=number)
+    return run_scenario(SCENARIOS[name], scene, cutoff_seconds=rig.options.cutoff_seconds)
+
+
+def run_scenario(
+    scenario: Callable[[SceneOf[RigT]], None], scene: SceneOf[RigT], *, cutoff_seconds: float
+) -> Outcome:
+    """Run one scenario to the end of all its events, heal what it left, and check what became of it."""
+    begun, rig = time.monotonic(), scene.rig
     makes_before, accepts_before = rig.log_totals()
     try:
-        SCENARIOS[name](scene)
+        scenario(scene)
         scene.wait_for_ends()
     except (LocalError, httpx.HTTPError, psycopg.Error, redis.RedisError) as error:
         scene.unmet.append(f"the scenario broke off: {type(error).__name__}: {error}")
@@ -98,9 +117,9 @@ def _run(name: str, rig: Rig, options: SuiteOptions) -> Outcome:
         faults=scene.faults,
     )
     return judge(
-        name,
+        scene.name,
         evidence,
-        cutoff_seconds=rig.options.cutoff_seconds,
+        cutoff_seconds=cutoff_seconds,
         least_in_time_share=scene.least_in_time_share,
         unmet=scene.unmet,
         figures=scene.figures,
@@ -121,7 +140,8 @@ def _report(
     return report if baseline is None else report | {"baseline": {BASELINE: baseline}}
 
 
-def _say(console: Console, outcome: Outcome) -> None:
+def say(console: Console, outcome: Outcome) -> None:
+    """Print how a scenario went."""
     verdict = Text("good", "green") if outcome.is_good else Text("BROKEN", "bold red")
     console.print(f"{outcome.name:<22} {outcome.seconds:6.1f} s ", verdict)
 
