@@ -60,11 +60,16 @@ test: .venv/project ## Unit, property, integration and end-to-end tests, on real
 test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=... names it)
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
-.PHONY: faults faults-long
+.PHONY: faults faults-long faults-hosts faults-hosts-long
 faults: .venv/project ## Kill, cut and freeze everything, the short form; writes var/faults/report.json
 	@$(BIN)/python -m tests.faults run --short $(FAULTS_ARGS)
 faults-long: .venv/project ## The long form: at least 60 kills of workers over at least 60,000 events
 	@$(BIN)/python -m tests.faults run --long $(FAULTS_ARGS)
+# Hosts are network namespaces: as root, with Debian's iproute2 and nftables. Where they cannot be built it fails.
+faults-hosts: .venv/project ## Hosts of their own, cut from each other, servers failed over; writes var/faults-hosts/report.json
+	@$(BIN)/python -m tests.faults.hosts run --short $(FAULTS_ARGS)
+faults-hosts-long: .venv/project ## The same with the product's own times
+	@$(BIN)/python -m tests.faults.hosts run --long $(FAULTS_ARGS)
 
 # Environments of their own: what ours is measured against is nothing that ours needs. The first has the very
 # versions of .venv and the peers beside them; arq wants an older redis-py than Celery.

@@ -130,7 +130,7 @@ class PostgresServer:
 
     def _prepared(self) -> ManagedProcess:
         self._directory.parent.mkdir(parents=True, exist_ok=True)
-        facts = _prepare(self._directory)
+        facts = prepare(self._directory)
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         return ManagedProcess(
             name="postgres",
@@ -183,7 +183,7 @@ class PostgresServer:
         return True
 
 
-def _prepare(directory: Path) -> dict[str, str]:
+def prepare(directory: Path) -> dict[str, str]:
     """Make the data directory unless it is there, and return what the preparing program says of it."""
     try:
         prepared = subprocess.run(  # noqa: S603 -- a program of this package

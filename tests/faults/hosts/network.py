@@ -1,0 +1,148 @@
+"""Hosts as network namespaces on one bridge, and silent cuts between them.
+
+Needs root, iproute2 and nftables.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from deploy.local.lifetime import Lifetime
+from tests.faults.hosts.errors import CommandFailed, HostsUnavailable
+
+_BRIDGE: Final = "cashback0"
+_PREFIX: Final = "cashback-"
+_NETWORK: Final = "10.77.7"
+# Where the load, the checks and a person sit; no cut is in their way.
+OPERATOR: Final = f"{_NETWORK}.1"
+_FIRST_HOST: Final = 11
+_LOCK: Final = Path("/run/cashback-hosts.lock")
+_COMMAND_SECONDS: Final = 60.0
+_TABLE: Final = "cashback_cuts"
+_HOW_TO_LEAVE_OUT: Final = "run `make faults` alone to leave the hosts out"
+# One name more than there are hosts, and no host's: what is asked for by this address moves with its holder.
+DATABASE_ADDRESS: Final = f"{_NETWORK}.200"
+
+
+class Network(Lifetime):
+    """The hosts with these names, each with an address; all of it is gone at the end of the `with` block."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        super().__init__()
+        self.addresses = {name: f"{_NETWORK}.{number}" for number, name in enumerate(hosts, _FIRST_HOST)}
+
+    @staticmethod
+    def inside(host: str, *argv: str) -> list[str]:
+        """Return the command that runs `argv` on a host; it keeps its process id."""
+        return ["ip", "netns", "exec", _PREFIX + host, *argv]
+
+    @contextmanager
+    def cut(self, here: Collection[str], there: Collection[str]) -> Iterator[None]:
+        """Drop every packet between two sets of hosts; connections stay open and carry nothing."""
+        rules = {host: f"ip saddr {{ {self._listed(there)} }} drop" for host in here}
+        rules |= {host: f"ip saddr {{ {self._listed(here)} }} drop" for host in there}
+        with self._rules(rules):
+            yield
+
+    @contextmanager
+    def lossy(self, *, percent: int) -> Iterator[None]:
+        """Drop so many of a hundred packets at each host, at random."""
+        rule = f"ip saddr {_NETWORK}.0/24 numgen random mod 100 < {percent} drop"
+        with self._rules(dict.fromkeys(self.addresses, rule)):
+            yield
+
+    def give_address(self, address: str, *, host: str) -> None:
+        """Let a host answer for one more address."""
+        run("ip", "-n", _PREFIX + host, "address", "replace", f"{address}/24", "dev", "eth0")
+        # Nobody may go on with the hardware address of its last holder.
+        for name in self.addresses:
+            run("ip", "-n", _PREFIX + name, "neigh", "flush", "all")
+        run("ip", "neigh", "flush", "dev", _BRIDGE)
+
+    def take_address(self, address: str, *, host: str) -> None:
+        """Take an address from a host: nothing that is sent to it arrives there any more."""
+        run("ip", "-n", _PREFIX + host, "address", "del", f"{address}/24", "dev", "eth0")
+
+    def _start(self) -> None:
+        require_hosts()
+        lock = self._cleanup.enter_context(_LOCK.open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HostsUnavailable("another run of the hosts is at work; wait for its end") from None
+        _remove_all()
+        self._cleanup.callback(_remove_all)
+        run("ip", "link", "add", _BRIDGE, "type", "bridge")
+        run("ip", "address", "add", f"{OPERATOR}/24", "dev", _BRIDGE)
+        run("ip", "link", "set", _BRIDGE, "up")
+        for number, (name, address) in enumerate(self.addresses.items(), _FIRST_HOST):
+            host, port = _PREFIX + name, f"cashback-p{number}"
+            run("ip", "netns", "add", host)
+            run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host)
+            run("ip", "link", "set", port, "master", _BRIDGE, "up")
+            run("ip", "-n", host, "link", "set", "lo", "up")
+            run("ip", "-n", host, "link", "set", "eth0", "up")
+            run("ip", "-n", host, "address", "add", f"{address}/24", "dev", "eth0")
+
+    def _listed(self, hosts: Collection[str]) -> str:
+        return ", ".join(self.addresses[host] for host in hosts)
+
+    @contextmanager
+    def _rules(self, rules: dict[str, str]) -> Iterator[None]:
+        chain = "{ type filter hook input priority 0; }"
+        try:
+            for host, rule in rules.items():
+                script = f"add table ip {_TABLE}\nadd chain ip {_TABLE} input {chain}\n"
+                script += f"add rule ip {_TABLE} input {rule}\n"
+                run(*self.inside(host, "nft", "-f", "-"), stdin=script)
+            yield
+        finally:
+            for host in rules:
+                run(
+                    *self.inside(host, "nft", "-f", "-"),
+                    stdin=f"add table ip {_TABLE}\ndelete table ip {_TABLE}\n",
+                )
+
+
+def require_hosts() -> None:
+    """Raise HostsUnavailable, which says what is missing, unless hosts can be built here."""
+    packages = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
+    missing = [package for program, package in packages.items() if shutil.which(program) is None]
+    if missing:
+        raise HostsUnavailable(f"apt-get install {' '.join(missing)} first, or {_HOW_TO_LEAVE_OUT}")
+    if os.geteuid() != 0:
+        raise HostsUnavailable(f"hosts are network namespaces and need root: {_HOW_TO_LEAVE_OUT}")
+    probe = "add table ip probe\nadd chain ip probe input { type filter hook input priority 0; }\n"
+    tried = ["unshare", "--net", "nft", "-f", "-"]
+    try:
+        run(*tried, stdin=probe + "add rule ip probe input ip saddr 10.77.7.9 drop\n")
+    except CommandFailed as error:
+        raise HostsUnavailable(
+            f"no network namespace with nftables here ({error}): {_HOW_TO_LEAVE_OUT}"
+        ) from None
+
+
+def run(*argv: str, stdin: str = "") -> str:
+    """Run a command to its end and return what it printed; raises CommandFailed."""
+    try:
+        done = subprocess.run(
+            argv, check=False, capture_output=True, text=True, input=stdin, timeout=_COMMAND_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(f"not within {_COMMAND_SECONDS:g} s: {' '.join(argv)}") from None
+    if done.returncode != 0:
+        raise CommandFailed(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _remove_all() -> None:
+    for line in run("ip", "netns", "list").splitlines():
+        if line.startswith(_PREFIX):
+            run("ip", "netns", "del", line.split()[0])
+    if _BRIDGE in run("ip", "-brief", "link", "show", "type", "bridge"):
+        run("ip", "link", "del", _BRIDGE)

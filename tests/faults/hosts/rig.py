@@ -1,0 +1,277 @@
+"""The whole service on twelve hosts: each process on its own, with whatever a scenario cuts between them."""
+
+import http.client
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from deploy.local.demo.run import clear_directory, demo_environment
+from deploy.local.environment import (
+    DATABASE_URL,
+    REDIS_SENTINEL_MASTER,
+    REDIS_URL,
+    ROOT,
+    read_procfile,
+    stack_environment,
+)
+from deploy.local.errors import ProcessFailed
+from deploy.local.lifetime import Lifetime
+from deploy.local.postgres import DATABASE
+from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.readiness import worker_answers
+from producer.client.contract import QUEUE, RETRY_QUEUE
+from tests.faults.hosts.network import DATABASE_ADDRESS, Network
+from tests.faults.hosts.servers import (
+    MASTER,
+    READY_SECONDS,
+    SENTINEL_PORT,
+    VALKEY_PORT,
+    HostPostgres,
+    Place,
+    new_sentinel,
+    new_valkey,
+    url_at,
+    wait_for_valkey,
+)
+from tests.faults.rig import STOP_SECONDS, TRANSIT_SECONDS, RigOptions
+from tests.support.simulated import LOG_LIMIT, Simulated
+
+WORKERS: Final = ("worker1", "worker2")
+SENTINELS: Final = ("sentinel1", "sentinel2", "sentinel3")
+HOSTS: Final = ("receiver", *WORKERS, "postgres1", "postgres2", "valkey1", "valkey2", *SENTINELS, "betcore")
+_RECEIVER_PORT: Final = 8000
+_BETCORE_PORT: Final = 8080
+_WEDGED_SECONDS: Final = 30.0
+_TIMEOUT_SECONDS: Final = 10.0
+
+
+class HostRig(Simulated, Lifetime):
+    """Runs it all inside a `with` block. The operator, this process, is on the bridge and never cut off."""
+
+    def __init__(self, options: RigOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.directory = options.directory.resolve()
+        clear_directory(self.directory)
+        for host in HOSTS:
+            shutil.rmtree(self.directory / host, ignore_errors=True)
+        self.network = Network(HOSTS)
+        self.postgres = {name: self._postgres(name) for name in ("postgres1", "postgres2")}
+        self.primary, self.standby = self.postgres["postgres1"], self.postgres["postgres2"]
+        self.valkeys = {name: self._valkey(name) for name in ("valkey1", "valkey2")}
+        self.sentinels = {name: self._sentinel(name) for name in SENTINELS}
+        self.redis_url = ";".join(f"sentinel://{self._address(name)}:{SENTINEL_PORT}/0" for name in SENTINELS)
+        self._commands = read_procfile(ROOT)
+        self.environ = self._environment()
+        self.receiver = self._service("web", host="receiver", settings={"PORT": str(_RECEIVER_PORT)})
+        self.workers = [self._service("worker", host=host) for host in WORKERS]
+        self.betcore = self._betcore()
+
+    @property
+    def simulator_url(self) -> str:
+        """The simulated BETCORE."""
+        return f"http://{self._address('betcore')}:{_BETCORE_PORT}"
+
+    @property
+    def database_url(self) -> str:
+        """The primary on its own host, wherever its other address is."""
+        return self.primary.url
+
+    @contextmanager
+    def cut(self, here: tuple[str, ...], there: tuple[str, ...]) -> Iterator[None]:
+        """Cut two sets of hosts from each other in silence."""
+        with self.network.cut(here, there):
+            yield
+
+    def others_than(self, *hosts: str) -> tuple[str, ...]:
+        """Return all hosts but these."""
+        return tuple(host for host in HOSTS if host not in hosts)
+
+    def valkey_primary(self) -> str:
+        """Return the host that the sentinels hold for the primary; raises redis.RedisError."""
+        with redis.Redis(
+            host=self._address(SENTINELS[0]),
+            port=SENTINEL_PORT,
+            socket_timeout=_TIMEOUT_SECONDS,
+            decode_responses=True,
+        ) as sentinel:
+            address = sentinel.sentinel_get_master_addr_by_name(MASTER)
+        return next(name for name in self.valkeys if address and self._address(name) == address[0])
+
+    def valkey_client(self, host: str) -> redis.Redis:
+        """Return a client of Valkey on a host."""
+        return redis.Redis(host=self._address(host), port=VALKEY_PORT, socket_timeout=_TIMEOUT_SECONDS)
+
+    def is_replica(self, host: str) -> bool:
+        """Whether Valkey on a host follows the other one and has caught up with it."""
+        with self.valkey_client(host) as client:
+            told = client.info("replication")
+        return told["role"] == "slave" and told["master_link_status"] == "up"
+
+    def fail_over_postgres(self) -> None:
+        """Fence the primary off, promote its standby, and let that one have the address."""
+        self.network.take_address(DATABASE_ADDRESS, host=self.primary.host)
+        self.standby.promote()
+        self.primary, self.standby = self.standby, self.primary
+        self.network.give_address(DATABASE_ADDRESS, host=self.primary.host)
+
+    def rejoin_standby(self) -> None:
+        """Start what was the primary anew as a synchronous standby."""
+        self.standby.launch_standby_of(self.primary)
+        self.standby.wait_ready()
+        self.primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{self.standby.host}'")
+        self.primary.execute("SELECT pg_reload_conf()")
+
+    def heal(self) -> list[str]:
+        """Bring back whatever does not work, and return what did not come back by itself."""
+        self.simulate(accept="ok", token="ok", jwks="ok", verify="ok")
+        sick = []
+        for worker in self.workers:
+            if not self._consumes_within(worker, _WEDGED_SECONDS):
+                sick.append(f"{worker.name} does not consume")
+                worker.kill()
+                worker.start()
+                self._wait_for_worker(worker)
+        self._wait_for_receiver()
+        # What is left in the queues must not weigh on the next scenario.
+        wait_until(self._are_queues_empty, what="the queues are empty", timeout_seconds=READY_SECONDS)
+        return sick
+
+    def _start(self) -> None:
+        self._cleanup.enter_context(self.network)
+        self._start_servers()
+        for argv in (self._commands["release"], "exec cashback accounts import accounts.csv"):
+            self._run_to_the_end(argv)
+        for process in (self.betcore, self.receiver, *self.workers):
+            self._cleanup.callback(process.stop, timeout_seconds=STOP_SECONDS)
+            process.start()
+        self._wait_for_receiver()
+        for worker in self.workers:
+            self._wait_for_worker(worker)
+
+    def _start_servers(self) -> None:
+        for server in self.postgres.values():
+            self._cleanup.callback(server.stop)
+        for process in (*self.valkeys.values(), *self.sentinels.values()):
+            self._cleanup.callback(process.stop)
+        self.primary.launch_primary()
+        for name, process in self.valkeys.items():
+            process.start()
+            wait_for_valkey(self._address(name), VALKEY_PORT, process)
+        for name, process in self.sentinels.items():
+            process.start()
+            wait_for_valkey(self._address(name), SENTINEL_PORT, process)
+        self.primary.wait_ready()
+        self.primary.execute(f"CREATE DATABASE {DATABASE}", database="postgres")
+        self.network.give_address(DATABASE_ADDRESS, host=self.primary.host)
+        self.rejoin_standby()
+
+    def _run_to_the_end(self, command: str) -> None:
+        (self.directory / "accounts.csv").write_text(self.options.accounts_csv, "utf-8")
+        command = command.replace("accounts.csv", str(self.directory / "accounts.csv"))
+        process = self._process("release", host="receiver", argv=["/bin/sh", "-c", command])
+        self._cleanup.callback(process.kill)
+        process.start()
+        if process.wait(timeout_seconds=READY_SECONDS) != 0:
+            raise ProcessFailed(f"{command} ended with status {process.returncode}:\n{process.log_tail()}")
+
+    def _environment(self) -> dict[str, str]:
+        environ = demo_environment(os.environ) | {
+            "CASHBACK_DEADLINE_SECONDS": str(self.options.deadline_seconds),
+            "CASHBACK_ANSWER_RESERVE_SECONDS": str(self.options.reserve_seconds),
+            # As it is by default: the demo lets every make in, and here the limit is what is tried.
+            "CASHBACK_SHED_WAIT_SECONDS": "",
+            REDIS_SENTINEL_MASTER: MASTER,
+            **self.options.settings,
+        }
+        urls = {REDIS_URL: self.redis_url, DATABASE_URL: url_at(DATABASE_ADDRESS)}
+        return stack_environment(
+            environ,
+            redis_url=urls[REDIS_URL],
+            database_url=urls[DATABASE_URL],
+            betcore_url=self.simulator_url,
+        )
+
+    def _betcore(self) -> ManagedProcess:
+        where = ["--host", "0.0.0.0", "--port", str(_BETCORE_PORT)]
+        where += ["--partner-url", f"http://{self._address('receiver')}:{_RECEIVER_PORT}"]
+        limits = ["--accept-limit-seconds", str(self.options.deadline_seconds + TRANSIT_SECONDS)]
+        limits += ["--log-limit", str(LOG_LIMIT), "--make-timeout-seconds", "5"]
+        argv = [sys.executable, "-m", "deploy.local.simulator", *where, *limits]
+        return self._process("betcore", host="betcore", argv=argv)
+
+    def _service(self, command: str, *, host: str, settings: dict[str, str] | None = None) -> ManagedProcess:
+        return self._process(
+            host, host=host, argv=["/bin/sh", "-c", self._commands[command]], settings=settings
+        )
+
+    def _process(
+        self, name: str, *, host: str, argv: list[str], settings: dict[str, str] | None = None
+    ) -> ManagedProcess:
+        return ManagedProcess(
+            name=name,
+            argv=self.network.inside(host, *argv),
+            log_path=self._log(name),
+            env={**self.environ, **(settings or {})},
+            cwd=ROOT,
+        )
+
+    def _postgres(self, host: str) -> HostPostgres:
+        return HostPostgres(self._place(host))
+
+    def _valkey(self, host: str) -> ManagedProcess:
+        return new_valkey(self._place(host), primary="valkey1")
+
+    def _sentinel(self, host: str) -> ManagedProcess:
+        return new_sentinel(self._place(host), primary="valkey1")
+
+    def _place(self, host: str) -> Place:
+        return Place(network=self.network, host=host, directory=self.directory / host, log=self._log(host))
+
+    def _log(self, name: str) -> Path:
+        return self.directory / "log" / f"{name}.log"
+
+    def _address(self, host: str) -> str:
+        return self.network.addresses[host]
+
+    def _are_queues_empty(self) -> bool:
+        with self.valkey_client(self.valkey_primary()) as client:
+            return not client.exists(QUEUE, RETRY_QUEUE)
+
+    def _consumes_within(self, worker: ManagedProcess, seconds: float) -> bool:
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at:
+            if worker_answers(self.redis_url, worker.pid, sentinel_master=MASTER):
+                return True
+        return False
+
+    def _wait_for_worker(self, worker: ManagedProcess) -> None:
+        wait_until(
+            lambda: worker_answers(self.redis_url, worker.pid, sentinel_master=MASTER),
+            what=f"{worker.name} answers a ping",
+            timeout_seconds=READY_SECONDS,
+            process=worker,
+        )
+
+    def _wait_for_receiver(self) -> None:
+        what = "the receiver is ready"
+        wait_until(self._is_ready, what=what, timeout_seconds=READY_SECONDS, process=self.receiver)
+
+    def _is_ready(self) -> bool:
+        address = self._address("receiver")
+        connection = http.client.HTTPConnection(address, _RECEIVER_PORT, timeout=_TIMEOUT_SECONDS)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
