@@ -114,7 +114,7 @@ class HostRig(Simulated, Lifetime):
         """Whether Valkey on a host follows the other one and has caught up with it."""
         with self.valkey_client(host) as client:
             told = client.info("replication")
-        return told["role"] == "slave" and told["master_link_status"] == "up"
+        return bool(told["role"] == "slave" and told["master_link_status"] == "up")
 
     def fail_over_postgres(self) -> None:
         """Fence the primary off, promote its standby, and let that one have the address."""
