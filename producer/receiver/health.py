@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from producer.copies.errors import CopyFailed
-from producer.copies.publisher import Publisher
-from producer.copies.receipts import Receipts
+from producer.copies.stores import MessageStore, ReceiptStore
 from producer.protocol.keys import KeySet
 from producer.receiver.metrics import MESSAGE, RECEIPT
 from producer.receiver.two_copies import TwoCopies
@@ -28,8 +27,8 @@ class Health:
         *,
         keys: KeySet,
         verify_fallback: bool,
-        receipts: Receipts,
-        publisher: Publisher,
+        receipts: ReceiptStore,
+        publisher: MessageStore,
         copies: TwoCopies,
     ) -> None:
         self._keys = keys

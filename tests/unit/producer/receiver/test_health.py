@@ -1,0 +1,70 @@
+"""What /readyz says of the copies: whether a server answers, and whether makes wait for it again."""
+
+import json
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+
+from producer.receiver.health import Health
+from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.two_copies import TwoCopies
+from producer.shared.settings import ReceiverSettings
+from producer.shared.wiring import build_keys
+from tests.support import virtual_time
+from tests.support.copies import TIMEOUT_SECONDS, Store, event
+
+SETTINGS = ReceiverSettings(
+    redis_url="redis://cache.test/0",
+    database_url="postgresql://db.test/cashback",
+    betcore_url="https://betcore.test",
+)
+
+
+class Scene:
+    """Two stores, and what is said of them. Without keys, the Verify endpoint is asked."""
+
+    def __init__(self) -> None:
+        self.receipts, self.messages = Store(), Store()
+        self.copies = TwoCopies(
+            receipts=self.receipts,
+            messages=self.messages,
+            metrics=ReceiverMetrics(CollectorRegistry()),
+            timeout_seconds=TIMEOUT_SECONDS,
+            cutoff_seconds=25,
+            now_ms=lambda: 0,
+        )
+        self._health = Health(
+            keys=build_keys(SETTINGS, client=httpx.Client(), retired_key_seconds=0),
+            verify_fallback=True,
+            receipts=self.receipts,
+            publisher=self.messages,
+            copies=self.copies,
+        )
+
+    async def ready(self) -> tuple[int, dict[str, Any]]:
+        """Ask /readyz; return the status and the parts."""
+        reply = await self._health.ready(Request({"type": "http"}))
+        return reply.status_code, json.loads(bytes(reply.body))["parts"]
+
+
+def test_a_server_that_answers_again_and_is_not_found_yet_is_away_and_ready() -> None:
+    async def run() -> None:
+        scene = Scene()
+        assert (await scene.ready())[1]["postgresql"] == "ok"
+
+        scene.receipts.is_there = False
+        assert await scene.copies.make(event(1))
+        assert (await scene.ready())[1]["postgresql"] == "copy_timed_out"
+
+        # It is back, and the next look for it is still to come.
+        scene.receipts.is_there = True
+        scene.messages.is_there = False
+        status, parts = await scene.ready()
+        assert (status, parts["postgresql"], parts["redis"]) == (200, "away", "copy_timed_out")
+
+        await scene.copies.close(timeout_seconds=TIMEOUT_SECONDS)
+        assert (await scene.ready())[1]["postgresql"] == "ok"
+
+    virtual_time.run(run())
