@@ -63,6 +63,14 @@ def test_a_leak_that_is_certain_but_not_material_is_steady() -> None:
     assert finding.verdict == Verdict.STEADY
 
 
+def test_what_noise_alone_explains_is_steady() -> None:
+    findings = [found(lambda _, noise: 160.0 + 20.0 * noise, minutes=minutes) for minutes in range(11, 21)]
+    slopes = [(f.slope.estimate, f.last_half_per_hour) for f in findings if f.slope and f.last_half_per_hour]
+
+    assert any(min(whole, half) > LEVEL.material_per_hour for whole, half in slopes)
+    assert {finding.verdict for finding in findings} == {Verdict.STEADY}
+
+
 def test_growth_in_the_warm_up_does_not_count() -> None:
     finding = found(lambda at, noise: 160.0 + min(at, 240.0) + noise)
 
