@@ -42,6 +42,7 @@ class AbandonedConnections:
         self._monotonic = monotonic
         self._random = random
         self._lock = threading.Lock()
+        self._looked = threading.Condition(self._lock)
         self._open: WeakSet[BaseConnection[Any]] = WeakSet()
         self._running: set[int] = set()
         self._looks = 0
@@ -54,9 +55,13 @@ class AbandonedConnections:
             self._running.add(connection.pgconn.backend_pid)
 
     @contextmanager
-    def connecting(self) -> Iterator[None]:
-        """Make one connection inside; raises ConnectionsHeldBack where it is not the time for one."""
-        with self._lock:
+    def connecting(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Make one connection inside; raises ConnectionsHeldBack where it is not the time for one.
+
+        Where somebody just looks, the thread waits up to `wait_seconds` for what comes of it.
+        """
+        with self._looked:
+            self._looked.wait_for(lambda: not self._looking, wait_seconds)
             is_look = bool(self._running)
             if is_look and (self._looking or self._monotonic() < self._next_at):
                 raise ConnectionsHeldBack(
@@ -67,7 +72,9 @@ class AbandonedConnections:
             yield
         finally:
             if is_look:
-                self._looking = False
+                with self._looked:
+                    self._looking = False
+                    self._looked.notify_all()
 
     def take_in(self, connection: BaseConnection[Any]) -> list[int]:
         """Count a new connection; returns which backends to ask about, none where it may be used at once."""

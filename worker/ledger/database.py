@@ -54,7 +54,8 @@ class DeadlineConnection(psycopg.Connection[Any]):
         """Connect, if `abandoned` lets us; raises ConnectionsHeldBack."""
         if abandoned is None:
             return super().connect(conninfo, **options)
-        with abandoned.connecting():
+        # Behind a look that finds nothing all others go on at once; held back, they would wait a second.
+        with abandoned.connecting(wait_seconds=_CONNECT_SECONDS):
             connection = super().connect(conninfo, **options)
             connection.abandoned = abandoned
             try:

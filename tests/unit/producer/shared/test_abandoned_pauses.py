@@ -1,5 +1,6 @@
 """When a process makes connections while statements of earlier ones still run."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -43,8 +44,8 @@ class Process:
         self.kept: list[Connection] = []
         self.abandoned = AbandonedConnections(size=SIZE, monotonic=lambda: self.now, random=lambda: 0.999)
 
-    def connect(self, connection: Connection) -> Connection:
-        with self.abandoned.connecting():
+    def connect(self, connection: Connection, *, wait_seconds: float = 0.0) -> Connection:
+        with self.abandoned.connecting(wait_seconds=wait_seconds):
             try:
                 if asked := self.abandoned.take_in(_psycopg(connection)):
                     self.abandoned.decide(asked, connection.still_running(asked))
@@ -129,3 +130,17 @@ def test_one_looks_at_a_time() -> None:
         process.connect(Connection(1))
 
     process.connect(Connection(2))
+
+
+def test_who_comes_while_one_looks_goes_on_where_that_finds_nothing() -> None:
+    process = Process()
+    process.let_go(process.connect(Connection(0)))
+
+    with ThreadPoolExecutor(1) as executor:
+        with process.abandoned.connecting():
+            other = executor.submit(process.connect, Connection(2), wait_seconds=120)
+            first = Connection(1)
+            asked = process.abandoned.take_in(_psycopg(first))
+            process.abandoned.decide(asked, first.still_running(asked))
+
+        assert other.result(timeout=120).asked == []
