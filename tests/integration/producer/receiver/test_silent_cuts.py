@@ -18,7 +18,7 @@ from tests.support.receiver import RunningReceiver, running_receiver
 from tests.support.tcp_proxy import Proxy, proxy_to, through
 
 # Of the copy that cannot be made. The other one has to be made in half of it, or the first is tried again.
-COPY_TIMEOUT_SECONDS = 6.0
+COPY_TIMEOUT_SECONDS = 10.0
 MAKES = 20
 WAIT_SECONDS = 240
 
