@@ -5,9 +5,11 @@
 -- index that holds nothing else, from sweep_bound on, and walks past none that are left to the queue. The time is
 -- asked for in a sub-select, once: a volatile function on its own would keep the planner from the index.
 
--- From where the sweep has to look.
+-- From where the sweep has to look: a minute back at least, whatever a clock that was ahead has left behind.
 CREATE OR REPLACE FUNCTION sweep_bound() RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT coalesce((SELECT bound FROM sweep_bound WHERE is_only), '-infinity')
+    SELECT least(
+        coalesce((SELECT bound FROM sweep_bound WHERE is_only), '-infinity'),
+        statement_timestamp() - interval '1 minute')
 $$;
 
 -- Move the bound up to the oldest receipt that is open, but not nearer than p_margin_seconds to now or to the

@@ -104,7 +104,20 @@ def test_what_another_session_is_still_writing_is_found_once_it_is_committed(dat
         raised(connection, margin_seconds=0)
         slow.commit()
 
+        assert connection.execute(
+            "SELECT bound <= (SELECT credit_cutoff_at FROM receipts) FROM sweep_bound"
+        ).fetchone() == (True,)
         assert connection.execute("SELECT give_up_overdue(10)").fetchone() == (1,)
+
+
+def test_a_bound_that_a_clock_ahead_has_left_hides_nothing_that_is_new(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE sweep_bound SET bound = now() + interval '1 day'")
+        connection.execute("SELECT record_receipt(gen_random_uuid(), 'token', 1, now(), 0.001, 0.002, 0.001)")
+        connection.execute("SELECT pg_sleep(0.01)")
+
+        assert connection.execute("SELECT give_up_overdue(10)").fetchone() == (1,)
+        assert connection.execute("SELECT expired FROM expire_overdue(10)").fetchone() == (1,)
 
 
 def test_what_came_into_being_below_the_bound_is_found_by_the_look_there(database_url: str) -> None:
