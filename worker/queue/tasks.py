@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from billiard.einfo import ExceptionWithTraceback
-from celery import Task
+from celery import Signature, Task
 from celery.exceptions import Ignore, Reject
 from celery.worker.request import Request
 from celery.worker.state import task_ready
@@ -120,6 +120,13 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
         if isinstance(step, GiveUp):
             raise step.error
         return step.state
+
+    def signature_from_request(self, *args: Any, **options: Any) -> Signature:  # noqa: ANN401 - Celery's
+        """Describe the message of a retry: what only this process knows is no header of it."""
+        signature = super().signature_from_request(*args, **options)
+        headers = signature.options.get("headers") or {}
+        signature.options["headers"] = {name: value for name, value in headers.items() if name != "lease"}
+        return signature
 
 
 def _unpack(args: tuple[object, ...], kwargs: dict[str, object]) -> SettleMessage:

@@ -1,11 +1,13 @@
 """When a failed run of cashback.settle may let go of its message."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
+from celery.app.task import Context
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.transport import virtual
 from prometheus_client import CollectorRegistry
@@ -104,3 +106,18 @@ def test_a_run_that_another_worker_has_by_now_leaves_the_message_alone(ended: En
 def test_a_retry_that_could_not_be_published_gives_the_message_back(ended: Ended) -> None:
     # What Celery's Task.retry raises when the broker does not take the next message.
     assert ended(Reject(OSError("away"), requeue=False)) == ["requeued"]
+
+
+def test_a_retry_takes_headers_of_the_message_along_and_nothing_that_only_this_process_knows() -> None:
+    # Given a message with a header of its sender's own, in the hands of a worker that holds it under a lease
+    app = Celery(set_as_current=False)
+    task = app.register_task(SettleTask(never, never))
+    taken = Taken.of("1 0 cashback", settle(headers={"trace": "t1"}))
+    message = EntryMessage(read_entry(taken, HOLDER), channel=Channel())
+    request = SettleRequest(message, app=app, task=task)
+
+    # When its retry is described
+    retry = task.signature_from_request(Context(request.request_dict), (), {}, countdown=1)
+
+    # Then it can be sent, and the sender's header is in it
+    assert json.loads(json.dumps(retry.options["headers"]))["trace"] == "t1"
