@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -144,5 +144,10 @@ def _remove_all() -> None:
     for line in run("ip", "netns", "list").splitlines():
         if line.startswith(_PREFIX):
             run("ip", "netns", "del", line.split()[0])
+    # A namespace goes when the last socket in it has gone; its cable must not wait for that.
+    for line in run("ip", "-brief", "link", "show", "type", "veth").splitlines():
+        if line.startswith(_PREFIX):
+            with suppress(CommandFailed):  # it went with its namespace just now
+                run("ip", "link", "del", line.split("@")[0])
     if _BRIDGE in run("ip", "-brief", "link", "show", "type", "bridge"):
         run("ip", "link", "del", _BRIDGE)

@@ -1,27 +1,16 @@
 """The whole service on twelve hosts: each process on its own, with whatever a scenario cuts between them."""
 
 import http.client
-import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 import redis
 
-from deploy.local.demo.run import clear_directory, demo_environment
-from deploy.local.environment import (
-    DATABASE_URL,
-    REDIS_SENTINEL_MASTER,
-    REDIS_URL,
-    ROOT,
-    read_procfile,
-    stack_environment,
-)
+from deploy.local.demo.run import clear_directory
 from deploy.local.errors import ProcessFailed
 from deploy.local.lifetime import Lifetime
 from deploy.local.postgres import DATABASE
@@ -29,6 +18,7 @@ from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.faults.hosts.network import DATABASE_ADDRESS, Network
+from tests.faults.hosts.processes import RECEIVER_PORT, Processes, log_path
 from tests.faults.hosts.servers import (
     MASTER,
     READY_SECONDS,
@@ -38,17 +28,14 @@ from tests.faults.hosts.servers import (
     Place,
     new_sentinel,
     new_valkey,
-    url_at,
     wait_for_valkey,
 )
-from tests.faults.rig import STOP_SECONDS, TRANSIT_SECONDS, RigOptions
-from tests.support.simulated import LOG_LIMIT, Simulated
+from tests.faults.rig import STOP_SECONDS, RigOptions
+from tests.support.simulated import Simulated
 
 WORKERS: Final = ("worker1", "worker2")
 SENTINELS: Final = ("sentinel1", "sentinel2", "sentinel3")
 HOSTS: Final = ("receiver", *WORKERS, "postgres1", "postgres2", "valkey1", "valkey2", *SENTINELS, "betcore")
-_RECEIVER_PORT: Final = 8000
-_BETCORE_PORT: Final = 8080
 _WEDGED_SECONDS: Final = 30.0
 _TIMEOUT_SECONDS: Final = 10.0
 
@@ -69,16 +56,15 @@ class HostRig(Simulated, Lifetime):
         self.valkeys = {name: self._valkey(name) for name in ("valkey1", "valkey2")}
         self.sentinels = {name: self._sentinel(name) for name in SENTINELS}
         self.redis_url = ";".join(f"sentinel://{self._address(name)}:{SENTINEL_PORT}/0" for name in SENTINELS)
-        self._commands = read_procfile(ROOT)
-        self.environ = self._environment()
-        self.receiver = self._service("web", host="receiver", settings={"PORT": str(_RECEIVER_PORT)})
-        self.workers = [self._service("worker", host=host) for host in WORKERS]
-        self.betcore = self._betcore()
+        self.processes = Processes(self.network, options, redis_url=self.redis_url)
+        self.receiver = self.processes.service("web", host="receiver", settings={"PORT": str(RECEIVER_PORT)})
+        self.workers = [self.processes.service("worker", host=host) for host in WORKERS]
+        self.betcore = self.processes.betcore()
 
     @property
     def simulator_url(self) -> str:
         """The simulated BETCORE."""
-        return f"http://{self._address('betcore')}:{_BETCORE_PORT}"
+        return self.processes.betcore_url
 
     @property
     def database_url(self) -> str:
@@ -148,7 +134,7 @@ class HostRig(Simulated, Lifetime):
     def _start(self) -> None:
         self._cleanup.enter_context(self.network)
         self._start_servers()
-        for argv in (self._commands["release"], "exec cashback accounts import accounts.csv"):
+        for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
             self._run_to_the_end(argv)
         for process in (self.betcore, self.receiver, *self.workers):
             self._cleanup.callback(process.stop, timeout_seconds=STOP_SECONDS)
@@ -177,52 +163,11 @@ class HostRig(Simulated, Lifetime):
     def _run_to_the_end(self, command: str) -> None:
         (self.directory / "accounts.csv").write_text(self.options.accounts_csv, "utf-8")
         command = command.replace("accounts.csv", str(self.directory / "accounts.csv"))
-        process = self._process("release", host="receiver", argv=["/bin/sh", "-c", command])
+        process = self.processes.process("release", host="receiver", argv=["/bin/sh", "-c", command])
         self._cleanup.callback(process.kill)
         process.start()
         if process.wait(timeout_seconds=READY_SECONDS) != 0:
             raise ProcessFailed(f"{command} ended with status {process.returncode}:\n{process.log_tail()}")
-
-    def _environment(self) -> dict[str, str]:
-        environ = demo_environment(os.environ) | {
-            "CASHBACK_DEADLINE_SECONDS": str(self.options.deadline_seconds),
-            "CASHBACK_ANSWER_RESERVE_SECONDS": str(self.options.reserve_seconds),
-            # As it is by default: the demo lets every make in, and here the limit is what is tried.
-            "CASHBACK_SHED_WAIT_SECONDS": "",
-            REDIS_SENTINEL_MASTER: MASTER,
-            **self.options.settings,
-        }
-        urls = {REDIS_URL: self.redis_url, DATABASE_URL: url_at(DATABASE_ADDRESS)}
-        return stack_environment(
-            environ,
-            redis_url=urls[REDIS_URL],
-            database_url=urls[DATABASE_URL],
-            betcore_url=self.simulator_url,
-        )
-
-    def _betcore(self) -> ManagedProcess:
-        where = ["--host", "0.0.0.0", "--port", str(_BETCORE_PORT)]
-        where += ["--partner-url", f"http://{self._address('receiver')}:{_RECEIVER_PORT}"]
-        limits = ["--accept-limit-seconds", str(self.options.deadline_seconds + TRANSIT_SECONDS)]
-        limits += ["--log-limit", str(LOG_LIMIT), "--make-timeout-seconds", "5"]
-        argv = [sys.executable, "-m", "deploy.local.simulator", *where, *limits]
-        return self._process("betcore", host="betcore", argv=argv)
-
-    def _service(self, command: str, *, host: str, settings: dict[str, str] | None = None) -> ManagedProcess:
-        return self._process(
-            host, host=host, argv=["/bin/sh", "-c", self._commands[command]], settings=settings
-        )
-
-    def _process(
-        self, name: str, *, host: str, argv: list[str], settings: dict[str, str] | None = None
-    ) -> ManagedProcess:
-        return ManagedProcess(
-            name=name,
-            argv=self.network.inside(host, *argv),
-            log_path=self._log(name),
-            env={**self.environ, **(settings or {})},
-            cwd=ROOT,
-        )
 
     def _postgres(self, host: str) -> HostPostgres:
         return HostPostgres(self._place(host))
@@ -234,10 +179,8 @@ class HostRig(Simulated, Lifetime):
         return new_sentinel(self._place(host), primary="valkey1")
 
     def _place(self, host: str) -> Place:
-        return Place(network=self.network, host=host, directory=self.directory / host, log=self._log(host))
-
-    def _log(self, name: str) -> Path:
-        return self.directory / "log" / f"{name}.log"
+        log = log_path(self.directory, host)
+        return Place(network=self.network, host=host, directory=self.directory / host, log=log)
 
     def _address(self, host: str) -> str:
         return self.network.addresses[host]
@@ -267,7 +210,7 @@ class HostRig(Simulated, Lifetime):
 
     def _is_ready(self) -> bool:
         address = self._address("receiver")
-        connection = http.client.HTTPConnection(address, _RECEIVER_PORT, timeout=_TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(address, RECEIVER_PORT, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == HTTPStatus.OK
