@@ -32,8 +32,8 @@ WORKERS: Final = 2
 # The product's own defaults.
 DEADLINE_SECONDS: Final = 30.0
 RESERVE_SECONDS: Final = 5.0
-# From its sending to its receipt a make may take so long, which is not the receiver's time to count; BETCORE
-# gives up one that takes longer.
+# From its sending to its receipt, which is not the receiver's time to count; BETCORE gives up one that takes
+# longer.
 _TRANSIT_SECONDS: Final = 5.0
 # Beyond the deadline of the last event: the sweep that closes it, on a slow machine.
 _GRACE_SECONDS: Final = 60.0
