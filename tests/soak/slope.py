@@ -23,7 +23,7 @@ CONFIDENCE: Final = 0.95
 LEAST_POINTS: Final = 7
 _Z: Final = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 # Fewer on one side of a step say nothing of a slope there.
-_LEAST_SIDE: Final = 3
+_LEAST_SIDE: Final = 2
 # A step that leaves less than this share of the deviations from a line is no chance.
 _CLEAR_STEP: Final = 0.5
 # An estimate from few points may come near 1, which would widen any interval to nothing.

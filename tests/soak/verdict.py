@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from tests.soak.rules import Rule, rule_for
-from tests.soak.slope import LEAST_POINTS, Point, Slope, plain_slope, steady_slope
+from tests.soak.slope import LEAST_POINTS, Point, Slope, steady_slope
 
 _HOUR_SECONDS: Final = 3_600.0
 # In cycles: looks do not fall on the very moment at which one begins.
@@ -102,7 +102,7 @@ def judge(name: str, rule: Rule, samples: Sequence[Sample], span: Span) -> Findi
         verdict = Verdict.TOO_SHORT if rule.judged else Verdict.STATED
         return Finding(name=name, rule=rule, verdict=verdict, points=points, level=level)
     slope = steady_slope(points)
-    last_half = plain_slope(points[len(points) // 2 :]).estimate
+    last_half = steady_slope(points[len(points) // 2 :]).estimate
     material = rule.material(level)
     if not rule.judged:
         verdict = Verdict.STATED

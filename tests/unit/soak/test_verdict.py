@@ -101,6 +101,13 @@ def test_a_step_is_steady(at_minute: float) -> None:
     assert finding.verdict == Verdict.STEADY
 
 
+def test_a_step_after_it_has_levelled_off_is_steady() -> None:
+    def worker(at: float, noise: float) -> float:
+        return 160.0 + 30.0 * min(at, 1_000) / 1_000 + 10.0 * (at > 1_380) + noise / 10
+
+    assert found(worker).verdict == Verdict.STEADY
+
+
 def test_a_count_that_grows_with_events_is_steady_and_its_level_is_per_event() -> None:
     finding = found(lambda at, noise: 1_000_000.0 + 300 * EVENTS_PER_SECOND * at + 500 * noise, PER_EVENT)
 
