@@ -5,6 +5,7 @@ itself, with the handler of the tasks, and goes back to the queue when that answ
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from worker.recovery.upkeep import Upkeep
 
 # The pause between sweeps varies by this share, so that workers do not sweep in step.
 _JITTER: Final = 0.2
+_MAX_LOGGED_IDS: Final = 10
 
 _log = structlog.get_logger(__name__)
 
@@ -86,33 +88,48 @@ class Sweeper:
         return self._send_on(claimed)
 
     def _send_on(self, events: list[OverdueEvent]) -> bool:
-        for number, event in enumerate(events):
-            try:
+        sent = 0
+        try:
+            for event in events:
                 self.broker.publish(_message(event))
-            except BrokerUnavailable as error:
-                _log.warning("sweep_settles_directly", error=str(error))
-                return self._settle_directly(events[number:])
-            self._count("republished", 1)
-        return False
+                sent += 1
+        except BrokerUnavailable as error:
+            _log.warning("sweep_settles_directly", error=str(error))
+        finally:
+            self._count("republished", sent, event_ids=_first_ids(events[:sent]))
+        return self._settle_directly(events[sent:])
 
     def _settle_directly(self, events: list[OverdueEvent]) -> bool:
-        wait([self.executor.submit(self._settle, event) for event in events])
-        self._count("settled_directly", len(events))
+        # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
+        runs = [
+            self.executor.submit(self.handler.handle, _message(event), retries=event.attempts)
+            for event in events
+        ]
+        # One bad event does not keep the others from being settled.
+        wait(runs)
+        # What was dropped as the worker stops is overdue again for another one.
+        done = [(event, run) for event, run in zip(events, runs, strict=True) if not run.cancelled()]
+        failed = [(event, run) for event, run in done if run.exception()]
+        steps = Counter(type(run.result()).__name__ for _, run in done if not run.exception())
+        self._count("settled_directly", len(events), steps=dict(steps), event_ids=_first_ids(events))
+        if failed:
+            _log.error(
+                "direct_settlement_failed",
+                events=len(failed),
+                event_ids=_first_ids([event for event, _ in failed]),
+                exc_info=failed[0][1].exception(),
+            )
         return bool(events)
 
-    def _settle(self, event: OverdueEvent) -> None:
-        # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
-        try:
-            step = self.handler.handle(_message(event), retries=event.attempts)
-        except Exception:  # noqa: BLE001 - one bad event must not keep the others from being settled
-            _log.exception("direct_settlement_failed", event_id=str(event.event_id))
-        else:
-            _log.info("settled_directly", event_id=str(event.event_id), step=type(step).__name__)
-
-    def _count(self, action: str, events: int) -> None:
+    def _count(self, action: str, events: int, **details: object) -> None:
         if events:
             self.metrics.swept.labels(action=action).inc(events)
-            _log.info("swept", action=action, events=events)
+            _log.info("swept", action=action, events=events, **details)
+
+
+def _first_ids(events: list[OverdueEvent]) -> list[str]:
+    """Return what a log line names of many events."""
+    return [str(event.event_id) for event in events[:_MAX_LOGGED_IDS]]
 
 
 def _message(event: OverdueEvent) -> SettleMessage:

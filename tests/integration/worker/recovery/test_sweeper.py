@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NoReturn
+
+from structlog.testing import capture_logs
 
 from producer.client.contract import SettleMessage
 from tests.support.betcore import cashback
@@ -14,6 +17,7 @@ from tests.support.books import pool_of
 from tests.support.handler_bench import Bench, bench
 from tests.support.raw_betcore import reply
 from worker.errors import LedgerUnavailable
+from worker.handling.handler import Handler
 from worker.ledger.database import Database
 from worker.metrics import Metrics
 from worker.quarantine.writer import QuarantineStore
@@ -48,12 +52,12 @@ class Queue:
 
 
 @contextmanager
-def sweeping(at: Bench, database_url: str, queue: Queue) -> Iterator[Sweeper]:
+def sweeping(at: Bench, database_url: str, queue: Queue, *, limit: int = 10) -> Iterator[Sweeper]:
     with pool_of(database_url) as pool, ThreadPoolExecutor(2) as executor:
         database = Database(pool, timeout_seconds=30)
         yield Sweeper(
             overdue=OverdueReceipts(
-                database, limit=10, hold_seconds=60.0, hurry_seconds=5.0, cutoff_seconds=600.0
+                database, limit=limit, hold_seconds=60.0, hurry_seconds=5.0, cutoff_seconds=600.0
             ),
             retention=Retention(
                 database,
@@ -119,6 +123,43 @@ def test_a_broker_that_fails_half_way_leaves_no_claimed_event_without_a_run(data
 
         assert len(queue.published) == 1
         assert len(at.accepts()) == 2
+
+
+def test_a_flood_is_one_log_line_for_each_thing_done_with_the_first_ids(database_url: str) -> None:
+    queue = Queue(fails_after=12)
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue, limit=20) as sweeper:
+        messages = [overdue_message(at, number) for number in range(1, 16)]
+
+        with capture_logs() as logs:
+            sweeper.sweep()
+
+    lines = [line for line in logs if line["event"] == "swept"]
+    assert [(line["action"], line["events"]) for line in lines] == [
+        ("republished", 12),
+        ("settled_directly", 3),
+    ]
+    assert [len(line["event_ids"]) for line in lines] == [10, 3]
+    assert {each for line in lines for each in line["event_ids"]} <= {str(one.event_id) for one in messages}
+    assert lines[1]["steps"] == {"Done": 3}
+    assert not any("event_id" in line for line in logs)
+
+
+def test_what_cannot_be_settled_is_named_once_with_the_first_reason(database_url: str) -> None:
+    class Failing(Handler):
+        def handle(self, *_: object, **__: object) -> NoReturn:
+            raise RuntimeError("unforeseen")
+
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, Queue(is_away=True)) as sweeper:
+        messages = [overdue_message(at, number) for number in range(1, 4)]
+        failing = replace(sweeper, handler=object.__new__(Failing))
+
+        with capture_logs() as logs:
+            assert failing.sweep()
+
+    (line,) = (line for line in logs if line["event"] == "direct_settlement_failed")
+    assert (line["log_level"], line["events"]) == ("error", 3)
+    assert set(line["event_ids"]) == {str(message.event_id) for message in messages}
+    assert isinstance(line["exc_info"], RuntimeError)
 
 
 def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> None:
