@@ -34,11 +34,11 @@ def workers_without_postgres(scene: HostScene) -> None:
 
 
 def packets_lost(scene: HostScene) -> None:
-    """Lose every twentieth packet everywhere."""
+    """Lose every fiftieth packet everywhere."""
     seconds = 2 * scene.form.freeze_seconds
     with scene.load(seconds=seconds + _AROUND_SECONDS):
         scene.pause_randomly(0.2, 0.5)
-        with scene.fault("packets are lost"), scene.rig.network.lossy(percent=5):
+        with scene.fault("packets are lost"), scene.rig.network.lossy(percent=2):
             scene.pause(seconds)
 
 
