@@ -1,4 +1,4 @@
-"""The whole service on twelve hosts: each process on its own, with whatever a scenario cuts between them."""
+"""The whole service on eleven hosts: each process on its own, with whatever a scenario cuts between them."""
 
 import http.client
 import shutil
