@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import structlog
@@ -49,24 +48,25 @@ class Sweeper:
         pause_seconds = 0.0
         while not stopping.wait(pause_seconds):
             pause_seconds = self.interval_seconds * (1 - _JITTER + 2 * _JITTER * self.random())
-            self._run_job(partial(self._sweep_all, stopping))
-            self._run_job(self.upkeep.run)
-            self._run_job(self.retention.prune)
+            self._sweep_all(stopping)
+            self._run_job("upkeep", self.upkeep.run)
+            self._run_job("retention", self.retention.prune)
 
     def _sweep_all(self, stopping: threading.Event) -> None:
         while self.sweep() and not stopping.is_set():
             pass
 
     @staticmethod
-    def _run_job(job: Callable[[], object]) -> None:
-        """Run one job of a round; what comes after it comes whether it fails or not."""
+    def _run_job(name: str, job: Callable[[], object]) -> bool:
+        """Run one job of a round; what comes after it comes all the same. True if the job says so."""
         try:
-            job()
+            return job() is True
         except LedgerUnavailable as error:
-            _log.warning("sweep_failed", reason=error.reason, error=str(error))
+            _log.warning("sweep_failed", job=name, reason=error.reason, error=str(error))
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The thread must outlive any surprise: without it lost events would wait for nobody.
-            _log.exception("sweep_failed", reason="unexpected")
+            _log.exception("sweep_failed", job=name, reason="unexpected")
+        return False
 
     def close(self) -> None:
         """Drop what has not begun, wait for what has, and let go of the broker. Call it after `run` ended."""
@@ -74,12 +74,24 @@ class Sweeper:
         self.broker.close()
 
     def sweep(self) -> bool:
-        """Give up, expire, and send on what is overdue; True if more may be waiting for a direct run."""
+        """Give up, expire, and send on what is overdue; True if more may be waiting for a direct run.
+
+        Each of the three fails alone.
+        """
+        self._run_job("give_up", self._give_up)
+        self._run_job("expire", self._expire)
+        return self._run_job("send_on", self._claim_and_send_on)
+
+    def _give_up(self) -> None:
         self._count("given_up", self.overdue.give_up())
+
+    def _expire(self) -> None:
         expired = self.overdue.expire()
         self._count("expired", expired.events)
         if expired.unconfirmed:
             _log.error("events_unconfirmed", events=expired.unconfirmed)
+
+    def _claim_and_send_on(self) -> bool:
         try:
             claimed = self.overdue.claim(lost_before=self.broker.waiting_since())
         except BrokerUnavailable as error:

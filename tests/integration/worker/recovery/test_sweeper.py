@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NoReturn
 
+import pytest
 from structlog.testing import capture_logs
 
 from producer.client.contract import SettleMessage
@@ -188,6 +189,30 @@ def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> Non
             replace(sweeper, overdue=failing).run(stopping)
 
         assert len(at.accepts()) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LedgerUnavailable("PostgreSQL: too slow"), RuntimeError("unforeseen")],
+    ids=["away", "unforeseen"],
+)
+@pytest.mark.parametrize("job", ["give_up", "expire"])
+def test_a_job_that_fails_with_each_sweep_is_named_and_keeps_no_event_from_going_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, job: str, error: Exception
+) -> None:
+    queue = Queue()
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue) as sweeper:
+        message = overdue_message(at, 1)
+
+        def fail(_: OverdueReceipts) -> NoReturn:
+            raise error
+
+        monkeypatch.setattr(OverdueReceipts, job, fail)
+        with capture_logs() as logs:
+            sweeper.sweep()
+
+        assert [one.event_id for one in queue.published] == [message.event_id]
+        assert [log["job"] for log in logs if log["event"] == "sweep_failed"] == [job]
 
 
 def test_a_sweep_that_fails_each_time_holds_up_neither_upkeep_nor_retention(database_url: str) -> None:
