@@ -1,0 +1,64 @@
+"""What recurring statements read: what they need, of many receipts, whatever PostgreSQL knows of the tables.
+
+Held by the buffers that are read, not by time. With PLANS_ROWS=2000000 it is the same for two million.
+"""
+
+import os
+from typing import Final
+
+import psycopg
+import pytest
+
+from producer.shared.session import LASTING_PLANS
+
+ROWS: Final = int(os.environ.get("PLANS_ROWS", "100000"))
+# To read all of 100,000 receipts takes far more.
+FEW_BUFFERS: Final = 300
+STATEMENTS: Final = {
+    "give up": "SELECT give_up_overdue(100)",
+    "expire": "SELECT * FROM expire_overdue(100)",
+    "claim": "SELECT * FROM claim_overdue(100, 60, 5, clock_timestamp() - interval '2 minutes', 600)",
+    "prune receipts": "SELECT prune_receipts(15552000, 500)",
+    "prune quarantine": "SELECT prune_quarantine(2592000, 10000, 500)",
+}
+
+
+def fill(connection: psycopg.Connection) -> None:
+    """Make receipts that were answered within the last days: past the guard, for speed."""
+    connection.execute("ALTER TABLE receipts DISABLE TRIGGER receipts_guard")
+    connection.execute(
+        "INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at,"
+        " next_attempt_at, state, code, settled_at, closed_at) SELECT gen_random_uuid(), number, moment,"
+        " moment + interval '25 seconds', moment + interval '30 seconds', moment + interval '30 seconds',"
+        " 'answered', 102145, moment, moment"
+        " FROM generate_series(1, %s) AS number,"
+        " LATERAL (SELECT now() - interval '1 hour' - number * interval '1 second' AS moment) AS at",
+        (ROWS,),
+    )
+    connection.execute("ALTER TABLE receipts ENABLE TRIGGER receipts_guard")
+
+
+@pytest.mark.parametrize("statistics", ["none", "fresh", "stale"])
+def test_a_recurring_statement_reads_few_buffers_of_many_receipts(database_url: str, statistics: str) -> None:
+    # Given many receipts, none of them overdue or too old, and autovacuum that comes to no help,
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE receipts SET (autovacuum_enabled = false)")
+        if statistics == "stale":
+            connection.execute("ANALYZE receipts")
+        fill(connection)
+        if statistics == "fresh":
+            connection.execute("ANALYZE receipts")
+
+    # When each statement runs in a session as a worker's,
+    read = {}
+    with psycopg.connect(database_url, options=LASTING_PLANS, autocommit=True) as connection:
+        for name, statement in STATEMENTS.items():
+            # The first run reads the catalog, too.
+            connection.execute(statement)
+            row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}").fetchone()
+            assert row is not None
+            plan = row[0][0]["Plan"]
+            read[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+    # Then it reads few buffers.
+    assert {name: buffers for name, buffers in read.items() if buffers > FEW_BUFFERS} == {}
