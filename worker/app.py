@@ -116,6 +116,7 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
             "socket_keepalive": True,
             "health_check_interval": 5,
             "lease_seconds": settings.lease_seconds,
+            "stop_seconds": settings.shutdown_grace_seconds,
             # How often a worker looks for what others left behind.
             "unacked_restore_interval": 1,
         },

@@ -82,6 +82,16 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
     def on_send_event_buffered(self) -> None:
         """Leave task events to `_catch_up`; Celery's own wakes the event loop for each one."""
 
+    def stop(self) -> None:
+        """Stop; what runs may come to its end, and nobody else runs it meanwhile."""
+        channel = self._current_channel()
+        if channel is not None:
+            try:
+                channel.qos.outlast_stop()
+            except self.connection_errors:
+                _logger.warning("the lease was not made to last until the worker has stopped", exc_info=True)
+        super().stop()
+
     def perform_pending_operations(self) -> None:
         """Acknowledge what is waiting before the consumer ends."""
         super().perform_pending_operations()
@@ -92,10 +102,11 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
             _logger.warning("the last acknowledgements are lost", exc_info=True)
 
     def _catch_up(self) -> None:
-        self._acknowledge()
         channel = self._current_channel()
         if channel is not None:
+            # First: what is asked here waits for Redis.
             channel.check()
+        self._acknowledge()
         self._flush_events()
 
     def _acknowledge(self) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
+from worker.queue.redis_multi import Command
+
 LEASES: Final = "cashback.leases"
 """Sorted set: the workers, and when the lease of each ends (Unix milliseconds, by the clock of Redis)."""
 GONE: Final = "cashback.leases.gone"
@@ -32,8 +34,6 @@ MAX_GIVEN_BACK: Final = 100
 # Of the time since the machine was started, also that which it spent suspended: then leases end, too.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-Command = Sequence[str | bytes | float]
-
 
 class LeaseLost(ConnectionError):
     """The worker's lease has ended: a loss of the connection, to Celery, which makes a new one."""
@@ -48,23 +48,24 @@ class Lease:
     """How long a worker may count on what it took. Once ended it stays so. Safe for use by many threads."""
 
     def __init__(self) -> None:
-        self._ends_at = float("inf")
+        # Nothing is held before the first reply.
+        self._ends_at: float | None = None
+        self._has_ended = False
 
     def extend(self, *, sent_at: float, seconds: float) -> None:
         """Take note that Redis, asked at `sent_at`, grants so many seconds from then on."""
-        if self.is_kept():
-            self._ends_at = sent_at + seconds
+        # Replies can be read in another order than that of their questions.
+        self._ends_at = max(self._ends_at or 0.0, sent_at + seconds)
 
     def is_kept(self) -> bool:
         """Whether nobody else can have the worker's entries by now."""
-        if seconds_running() < self._ends_at:
-            return True
-        self.end()
-        return False
+        if self._ends_at is not None and seconds_running() >= self._ends_at:
+            self._has_ended = True
+        return not self._has_ended
 
     def end(self) -> None:
         """End it: Redis says so, or it is not known what was taken."""
-        self._ends_at = float("-inf")
+        self._has_ended = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class Script:
 
 _TAKE: Final = Script("take.lua")
 _GIVE_BACK: Final = Script("give_back.lua")
+_GIVE_BACK_ONE: Final = Script("give_back_one.lua")
 
 
 class Holder:
@@ -144,15 +146,28 @@ class Holder:
         """
         return ("BLMOVE", self._waits_at, self._landing, "RIGHT", "LEFT", timeout_seconds)
 
+    def pause(self, timeout_seconds: float) -> Command:
+        """Return a command that waits for nothing, where `wait` is refused: BLMOVE may need memory."""
+        return ("BLPOP", f"{self._landing}.never", timeout_seconds)
+
     def landed(self, raw: bytes) -> Taken:
         """Return the entry that BLMOVE brought; the next take is to be told its field."""
         return Taken.of(f"{self._numbers(1)} 0 {self._waits_at}", raw)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether Redis has not been heard of yet: only a take by which entries come may begin a lease."""
+        return self._is_new
+
+    def keep(self, seconds: float) -> Command:
+        """Return the command that has the lease last for so long from now on; its reply is a take's."""
+        keys = (LEASES, self.key, self._landing, RETURNED, self._waits_at)
+        return _TAKE.call(keys, (self._name, round(seconds * 1000), 0, 0, 0, ""), is_known=False)
+
     def take(self, *, room: int, landed: str = "", let_go: Sequence[str] = (), is_known: bool) -> Command:
         """Return the command that takes at most `room` entries, notes what landed, and lets go of fields.
 
-        It keeps up the lease, and with a `room` of 0 does no more. `let_go`: at most MAX_LET_GO. `is_known`:
-        the server has run the script before.
+        It keeps up the lease. `let_go`: at most MAX_LET_GO. `is_known`: the server has run the script before.
         """
         # No queue is always the first to be asked.
         self._others.rotate(-1)
@@ -173,10 +188,10 @@ class Holder:
         """Return the command that lets go of at most MAX_LET_GO entries."""
         return ("HDEL", self.key, *fields)
 
-    def give_back_one(self, taken: Taken) -> Sequence[Command]:
-        """Return the commands that give one entry back."""
-        head = f"{taken.deliveries} {taken.queue}\n".encode()
-        return (("RPUSH", RETURNED, head + taken.raw), self.let_go([taken.field]))
+    def give_back_one(self, taken: Taken) -> Command:
+        """Return the command that gives one entry back."""
+        head = f"{taken.deliveries} {taken.queue}\n"
+        return _GIVE_BACK_ONE.call((self.key, RETURNED), (taken.field, head), is_known=False)
 
     def give_back(self) -> Command:
         """Return the command that gives back all that it has, see `read_given_back`."""

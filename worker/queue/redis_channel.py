@@ -12,10 +12,15 @@ from typing import Any, Final, cast
 
 import structlog
 from kombu.transport import redis as redis_transport
-from redis.exceptions import ConnectionError, NoScriptError, ResponseError  # noqa: A004 - the ones that kombu knows
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - the one that kombu knows
+    NoScriptError,
+    OutOfMemoryError,
+    ResponseError,
+)
 
 from worker.queue.entry import EntryMessage, QueueEntry, read_entry
-from worker.queue.held import Taken, seconds_running
+from worker.queue.held import LeaseLost, Taken, seconds_running
 from worker.queue.redis_qos import HoldingQoS
 
 _log = structlog.get_logger(__name__)
@@ -37,9 +42,12 @@ class _EntryTaker:
     Message = EntryMessage
     QoS = HoldingQoS
     lease_seconds = 6.0
+    stop_seconds = 0.0
 
     _client_of: tuple[Any, Any] | None = None
     _is_waiting = False
+    # BLMOVE was refused: it may need memory where there is none.
+    _is_refused = False
     _is_known = False
     _let_go: Sequence[str] = ()
     _sent_at = 0.0
@@ -51,7 +59,7 @@ class _EntryTaker:
             return
         holder = channel.qos.hold(channel.active_queues, lease_seconds=self.lease_seconds)
         if self._is_waiting:
-            command = holder.wait(_WAIT_SECONDS)
+            command = holder.pause(_WAIT_SECONDS) if self._is_refused else holder.wait(_WAIT_SECONDS)
         else:
             self._let_go = channel.qos.acknowledged()
             room = channel.qos.room()
@@ -90,12 +98,18 @@ class _EntryTaker:
             self._is_known = False
             channel.qos.not_let_go(self._let_go)
             raise redis_transport.Empty from None
+        except OutOfMemoryError:
+            if not self._is_waiting:
+                raise
+            self._is_refused = True
+            raise redis_transport.Empty from None
         except channel.connection_errors:
             connection.disconnect()
             raise
 
     def _landed_entry(self, raw: bytes | None) -> list[Taken]:
         self._is_waiting = False
+        self._is_refused = False
         if raw is None:
             return []
         qos = cast("Any", self).qos
@@ -106,6 +120,7 @@ class _EntryTaker:
     def _taken_entries(self, reply: Sequence[Any]) -> list[Taken]:
         qos = cast("Any", self).qos
         taken: list[Taken] = qos.holder.read_taken(reply, sent_at=self._sent_at)
+        qos.kept(self._sent_at)
         self._is_known = True
         qos.landed = ""
         self._let_go = ()
@@ -114,6 +129,8 @@ class _EntryTaker:
 
     def _deliver(self, entries: Sequence[Taken]) -> None:
         channel = cast("Any", self)
+        if not channel.active_queues:
+            raise LeaseLost("no queue is consumed any more")
         transport = channel.connection
         read: list[QueueEntry] = [read_entry(taken, channel.qos.holder) for taken in entries]
         for entry in read:
@@ -157,15 +174,15 @@ class _EntryTaker:
         yield client
 
 
-_OPTIONS: Final = (*redis_transport.Channel.from_transport_options, "lease_seconds")
+_OPTIONS: Final = ("lease_seconds", "stop_seconds")
 
 
 class _Channel(_EntryTaker, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types
-    from_transport_options = _OPTIONS
+    from_transport_options = (*redis_transport.Channel.from_transport_options, *_OPTIONS)
 
 
 class _SentinelChannel(_EntryTaker, redis_transport.SentinelChannel):  # type: ignore[misc]
-    from_transport_options = (*redis_transport.SentinelChannel.from_transport_options, "lease_seconds")
+    from_transport_options = (*redis_transport.SentinelChannel.from_transport_options, *_OPTIONS)
 
 
 # A server that refuses a command (its disk or memory is full, or it became a replica) counts as away: to

@@ -1,7 +1,7 @@
 """Commands to Redis in one transaction (MULTI … EXEC), on a connection that is kept.
 
 redis-py's pipeline takes a connection from its pool each time, looks whether it is alive and counts it: that
-costs more than the commands themselves. It also repeats what may have been done, and a pop must not be.
+costs more than the commands themselves. It also repeats what may have been done.
 Decision 17.
 """
 

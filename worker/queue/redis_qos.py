@@ -8,18 +8,18 @@ from typing import Any, Final
 
 import structlog
 from kombu.transport import redis as redis_transport
+from redis.exceptions import ResponseError
 
 from worker.queue.entry import QueueEntry
 from worker.queue.held import (
     MAX_LET_GO,
-    Command,
     Holder,
     LeaseLost,
     give_back_of_the_gone,
     read_given_back,
     seconds_running,
 )
-from worker.queue.redis_multi import RedisMulti
+from worker.queue.redis_multi import Command, RedisMulti
 
 _log = structlog.get_logger(__name__)
 
@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 _WORTH_TAKING: Final = 4
 # Of the lease: takes keep it up, and where the window is full, this does.
 _KEEP_SHARE: Final = 0.4
+MAX_TOLD: Final = 100
 # Of one look at what others left behind, which holds up the event loop.
 _GIVE_BACKS_AT_ONCE: Final = 10
 
@@ -40,7 +41,8 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         # The field of an entry that BLMOVE brought, until a take has noted it.
         self.landed = ""
         self._acknowledged: list[str] = []
-        self._of_others: list[Command] = []
+        # What else is to be told: entries given back, and those of a channel that is closed by now.
+        self._to_tell: list[Command] = []
         self._kept_at = 0.0
         # A channel that closes disconnects its pool, and this connection with it.
         self._redis = RedisMulti(self._own_connection)
@@ -81,7 +83,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         self._quick_ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - of kombu
-        """Let go of it, or give it back at once."""
+        """Let go of it, or give it back, with the next `write_acknowledged`."""
         if requeue:
             self.give_back(self._delivered[delivery_tag].entry)
             self._quick_ack(delivery_tag)
@@ -90,11 +92,11 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
 
     def let_go_for(self, entry: QueueEntry) -> None:
         """Let go of what a channel has that is closed by now."""
-        self._of_others.append(entry.holder.let_go([entry.taken.field]))
+        self._to_tell.append(entry.holder.let_go([entry.taken.field]))
 
     def give_back(self, entry: QueueEntry) -> None:
-        """Have an entry taken again, by whomever."""
-        self._redis.run(entry.holder.give_back_one(entry.taken))
+        """Have an entry taken again, by whomever, if it is still where this process has it."""
+        self._to_tell.append(entry.holder.give_back_one(entry.taken))
 
     def acknowledged(self) -> Sequence[str]:
         """Hand over what was acknowledged, for a take to let go of; see `not_let_go`."""
@@ -112,7 +114,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         """
         # What landed is let go of by the take that notes it, or it would be noted afterwards.
         fields = [field for field in self._acknowledged[:MAX_LET_GO] if field != self.landed]
-        commands = self._of_others[:MAX_LET_GO]
+        commands = self._to_tell[:MAX_TOLD]
         if self.holder is not None and fields:
             commands.append(self.holder.let_go(fields))
         if not commands:
@@ -120,7 +122,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         self._redis.run(commands)
         written = set(fields)
         self._acknowledged = [field for field in self._acknowledged if field not in written]
-        del self._of_others[:MAX_LET_GO]
+        del self._to_tell[:MAX_TOLD]
 
     def keep_lease(self) -> None:
         """Keep up the lease where no take does; raises LeaseLost."""
@@ -129,14 +131,34 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
             return
         if not holder.lease.is_kept():
             raise LeaseLost("the worker has not kept up its lease")
-        now = seconds_running()
-        if now - self._kept_at > _KEEP_SHARE * self.channel.lease_seconds:
-            self._kept_at = now
-            [reply] = self._redis.run([holder.take(room=0, is_known=False)])
-            holder.read_taken(reply, sent_at=now)
+        if not holder.is_new and seconds_running() - self._kept_at > _KEEP_SHARE * self.channel.lease_seconds:
+            self._keep(holder, self.channel.lease_seconds)
+
+    def outlast_stop(self) -> None:
+        """Have the lease last until the worker has stopped: nobody keeps it up meanwhile."""
+        if self.holder is not None and not self.holder.is_new:
+            self._keep(self.holder, self.channel.lease_seconds + self.channel.stop_seconds)
+
+    def _keep(self, holder: Holder, seconds: float) -> None:
+        sent_at = seconds_running()
+        [reply] = self._redis.run([holder.keep(seconds)])
+        holder.read_taken(reply, sent_at=sent_at)
+        self._kept_at = sent_at
+
+    def kept(self, at: float) -> None:
+        """Take note that a take has kept up the lease."""
+        self._kept_at = at
 
     def restore_visible(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - the signature of kombu
         """Give back what workers have that are gone."""
+        try:
+            self._give_back_of_the_gone()
+        except ResponseError:
+            # kombu tells nobody of it.
+            _log.warning("entries_of_lost_workers_not_given_back", exc_info=True)
+            raise
+
+    def _give_back_of_the_gone(self) -> None:
         for _ in range(_GIVE_BACKS_AT_ONCE):
             [reply] = self._redis.run([give_back_of_the_gone()])
             given_back = read_given_back(reply)
@@ -166,6 +188,8 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         return self.channel.pool.get_connection()
 
     def _let_go_of_all(self, holder: Holder) -> None:
+        while self._to_tell:
+            self.write_acknowledged()
         while self._acknowledged:
             fields = self.acknowledged()
             self._redis.run([holder.let_go(fields)])

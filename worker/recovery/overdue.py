@@ -80,8 +80,9 @@ class OverdueReceipts:
 
     def raise_bound(self) -> None:
         """Have later looks begin at what is open now, less a margin, and not at what was closed long ago."""
-        self._database.one_row("SELECT raise_sweep_bound(%s)", (_BOUND_MARGIN_SECONDS,))
+        # Not the bound itself: at first it lies before all times, and Python has none of these.
+        self._database.one_row("SELECT raise_sweep_bound(%s) IS NULL", (_BOUND_MARGIN_SECONDS,))
 
     def look_below_bound(self) -> None:
         """Look for open events where no look goes any more, so that the next ones go there again."""
-        self._database.one_row("SELECT lower_sweep_bound()", ())
+        self._database.one_row("SELECT lower_sweep_bound() IS NULL", ())

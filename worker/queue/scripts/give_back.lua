@@ -6,26 +6,36 @@
 -- of hashes and of landing lists begin with.
 -- Returns the owner ('' when there is none), how many entries went back, and how many are left.
 --
--- A BLMOVE of an owner that is only paused can still put an entry onto its landing list: who is gone is looked at once
--- more after a minute, and then forgotten.
+-- A BLMOVE that was on its way for long can still put an entry onto the landing list: who is gone is looked at again and
+-- again for a time, and then forgotten. The first write is one that a server whose memory is full takes.
 local leases, gone, returned = KEYS[1], KEYS[2], KEYS[3]
 local owner, most = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+local look_again_ms, forget_ms, longest_lease_ms = 5000, 20 * 60000, 15 * 60000
+
+-- A lease can only end so late where the clock was put back.
+redis.call('ZREM', leases, '')
+for _, far in ipairs(redis.call('ZRANGEBYSCORE', leases, now + longest_lease_ms, '+inf', 'LIMIT', 0, 10)) do
+    redis.call('ZADD', leases, now + look_again_ms, far)
+end
+
+-- Of who is gone: 'when to forget it owner'.
+local gone_member = nil
 local ended = 0
-local is_last_look = false
 if owner == '' then
     ended = 1
     owner = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 1)[1]
     if not owner then
-        owner = redis.call('ZRANGEBYSCORE', gone, '-inf', now, 'LIMIT', 0, 1)[1]
-        is_last_look = true
-    end
-    if not owner then
-        return {'', 0, 0}
+        gone_member = redis.call('ZRANGEBYSCORE', gone, '-inf', now, 'LIMIT', 0, 1)[1]
+        if not gone_member then
+            return {'', 0, 0}
+        end
+        owner = string.match(gone_member, '^%d+ (.*)$') or gone_member
     end
 end
+local own_queue = string.match(owner, '^[^@]*@(.*)$') or ''
 local held, landing = ARGV[3] .. owner, ARGV[4] .. owner
 
 local function give_back(raw, deliveries, queue)
@@ -37,10 +47,10 @@ local entries = {}
 for i = 1, #pairs_of, 2 do
     local number, deliveries, queue = string.match(pairs_of[i], '^(%d+) (%d+) (.*)$')
     entries[#entries + 1] = {
-        field = pairs_of[i], raw = pairs_of[i + 1], number = tonumber(number), deliveries = tonumber(deliveries), queue = queue,
+        field = pairs_of[i], raw = pairs_of[i + 1], number = tonumber(number or 0), deliveries = tonumber(deliveries or 0),
+        queue = queue or own_queue,
     }
 end
--- The oldest is to be taken first.
 table.sort(entries, function(one, other) return one.number > other.number end)
 for _, entry in ipairs(entries) do
     give_back(entry.raw, entry.deliveries + ended, entry.queue)
@@ -49,17 +59,19 @@ end
 local landed = redis.call('LRANGE', landing, 0, -1)
 for _, raw in ipairs(landed) do
     -- The queue that it waits at is the end of its name.
-    give_back(raw, ended, string.match(owner, '^[^@]*@(.*)$'))
+    give_back(raw, ended, own_queue)
 end
 redis.call('DEL', landing)
 
 local left = redis.call('HLEN', held)
 if left == 0 then
     redis.call('ZREM', leases, owner)
-    if is_last_look then
-        redis.call('ZREM', gone, owner)
+    if not gone_member then
+        redis.call('ZADD', gone, now + look_again_ms, string.format('%d %s', now + forget_ms, owner))
+    elseif now >= tonumber(string.match(gone_member, '^%d+') or 0) then
+        redis.call('ZREM', gone, gone_member)
     else
-        redis.call('ZADD', gone, now + 60000, owner)
+        redis.call('ZADD', gone, now + look_again_ms, gone_member)
     end
 end
 return {owner, #entries + #landed, left}

@@ -10,9 +10,9 @@ import redis
 from tests.support.held import held
 from worker.queue.held import (
     GONE,
+    HELD,
     LEASES,
     RETURNED,
-    Command,
     GivenBack,
     Holder,
     LeaseLost,
@@ -21,6 +21,7 @@ from worker.queue.held import (
     read_given_back,
     seconds_running,
 )
+from worker.queue.redis_multi import Command
 
 QUEUE = "fresh"
 OTHER = "other"
@@ -55,9 +56,19 @@ class Worker:
         end_all(self.client, LEASES)
 
 
+def scores(client: Any, key: str) -> dict[bytes, float]:  # noqa: ANN401 - the same
+    """Return the members of a sorted set and their scores."""
+    return dict(client.zrange(key, 0, -1, withscores=True))
+
+
 def end_all(client: Any, key: str) -> None:  # noqa: ANN401 - redis-py's replies are typed for both of its clients
     """Let the time of all members have come."""
-    client.zadd(key, dict.fromkeys(client.zrange(key, 0, -1), 1))
+    put_all(client, key, at=1)
+
+
+def put_all(client: Any, key: str, *, at: int) -> None:  # noqa: ANN401 - the same
+    """Let this be the time of all members."""
+    client.zadd(key, dict.fromkeys(client.zrange(key, 0, -1), at))
 
 
 def run(client: redis.Redis, command: Command) -> Any:  # noqa: ANN401 - what Redis replies
@@ -124,22 +135,30 @@ def test_what_landed_and_is_done_with_already_is_not_noted_for_ever(client: redi
 
 
 def test_a_lost_workers_entries_are_taken_by_the_next_one_the_oldest_first(client: redis.Redis) -> None:
-    push(client, *(b"%d" % number for number in range(12)))
+    sent = [b"%d" % number for number in range(12)]
+    push(client, *sent)
     lost = Worker(client)
     lost.take(11)
-    lost.wait()
-    push(client, b"later")
+    landed = lost.wait()
     lost.dies()
 
     given_back = give_back_of_others(client)
 
     assert (given_back.entries, given_back.left) == (12, 0)
     taken = Worker(client).take(20)
-    assert sorted(raws(taken)[:12]) == sorted(b"%d" % number for number in range(12))
-    assert raws(taken)[-1] == b"later"
-    assert [int(raw) for raw in raws(taken)[1:12]] == list(range(11))
-    assert {each.deliveries for each in taken[:12]} == {1}
-    assert {each.queue for each in taken} == {QUEUE}
+    assert raws(taken) == [landed.raw, *sent[:11]]
+    assert {(each.deliveries, each.queue) for each in taken} == {(1, QUEUE)}
+
+
+def test_what_was_given_back_shuts_out_no_fresh_entries(client: redis.Redis) -> None:
+    push(client, *[b"old"] * 20)
+    lost = Worker(client)
+    lost.take(20)
+    lost.dies()
+    give_back_of_others(client)
+    push(client, *[b"fresh"] * 20)
+
+    assert Counter(raws(Worker(client).take(10))) == {b"old": 5, b"fresh": 5}
 
 
 def test_a_worker_that_lives_keeps_its_entries(client: redis.Redis) -> None:
@@ -174,8 +193,7 @@ def test_each_lost_worker_is_counted_and_one_that_gives_back_is_not(client: redi
 
     worker = Worker(client)
     [taken] = worker.take()
-    for command in worker.holder.give_back_one(taken):
-        run(client, command)
+    run(client, worker.holder.give_back_one(taken))
     [taken] = worker.take()
     run(client, worker.holder.give_back())
 
@@ -199,19 +217,67 @@ def test_a_worker_whose_lease_has_ended_takes_nothing_any_more(client: redis.Red
     assert raws(Worker(client).take()) == [b"a", b"b"]
 
 
-def test_what_lands_at_a_worker_that_was_given_up_is_found_too(client: redis.Redis) -> None:
+def test_what_lands_at_a_worker_that_was_given_up_is_found_however_late(client: redis.Redis) -> None:
     paused = Worker(client)
     paused.take()
     paused.dies()
     give_back_of_others(client)
 
-    push(client, b"a")
-    paused.wait()
+    for entry in (b"a", b"b"):
+        push(client, entry)
+        paused.wait()
+        end_all(client, GONE)  # The time of the next look has come.
+        assert give_back_of_others(client).entries == 1
+        assert raws(Worker(client).take()) == [entry]
 
-    end_all(client, GONE)  # A minute later.
-    assert give_back_of_others(client).entries == 1
-    assert raws(Worker(client).take()) == [b"a"]
+
+def test_who_is_gone_is_forgotten_in_the_end(client: redis.Redis) -> None:
+    lost = Worker(client)
+    lost.take()
+    lost.dies()
+    give_back_of_others(client)
+    [member] = scores(client, GONE)
+    client.delete(GONE)
+    client.zadd(GONE, {b"1 " + member.split(b" ", 1)[1]: 1})
+
+    give_back_of_others(client)
+
     assert not client.exists(GONE)
+
+
+def test_an_entry_is_given_back_once(client: redis.Redis) -> None:
+    push(client, b"a")
+    worker = Worker(client)
+    [taken] = worker.take()
+
+    for _ in range(2):
+        run(client, worker.holder.give_back_one(taken))
+
+    assert (client.llen(RETURNED), held(client)) == (1, 0)
+
+
+def test_a_hash_with_a_field_of_nobodys_goes_back_all_the_same(client: redis.Redis) -> None:
+    push(client, b"a")
+    lost = Worker(client)
+    lost.take()
+    client.hset(lost.holder.key, "what is this", "b")
+    lost.dies()
+
+    assert give_back_of_others(client).entries == 2
+    assert {(each.raw, each.queue) for each in Worker(client).take()} == {(b"a", QUEUE), (b"b", QUEUE)}
+
+
+def test_a_lease_that_a_clock_ahead_has_left_ends_all_the_same(client: redis.Redis) -> None:
+    push(client, b"a")
+    lost, living = Worker(client), Worker(client)
+    lost.take()
+    living.take()
+    put_all(client, LEASES, at=10**15)
+
+    give_back_of_others(client)
+    living.take()
+
+    assert max(scores(client, LEASES).values()) < 10**14
 
 
 def test_no_queue_is_shut_out_by_the_others(client: redis.Redis) -> None:
@@ -231,7 +297,8 @@ def test_a_queue_alone_has_all_the_room(client: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [b"", b"\xff", b"1", b"1 \n", b"-1 q\nx", b"1000 q\nx", b"1 " + b"q" * 256 + b"\nx"]
+    "entry",
+    [b"", b"\xff", b"1", b"1 \n", b"-1 q\nx", b"1000 q\nx", b"1 " + b"q" * 256 + b"\nx", b"1 \xff\nx"],
 )
 def test_what_lies_there_and_was_never_given_back_is_an_entry_all_the_same(
     client: redis.Redis, entry: bytes
@@ -254,18 +321,26 @@ def test_an_entry_is_any_bytes(client: redis.Redis) -> None:
     assert raws(Worker(client).take()) == [entry]
 
 
-def test_a_server_that_has_no_memory_left_loses_nothing(client: redis.Redis) -> None:
+def test_a_server_that_has_no_memory_left_can_be_emptied(client: redis.Redis) -> None:
     push(client, *(b"%d" % number for number in range(5)))
-    worker = Worker(client)
-    worker.take(1)
+    worker, lost = Worker(client), Worker(client)
+    taken = worker.take(1)
+    lost.take(1)
+    lost.dies()
+    client.zadd(LEASES, {worker.holder.key.removeprefix(HELD): 10**13})
     client.config_set("maxmemory", 1)
     try:
+        give_back_of_others(client)
+        taken += worker.take(10)
         with pytest.raises(redis.ResponseError, match="maxmemory"):
-            worker.take(4)
+            run(client, worker.holder.wait(1))
+        assert run(client, worker.holder.pause(0.01)) is None
+        worker.take(0, let_go=[each.field for each in taken])
     finally:
         client.config_set("maxmemory", 0)
 
-    assert (client.llen(QUEUE), held(client)) == (4, 1)
+    assert sorted(raws(taken)) == [b"%d" % number for number in range(5)]
+    assert (client.exists(QUEUE, RETURNED), held(client)) == (0, 0)
 
 
 def test_a_lease_is_written_seldom(client: redis.Redis) -> None:

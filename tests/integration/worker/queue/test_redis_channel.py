@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from kombu import Connection, Consumer, Exchange, Queue
 from producer.client.contract import QUEUE
 from tests.support.bad_messages import settle
 from tests.support.held import held
-from worker.queue.held import RETURNED
+from worker.queue.held import RETURNED, LeaseLost
 from worker.queue.redis_channel import MAX_TOGETHER, holding_transport
 
 MESSAGES = 10
@@ -68,6 +68,16 @@ def counts(redis_url: str) -> tuple[int, int]:
 def drain(connection: Connection) -> None:
     """Have the channel take once; raises TimeoutError where nothing comes."""
     connection.drain_events(timeout=120)
+
+
+@contextmanager
+def writes_refused(client: redis.Redis) -> Iterator[None]:
+    """Have the server refuse what changes anything."""
+    client.config_set("min-replicas-to-write", 1)
+    try:
+        yield
+    finally:
+        client.config_set("min-replicas-to-write", 0)
 
 
 def test_one_look_takes_as_many_as_there_is_room_for_in_their_order(redis_url: str) -> None:
@@ -145,13 +155,12 @@ def test_acknowledgements_that_redis_refused_are_written_the_next_time(redis_url
         drain(connection)
         for message in taken.messages:
             message.ack()
-        with redis.Redis.from_url(redis_url) as client:
-            client.config_set("min-replicas-to-write", 1)
-            try:
-                with pytest.raises(redis.exceptions.ResponseError):
-                    taken.channel.qos.write_acknowledged()
-            finally:
-                client.config_set("min-replicas-to-write", 0)
+        with (
+            redis.Redis.from_url(redis_url) as client,
+            writes_refused(client),
+            pytest.raises(redis.exceptions.ResponseError),
+        ):
+            taken.channel.qos.write_acknowledged()
 
         taken.channel.qos.write_acknowledged()
         assert counts(redis_url) == (2, 0)
@@ -173,3 +182,70 @@ def test_a_message_goes_back_as_its_sender_wrote_it(redis_url: str) -> None:
         first = json.loads(entry)
         assert again["one"].headers == first["headers"]
         assert {message.entry.raw for message in taken.messages} == {entry, GARBAGE}
+
+
+def test_a_server_that_has_forgotten_the_script_is_told_it_again(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=4) as (connection, taken):
+        drain(connection)
+        with redis.Redis.from_url(redis_url) as client:
+            client.script_flush()
+        for message in taken.messages:
+            message.ack()
+
+        while len(taken.messages) < 8:
+            drain(connection)
+
+        assert counts(redis_url) == (MESSAGES - 8, 4)
+
+
+def test_what_redis_would_not_take_back_goes_back_the_next_time(redis_url: str) -> None:
+    push(redis_url, 1)
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        drain(connection)
+        taken.messages[0].reject(requeue=True)
+        assert taken.channel.qos.room() == 8
+        with (
+            redis.Redis.from_url(redis_url) as client,
+            writes_refused(client),
+            pytest.raises(redis.exceptions.ResponseError),
+        ):
+            taken.channel.qos.write_acknowledged()
+
+        taken.channel.qos.write_acknowledged()
+        assert counts(redis_url) == (1, 0)
+
+
+def test_a_redis_that_is_full_is_emptied_and_goes_on_being_asked(redis_url: str) -> None:
+    push(redis_url, MESSAGES)
+    with consuming(redis_url, prefetch=0) as (connection, taken), redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            while len(taken.messages) < MESSAGES:
+                drain(connection)
+            for message in taken.messages:
+                message.ack()
+            taken.channel.qos.write_acknowledged()
+            assert counts(redis_url) == (0, 0)
+            # Nothing comes, and it is no error: a take, a wait that is refused, a pause, and a take again.
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=1)
+        finally:
+            client.config_set("maxmemory", 0)
+        push(redis_url, 1)
+        drain(connection)
+
+
+def test_what_comes_when_no_queue_is_consumed_any_more_goes_back(redis_url: str) -> None:
+    with consuming(redis_url, prefetch=8) as (connection, taken):
+        while not taken.channel._is_waiting or not taken.channel._in_poll:  # noqa: SLF001 - the moment it is about
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.01)
+        push(redis_url, 1)
+        for tag in list(taken.channel._consumers):  # noqa: SLF001 - kombu's
+            taken.channel.basic_cancel(tag)
+
+        with pytest.raises(LeaseLost):
+            drain(connection)
+
+    assert counts(redis_url) == (1, 0)

@@ -147,3 +147,17 @@ def test_whoever_cannot_move_the_bound_at_once_leaves_it(database_url: str) -> N
         connection.execute("SELECT lower_sweep_bound()")
 
         assert connection.execute("SELECT bound = '-infinity' FROM sweep_bound").fetchone() == (True,)
+
+
+def test_on_a_database_that_has_seen_no_event_the_bound_can_be_moved(database_url: str) -> None:
+    with pool_of(database_url) as pool:
+        overdue = OverdueReceipts(
+            Database(pool, timeout_seconds=120),
+            limit=10,
+            hold_seconds=60,
+            hurry_seconds=5,
+            cutoff_seconds=600,
+        )
+
+        overdue.look_below_bound()
+        overdue.raise_bound()
