@@ -107,7 +107,8 @@ def test_what_waited_in_a_paused_worker_is_not_run_beside_its_heir(bench: Bench,
 
     os.kill(paused.pid, signal.SIGSTOP)
     try:
-        heir = bench.start_worker(concurrency="2")
+        # With a slot for each accept: the first one's is not answered yet.
+        heir = bench.start_worker(concurrency="4")
         bench.wait_for_success(2)
         betcore.released.set()
         bench.wait_until_idle()
