@@ -18,6 +18,8 @@ from tests.support.raw_betcore import Peer, Request, reply
 from worker.queue.consumer import MAX_LOST_WORKERS
 from worker.queue.held import LEASES
 
+_POLL_SECONDS = 0.02
+
 
 class Held:
     """A BETCORE that answers the accepts of one CashbackId only when it is told to."""
@@ -28,15 +30,14 @@ class Held:
 
     def __call__(self, peer: Peer, connection: socket.socket, request: Request) -> None:
         if self._member in "".join(request.body.decode().split()):
-            self.released.wait(bad_messages.WAIT_SECONDS)
+            while not self.released.wait(_POLL_SECONDS) and not peer.closing.is_set():
+                pass
         reply(200)(peer, connection, request)
 
 
 @pytest.fixture
-def betcore() -> Iterator[Held]:
-    made = Held(1)
-    yield made
-    made.released.set()
+def betcore() -> Held:
+    return Held(1)
 
 
 @pytest.fixture
