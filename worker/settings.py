@@ -87,7 +87,7 @@ class WorkerSettings(SharedSettings):
     token_retention_days: float = Field(
         default=30.0,
         ge=1,
-        le=210,
+        le=180,
         description="How long tokens are kept, in days, and up to a week longer; "
         "those of expired and refused events stay.",
     )

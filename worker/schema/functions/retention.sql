@@ -24,50 +24,56 @@ CREATE OR REPLACE FUNCTION prune_receipts(p_keep_seconds double precision, p_lim
     SELECT count(*) FROM deleted
 $$;
 
--- Move tokens of one slot that are still needed to tokens_kept, in the order of their receipt, at most p_limit at a
--- time: those of events that have no good end, received from p_oldest to p_newest. Returns how many.
+-- Copy tokens of one slot that are still needed to tokens_kept, at most p_limit of them: those of events that have no good
+-- end. Returns how many; where that is less than p_limit none is left. Each state is asked for by itself, for its own
+-- index, and what is kept already does not count towards a limit.
 CREATE OR REPLACE FUNCTION keep_tokens(
     p_slot integer, p_oldest timestamptz, p_newest timestamptz, p_limit bigint
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    v_from timestamptz;
     v_kept bigint;
 BEGIN
-    -- Where the call before this one came to.
-    SELECT coalesce(max(tokens.received_at), p_oldest) INTO v_from FROM tokens
-    WHERE slot = -1 AND tokens.received_at BETWEEN p_oldest AND p_newest;
     WITH needed AS (
-        (SELECT event_id, received_at FROM receipts
-        WHERE state = 'refused' AND received_at BETWEEN v_from AND p_newest
+        (SELECT tokens.received_at, tokens.event_id, tokens.token
+        FROM receipts JOIN tokens USING (received_at, event_id)
+        WHERE state = 'refused' AND received_at BETWEEN p_oldest AND p_newest AND tokens.slot = p_slot
+            AND NOT is_token_kept(received_at, event_id)
         ORDER BY received_at LIMIT p_limit)
         UNION ALL
-        (SELECT event_id, received_at FROM receipts
-        WHERE state = 'expired' AND received_at BETWEEN v_from AND p_newest
+        (SELECT tokens.received_at, tokens.event_id, tokens.token
+        FROM receipts JOIN tokens USING (received_at, event_id)
+        WHERE state = 'expired' AND received_at BETWEEN p_oldest AND p_newest AND tokens.slot = p_slot
+            AND NOT is_token_kept(received_at, event_id)
         ORDER BY received_at LIMIT p_limit)
         UNION ALL
-        (SELECT event_id, received_at FROM receipts
-        WHERE state = 'received' AND received_at BETWEEN p_oldest AND p_newest)
+        (SELECT tokens.received_at, tokens.event_id, tokens.token
+        FROM receipts JOIN tokens USING (received_at, event_id)
+        WHERE state = 'received' AND received_at BETWEEN p_oldest AND p_newest AND tokens.slot = p_slot
+            AND NOT is_token_kept(received_at, event_id)
+        LIMIT p_limit)
         UNION ALL
-        (SELECT event_id, received_at FROM receipts
-        WHERE state = 'settled' AND received_at BETWEEN p_oldest AND p_newest)
+        (SELECT tokens.received_at, tokens.event_id, tokens.token
+        FROM receipts JOIN tokens USING (received_at, event_id)
+        WHERE state = 'settled' AND received_at BETWEEN p_oldest AND p_newest AND tokens.slot = p_slot
+            AND NOT is_token_kept(received_at, event_id)
+        LIMIT p_limit)
     )
     INSERT INTO tokens (slot, received_at, event_id, token)
-    SELECT -1, received_at, event_id, token
-    FROM needed JOIN tokens USING (received_at, event_id)
-    WHERE tokens.slot = p_slot AND NOT EXISTS (
-        SELECT FROM tokens AS kept
-        WHERE kept.slot = -1 AND kept.received_at = needed.received_at AND kept.event_id = needed.event_id)
-    ORDER BY received_at
-    LIMIT p_limit;
+    SELECT -1, received_at, event_id, token FROM needed LIMIT p_limit;
     GET DIAGNOSTICS v_kept = ROW_COUNT;
     RETURN v_kept;
 END $$;
 
+CREATE OR REPLACE FUNCTION is_token_kept(p_received_at timestamptz, p_event_id uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM tokens WHERE slot = -1 AND received_at = p_received_at AND event_id = p_event_id)
+$$;
+
 -- Empty the slots whose youngest token was received more than p_keep_seconds ago, but for the tokens of events that
--- have no good end: those move to tokens_kept first, at most p_limit at a time. Returns how many slots it emptied
--- and how many tokens it moved; call it again while that is p_limit.
+-- have no good end: those go to tokens_kept first, at most p_limit at a time. Returns how many slots it emptied
+-- and how many tokens it kept; call it again while that is p_limit.
 --
--- Nobody writes into an old slot or reads it but a backup. So its lock is asked for, not waited for.
+-- A slot is locked before it is looked at, so that no token comes in between. Nobody writes into an old slot or reads it
+-- but a backup, so the lock is asked for, not waited for.
 CREATE OR REPLACE FUNCTION prune_tokens(
     p_keep_seconds double precision, p_limit integer, OUT emptied bigint, OUT kept bigint
 ) LANGUAGE plpgsql AS $$
@@ -81,20 +87,19 @@ BEGIN
     kept := 0;
     FOR v_slot IN 0..31 LOOP
         v_table := 'tokens_' || lpad(v_slot::text, 2, '0');
-        EXECUTE format('SELECT min(received_at), max(received_at) FROM %I', v_table) INTO v_oldest, v_newest;
+        EXECUTE format('SELECT max(received_at) FROM %I', v_table) INTO v_newest;
         CONTINUE WHEN v_newest IS NULL
             OR v_newest >= clock_timestamp() - make_interval(secs => p_keep_seconds);
-        kept := kept + keep_tokens(v_slot, v_oldest, v_newest, p_limit - kept);
-        EXIT WHEN kept = p_limit;
         BEGIN
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE NOWAIT', v_table);
         EXCEPTION WHEN lock_not_available THEN
             CONTINUE;
         END;
-        -- A new token may have come before the lock did: then the slot is not old any more.
-        EXECUTE format('SELECT max(received_at) FROM %I', v_table) INTO v_newest;
+        EXECUTE format('SELECT min(received_at), max(received_at) FROM %I', v_table) INTO v_oldest, v_newest;
         CONTINUE WHEN v_newest IS NULL
             OR v_newest >= clock_timestamp() - make_interval(secs => p_keep_seconds);
+        kept := kept + keep_tokens(v_slot, v_oldest, v_newest, p_limit - kept);
+        EXIT WHEN kept >= p_limit;
         EXECUTE format('TRUNCATE %I', v_table);
         emptied := emptied + 1;
     END LOOP;

@@ -19,23 +19,26 @@ CREATE OR REPLACE FUNCTION raise_sweep_bound(p_margin_seconds double precision) 
 LANGUAGE plpgsql AS $$
 DECLARE
     v_bound timestamptz;
+    v_from timestamptz;
     v_oldest timestamptz;
 BEGIN
     SELECT bound INTO v_bound FROM sweep_bound WHERE is_only FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN sweep_bound();
     END IF;
+    -- A bound that a clock ahead has left hides nothing from this look, which takes it back.
+    v_from := least(v_bound, clock_timestamp() - make_interval(secs => p_margin_seconds));
     -- A statement of its own before the look at the receipts: whoever has ended by now is seen by that look.
     SELECT least(clock_timestamp(), min(xact_start)) INTO v_oldest FROM pg_stat_activity
     WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid();
     SELECT least(
         v_oldest - make_interval(secs => p_margin_seconds),
-        (SELECT min(credit_cutoff_at) FROM receipts WHERE state = 'received' AND credit_cutoff_at >= v_bound),
+        (SELECT min(credit_cutoff_at) FROM receipts WHERE state = 'received' AND credit_cutoff_at >= v_from),
         (SELECT min(greatest(least(next_attempt_at, deadline_at), settled_at)) FROM receipts
-            WHERE state = 'settled' AND greatest(least(next_attempt_at, deadline_at), settled_at) >= v_bound)
+            WHERE state = 'settled' AND greatest(least(next_attempt_at, deadline_at), settled_at) >= v_from)
     ) INTO v_oldest;
     -- Not each time: under the very snapshot that it is there for, each version of its row stays, too.
-    IF v_oldest > v_bound + interval '10 seconds' THEN
+    IF v_oldest > v_bound + interval '10 seconds' OR v_bound > clock_timestamp() THEN
         UPDATE sweep_bound SET bound = v_oldest WHERE is_only;
         RETURN v_oldest;
     END IF;

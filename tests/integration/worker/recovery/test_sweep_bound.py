@@ -161,3 +161,13 @@ def test_on_a_database_that_has_seen_no_event_the_bound_can_be_moved(database_ur
 
         overdue.look_below_bound()
         overdue.raise_bound()
+
+
+def test_a_bound_that_a_clock_ahead_has_left_is_taken_back(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE sweep_bound SET bound = clock_timestamp() + interval '1 day'")
+
+        connection.execute("SELECT raise_sweep_bound(60)")
+
+        [(is_back,)] = connection.execute("SELECT bound < clock_timestamp() FROM sweep_bound").fetchall()
+    assert is_back

@@ -85,6 +85,40 @@ def test_many_tokens_that_stay_move_in_steps_and_none_twice(database_url: str) -
         assert stored(connection) == sorted(event.token for event in events)
 
 
+@pytest.mark.parametrize("state", [State.EXPIRED, State.REFUSED, None])
+def test_many_tokens_of_one_state_all_stay_however_often_it_takes(
+    database_url: str, state: State | None
+) -> None:
+    with books(database_url) as (ledger, connection):
+        events = [settled(ledger, number, age_days=OLD_DAYS + number / 1e5) for number in range(1, 12)]
+        for event in events:
+            if state is not None:
+                ledger.close(event.event_id, state)
+
+        steps: list[tuple[int, int]] = []
+        while not steps or steps[-1] != (0, 0):
+            steps.append(prune(connection, limit=3))
+
+        assert stored(connection) == sorted(event.token for event in events)
+
+
+def test_two_weeks_of_one_slot_lose_nothing_whatever_was_kept_between_them(database_url: str) -> None:
+    with books(database_url) as (ledger, connection):
+        # Given a kept token of a week between two of one slot, which was not emptied in its turn,
+        ages_days = (60, *(OLD_DAYS + 32 * 7 + number / 1e5 for number in range(4)), OLD_DAYS)
+        events = []
+        for number, age_days in enumerate(ages_days):
+            events.append(settled(ledger, number + 1, age_days=age_days))
+            ledger.close(events[-1].event_id, State.EXPIRED)
+            if number == 0:
+                prune(connection)
+
+        while prune(connection, limit=2) != (0, 0):
+            pass
+
+        assert stored(connection) == sorted(event.token for event in events)
+
+
 def test_a_slot_that_holds_a_young_token_beside_old_ones_is_left_alone(database_url: str) -> None:
     with books(database_url) as (ledger, connection):
         # Given a slot that nobody emptied before its turn came round again, 32 weeks later,
