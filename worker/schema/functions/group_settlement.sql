@@ -5,13 +5,12 @@
 -- many rows at once and in another order, and one row in somebody's hand must not hold up all members for
 -- long. The group is then undone and its members settle one by one.
 
--- Lock the receipts of a group; those that are missing are made, as record_receipt makes them. A receipt that
--- somebody else is just making does not undo the group: its message overtook it.
+-- Lock the receipts of a group; those that are missing are made. A receipt that somebody else is just making does not undo
+-- the group: its message overtook it.
 CREATE OR REPLACE FUNCTION lock_group_receipts(
     p_events json, p_event_ids uuid[], p_cutoff_seconds double precision, p_deadline_seconds double precision
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_now timestamptz := clock_timestamp();
     v_locked bigint;
     v_made bigint;
 BEGIN
@@ -21,28 +20,15 @@ BEGIN
         RETURN;
     END IF;
 
-    WITH made AS MATERIALIZED (
-        SELECT event_id, token, cashback_id, least(received_at, v_now) AS received_at, hold_seconds
-        FROM json_to_recordset(p_events) AS made (
+    SELECT count(recorded) INTO v_made
+    FROM (
+        SELECT array_agg(event_id) AS event_ids, array_agg(token) AS tokens, array_agg(cashback_id) AS cashback_ids,
+            array_agg((extract(epoch FROM received_at) * 1000)::bigint) AS received_ms, max(hold_seconds) AS hold_seconds
+        FROM json_to_recordset(p_events) AS given (
             event_id uuid, token text, cashback_id bigint, received_at timestamptz, hold_seconds double precision)
-        WHERE NOT EXISTS (SELECT FROM receipts WHERE receipts.event_id = made.event_id)
-    ), recorded AS (
-        INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
-        SELECT event_id, cashback_id, received_at,
-            received_at + make_interval(secs => p_cutoff_seconds),
-            received_at + make_interval(secs => p_deadline_seconds),
-            received_at + make_interval(secs => hold_seconds)
-        FROM made
-        ORDER BY event_id
-        ON CONFLICT (event_id) DO NOTHING
-        RETURNING receipts.event_id
-    ), kept AS (
-        INSERT INTO tokens (slot, received_at, event_id, token)
-        SELECT token_slot(received_at), received_at, event_id, token
-        FROM made
-        WHERE (event_id IN (SELECT recorded.event_id FROM recorded)) IS TRUE
-    )
-    SELECT count(*) INTO v_made FROM recorded;
+        WHERE NOT EXISTS (SELECT FROM receipts WHERE receipts.event_id = given.event_id)
+    ) AS missing CROSS JOIN LATERAL record_receipts(
+        event_ids, tokens, cashback_ids, received_ms, p_cutoff_seconds, p_deadline_seconds, missing.hold_seconds) AS recorded;
     -- The insert has waited for what others made in between. To lock it now is out of order, and what that can
     -- lead to ends by the lock_timeout of settle_events.
     IF v_locked + v_made <> cardinality(p_event_ids) THEN
