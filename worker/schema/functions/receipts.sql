@@ -95,7 +95,9 @@ END $$;
 -- not count, nor a cancel that waits for its payout.
 CREATE OR REPLACE FUNCTION progress_of(
     p_event_ids uuid[], p_stuck integer, OUT settled uuid[], OUT age_seconds double precision
-) LANGUAGE sql STABLE AS $$
+) LANGUAGE sql STABLE
+-- Without statistics the planner takes those that wait for few, and would sort all of them to find the oldest.
+SET enable_sort = off SET enable_bitmapscan = off AS $$
     SELECT
         ARRAY(
             SELECT event_id FROM receipts
