@@ -164,10 +164,14 @@ def _sweeper(
         hurry_seconds=hold_seconds,
         cutoff_seconds=settings.credit_cutoff_seconds,
     )
-    watch = SnapshotWatch(database, handler.metrics, warn_seconds=settings.snapshot_warning_seconds)
+    jobs = upkeep_jobs(
+        overdue,
+        SnapshotWatch(database, handler.metrics, warn_seconds=settings.snapshot_warning_seconds),
+        Standbys(database, handler.metrics),
+    )
     return Sweeper(
         overdue=overdue,
-        upkeep=Upkeep(upkeep_jobs(overdue, watch), monotonic=time.monotonic),
+        upkeep=Upkeep(jobs, monotonic=time.monotonic),
         retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
         broker=CeleryBroker(app, timeout_seconds=settings.broker_timeout_seconds),
         handler=handler,
@@ -187,7 +191,6 @@ def _ledger_watch(
         notes=handler.commit_notes,
         witness=witness,
         rewinds=Rewinds(database, witness, handler.metrics),
-        standbys=Standbys(database, handler.metrics, monotonic=time.monotonic),
         connections_made=lambda: pool.get_stats().get("connections_num", 0),
         random=random.random,
     )

@@ -23,7 +23,7 @@ LEASES: Final = "cashback.leases"
 """Sorted set: the workers, and when the lease of each ends (Unix milliseconds, by the clock of Redis)."""
 GONE: Final = "cashback.leases.gone"
 RETURNED: Final = "cashback.returned"
-"""List: the entries that were given back; every worker looks here first."""
+"""List: the entries that were given back; every worker asks it as it does a queue."""
 HELD: Final = "cashback.held."
 LANDING: Final = "cashback.landing."
 

@@ -98,12 +98,10 @@ class _EntryTaker:
             self._is_known = False
             channel.qos.not_let_go(self._let_go)
             raise redis_transport.Empty from None
-        except OutOfMemoryError:
-            if not self._is_waiting:
-                raise
-            self._is_refused = True
-            raise redis_transport.Empty from None
-        except channel.connection_errors:
+        except channel.connection_errors as error:
+            if self._is_waiting and isinstance(error, OutOfMemoryError):
+                self._is_refused = True
+                raise redis_transport.Empty from None
             connection.disconnect()
             raise
 

@@ -1,4 +1,4 @@
-"""A thread in every worker that keeps the witness, and looks at what the ledger may lose or has lost.
+"""A thread in every worker that keeps the witness, and looks whether the ledger has lost what it holds.
 
 It is beside the path: nothing waits for it, and whatever fails here is tried again. Decision 27.
 """
@@ -15,7 +15,6 @@ from worker.errors import LedgerUnavailable
 from worker.ledger.commit_notes import MAX_COMMITS, Commit, CommitNotes
 from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.rewind import Rewinds
-from worker.recovery.standbys import Standbys
 from worker.recovery.witness import RedisWitness
 
 # Nobody waits for the witness: one call of Redis for all commits of this time.
@@ -43,7 +42,6 @@ class LedgerWatch:
         notes: CommitNotes,
         witness: RedisWitness,
         rewinds: Rewinds,
-        standbys: Standbys,
         connections_made: Callable[[], int],
         random: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
@@ -51,7 +49,6 @@ class LedgerWatch:
         self._notes = notes
         self._witness = witness
         self._rewinds = rewinds
-        self._standbys = standbys
         self._connections_made = connections_made
         self._random = random
         self._monotonic = monotonic
@@ -59,7 +56,7 @@ class LedgerWatch:
         self._compared_at = -math.inf
         self._compare_after_seconds = 0.0
         self._connections_compared = -1
-        self._failing: set[str] = set()
+        self._is_failing = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger-watch", daemon=True)
 
@@ -94,22 +91,21 @@ class LedgerWatch:
     def _run(self) -> None:
         pause_seconds = 0.0
         while not self._stopping.wait(pause_seconds):
-            results = [self._works("standbys", self._standbys.look), self._works("witness", self.round)]
-            pause_seconds = PAUSE_SECONDS if all(results) else _AFTER_FAILURE_SECONDS
-        self._works("witness", self.round)
+            pause_seconds = PAUSE_SECONDS if self._works() else _AFTER_FAILURE_SECONDS
+        self._works()
 
-    def _works(self, job: str, work: Callable[[], None]) -> bool:
-        """Do one job, whatever becomes of the other; say, once for all failures in a row, why it fails."""
+    def _works(self) -> bool:
+        """Do one round; say, once for all failures in a row, why it fails."""
         try:
-            work()
+            self.round()
         except (LedgerUnavailable, BrokerUnavailable) as error:
-            if job not in self._failing:
-                _log.warning("ledger_watch_waits", job=job, reason=error.reason, error=str(error))
+            if not self._is_failing:
+                _log.warning("ledger_watch_waits", reason=error.reason, error=str(error))
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The thread must outlive any surprise: without it no rewind would be noticed.
-            _log.exception("ledger_watch_failed", job=job)
+            _log.exception("ledger_watch_failed")
         else:
-            self._failing.discard(job)
+            self._is_failing = False
             return True
-        self._failing.add(job)
+        self._is_failing = True
         return False

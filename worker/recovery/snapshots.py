@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class SnapshotHolder:
     """Who holds a snapshot: a process of PostgreSQL's (0: a prepared transaction), its name, since when."""
 
     pid: int
@@ -46,10 +46,10 @@ class SnapshotWatch:
         self._metrics = metrics
         self._warn_seconds = warn_seconds
 
-    def look(self) -> Holder | None:
+    def look(self) -> SnapshotHolder | None:
         """Return the holder of the oldest snapshot; None where nobody holds one. Raises LedgerUnavailable."""
         rows = self._database.rows(_OLDEST, ())
-        holder = Holder(pid=rows[0][0], name=rows[0][1], seconds=rows[0][2]) if rows else None
+        holder = SnapshotHolder(pid=rows[0][0], name=rows[0][1], seconds=rows[0][2]) if rows else None
         self._metrics.oldest_snapshot_seconds.set(holder.seconds if holder else 0.0)
         if holder and holder.seconds > self._warn_seconds:
             _log.warning(

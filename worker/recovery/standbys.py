@@ -4,7 +4,6 @@ Decision 27.
 """
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -12,7 +11,6 @@ import structlog
 from worker.ledger.database import Database
 from worker.metrics import Metrics
 
-LOOK_SECONDS: Final = 60.0
 # Who subscribes to single tables takes nobody's place. A state that we may not see is null.
 _STANDBYS: Final = """
     SELECT
@@ -34,22 +32,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Standbys:
-    """Looks at the standbys now and then, and says once what it finds. For one thread."""
+    """Looks at the standbys, and says once what it finds. For one thread."""
 
-    def __init__(self, database: Database, metrics: Metrics, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         self._database = database
         self._gauge = metrics.asynchronous_standbys
         self._gauge.set(math.nan)
-        self._monotonic = monotonic
-        self._due_at = monotonic()
         self._told: str | None = None
 
     def look(self) -> None:
-        """Look, if a minute has passed since the last time; raises LedgerUnavailable."""
-        if self._monotonic() < self._due_at:
-            return
+        """Look; raises LedgerUnavailable."""
         commits_wait, standbys, asynchronous, unknown = self._database.one_row(_STANDBYS, ())
-        self._due_at = self._monotonic() + LOOK_SECONDS
         if unknown:
             self._gauge.set(math.nan)
             self._tell("unknown", standbys=unknown)

@@ -9,11 +9,14 @@ import structlog
 from worker.errors import LedgerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.snapshots import SnapshotWatch
+from worker.recovery.standbys import Standbys
 
 _BOUND_SECONDS: Final = 10.0
 # Walks past all that was closed since the oldest snapshot.
 _BELOW_BOUND_SECONDS: Final = 600.0
 _SNAPSHOT_SECONDS: Final = 60.0
+_STANDBYS_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 10.0
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +39,7 @@ class Upkeep:
         self._due_at = {job.name: monotonic() for job in jobs}
 
     def run(self) -> None:
-        """Run each job whose time has come, and have its next time counted from now, however it ends."""
+        """Run each job whose time has come. One that fails is tried again soon, and not with every sweep."""
         for job in self._jobs:
             if self._monotonic() < self._due_at[job.name]:
                 continue
@@ -44,13 +47,15 @@ class Upkeep:
             try:
                 job.run()
             except LedgerUnavailable as error:
+                self._due_at[job.name] = self._monotonic() + min(job.every_seconds, _RETRY_SECONDS)
                 _log.warning("upkeep_failed", job=job.name, reason=error.reason, error=str(error))
 
 
-def upkeep_jobs(overdue: OverdueReceipts, watch: SnapshotWatch) -> list[Job]:
+def upkeep_jobs(overdue: OverdueReceipts, snapshots: SnapshotWatch, standbys: Standbys) -> list[Job]:
     """Return the jobs of a worker. The look below the bound comes first, as it moves the bound down."""
     return [
         Job(name="look_below_bound", every_seconds=_BELOW_BOUND_SECONDS, run=overdue.look_below_bound),
         Job(name="raise_bound", every_seconds=_BOUND_SECONDS, run=overdue.raise_bound),
-        Job(name="look_at_snapshots", every_seconds=_SNAPSHOT_SECONDS, run=watch.look),
+        Job(name="look_at_snapshots", every_seconds=_SNAPSHOT_SECONDS, run=snapshots.look),
+        Job(name="look_at_standbys", every_seconds=_STANDBYS_SECONDS, run=standbys.look),
     ]

@@ -1,5 +1,4 @@
--- Gives back what a worker has taken: all that is in its hash and on its landing list goes to where every worker looks
--- first.
+-- Gives back what a worker has taken: all that is in its hash and on its landing list goes to where every worker looks.
 --
 -- KEYS: the leases, the owners that are gone, the entries given back.
 -- ARGV: the worker that gives back its own, or '' for one whose lease has ended; how many entries at most; what the names

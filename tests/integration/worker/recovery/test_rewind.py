@@ -27,7 +27,6 @@ from worker.recovery import rewind
 from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.ledger_watch import COMPARE_SECONDS, RECONNECT_SECONDS, LedgerWatch
 from worker.recovery.rewind import Rewinds
-from worker.recovery.standbys import Standbys
 from worker.recovery.witness import COMMITS_KEY, LOST_KEY, RedisWitness
 
 LONG_ENOUGH_SECONDS = 2 * COMPARE_SECONDS
@@ -96,7 +95,6 @@ def worker_on(database_url: str, redis_url: str) -> Iterator[Worker]:
             notes=notes,
             witness=witness,
             rewinds=Rewinds(database, witness, metrics),
-            standbys=Standbys(database, metrics, monotonic=clock),
             connections_made=_connections_made(pool),
             random=lambda: 0.5,
             monotonic=clock,

@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -17,7 +16,7 @@ from deploy.local.processes import wait_until
 from tests.support.books import pool_of
 from worker.ledger.database import Database
 from worker.metrics import Metrics
-from worker.recovery.standbys import LOOK_SECONDS, Standbys
+from worker.recovery.standbys import Standbys
 
 STANDBY = "standby"
 
@@ -68,15 +67,13 @@ def alter(server: PostgresServer, statement: str) -> None:
 
 
 def findings(url: str, *, looks: int = 2) -> tuple[list[str], float]:
-    """Look some times, a minute apart; return what was logged, and the gauge."""
-    now = 0.0
+    """Look some times; return what was logged, and the gauge."""
     metrics = Metrics()
     with pool_of(url) as pool, capture_logs() as logs:
         database = Database(pool, timeout_seconds=120)
-        standbys = Standbys(database, metrics, monotonic=lambda: now)
+        standbys = Standbys(database, metrics)
         for _ in range(looks):
             standbys.look()
-            now += LOOK_SECONDS
     gauge = metrics.registry.get_sample_value("cashback_ledger_asynchronous_standbys")
     assert gauge is not None
     return [line["event"] for line in logs], gauge
@@ -115,21 +112,3 @@ def test_a_role_that_may_not_see_them_says_so_once(server: PostgresServer, tmp_p
 
         alter(server, "GRANT pg_monitor TO cashback")
         assert findings(unprivileged) == (["standbys_asynchronous"], 1)
-
-
-def test_no_more_is_asked_within_a_minute(database_url: str) -> None:
-    class Counting(Database):
-        asked = 0
-
-        def one_row(self, *arguments: Any, **options: Any) -> tuple[Any, ...]:  # noqa: ANN401 - passed on
-            self.asked += 1
-            return super().one_row(*arguments, **options)
-
-    with pool_of(database_url) as pool:
-        database = Counting(pool, timeout_seconds=120)
-        standbys = Standbys(database, Metrics(), monotonic=iter([0, 1, 2, LOOK_SECONDS]).__next__)
-
-        standbys.look()
-        standbys.look()
-
-    assert database.asked == 1

@@ -14,10 +14,6 @@ from producer.shared.session import LASTING_PLANS
 ROWS: Final = int(os.environ.get("PLANS_ROWS", "100000"))
 # To read all of 100,000 receipts takes far more.
 FEW_BUFFERS: Final = 300
-# Of one event that was answered, and of the one that waits longest.
-ANSWERED: Final = "(SELECT event_id FROM receipts WHERE cashback_id = 1)"
-WAITING: Final = f"(SELECT event_id FROM receipts WHERE cashback_id = {2 * ROWS})"  # noqa: S608 - a number
-NEW: Final = 3 * ROWS
 STATEMENTS: Final = {
     "give up": "SELECT give_up_overdue(100)",
     "expire": "SELECT * FROM expire_overdue(100)",
@@ -26,41 +22,47 @@ STATEMENTS: Final = {
     "prune tokens": "SELECT * FROM prune_tokens(2592000, 500)",
     "prune quarantine": "SELECT prune_quarantine(2592000, 20000, 500)",
     "move the bound": "SELECT raise_sweep_bound(60)",
-    "progress": f"SELECT * FROM progress_of(ARRAY[{ANSWERED}, {WAITING}], 3)",  # noqa: S608 - our own text
-    "record": f"SELECT * FROM record_receipts(ARRAY[gen_random_uuid()], '{{t}}', '{{{NEW}}}',"  # noqa: S608 - the same
-    " ARRAY[(extract(epoch FROM clock_timestamp()) * 1000)::bigint], 25, 30, 3)",
-    "mark": f"SELECT mark_answered(ARRAY[{ANSWERED}])",
-    "settle": f"SELECT * FROM settle_event(gen_random_uuid(), 't', {NEW}, clock_timestamp(), 25, 30, 3, 'payout', 1,"
-    " 'nobody', 1, 0, false, true)",
+    "progress": "SELECT * FROM progress_of(ARRAY[md5('answered 1')::uuid, md5('waiting 1')::uuid], 3)",
+    "record": (
+        "SELECT * FROM record_receipts(ARRAY[gen_random_uuid()], '{t}', '{1}',"
+        " ARRAY[(extract(epoch FROM clock_timestamp()) * 1000)::bigint], 25, 30, 3)"
+    ),
+    "mark": "SELECT mark_answered(ARRAY[md5('answered 1')::uuid])",
+    "settle": (
+        "SELECT * FROM settle_event(gen_random_uuid(), 't', 1, clock_timestamp(), 25, 30, 3, 'payout', 1,"
+        " 'ann', 1, 0, false, true)"
+    ),
 }
+RECEIPTS: Final = (
+    "INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at,"
+    " next_attempt_at, state, code, settled_at, closed_at)"
+)
+ANSWERED: Final = (
+    " SELECT md5('answered ' || number)::uuid, number, moment, moment + interval '25 seconds',"
+    " moment + interval '30 seconds', moment, 'answered', 102145, moment, moment"
+    " FROM generate_series(1, %(rows)s) AS number,"
+    " LATERAL (SELECT now() - interval '1 hour' - number * interval '1 second' AS moment) AS at"
+)
+WAITING: Final = (
+    " SELECT md5('waiting ' || number)::uuid, number, moment, moment + interval '1 day',"
+    " moment + interval '2 days', moment + interval '1 day', 'received', NULL, NULL, NULL"
+    " FROM generate_series(1, %(rows)s) AS number,"
+    " LATERAL (SELECT now() - number * interval '1 millisecond' AS moment) AS at"
+)
+QUARANTINED: Final = (
+    "INSERT INTO quarantine (digest, reason, detail, queue, headers, message, message_bytes)"
+    " SELECT sha256(number::text::bytea), 'bad_message', '', 'cashback', '{}', '', 0"
+    " FROM generate_series(1, least(%(rows)s, 10000)) AS number"
+)
 
 
 def fill(connection: psycopg.Connection) -> None:
     """Make receipts that were answered within the last days, as many that wait, and quarantined messages."""
     # Past the guard, for speed.
     connection.execute("ALTER TABLE receipts DISABLE TRIGGER receipts_guard")
-    columns = "event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at"
-    times = "moment, moment + interval '1 day', moment + interval '2 days', moment + interval '1 day'"
-    connection.execute(
-        f"INSERT INTO receipts ({columns}, state, code, settled_at, closed_at)"  # noqa: S608 - our own text
-        f" SELECT gen_random_uuid(), number, {times}, 'answered', 102145, moment, moment"
-        " FROM generate_series(1, %s) AS number,"
-        " LATERAL (SELECT now() - interval '1 hour' - number * interval '1 second' AS moment) AS at",
-        (ROWS,),
-    )
-    connection.execute(
-        f"INSERT INTO receipts ({columns})"  # noqa: S608 - the same
-        f" SELECT gen_random_uuid(), %s + number, {times}"
-        " FROM generate_series(1, %s) AS number,"
-        " LATERAL (SELECT now() - number * interval '1 millisecond' AS moment) AS at",
-        (ROWS, ROWS),
-    )
+    for statement in (RECEIPTS + ANSWERED, RECEIPTS + WAITING, QUARANTINED):
+        connection.execute(statement, {"rows": ROWS})
     connection.execute("ALTER TABLE receipts ENABLE TRIGGER receipts_guard")
-    connection.execute(
-        "INSERT INTO quarantine (digest, reason, detail, queue, headers, message, message_bytes)"
-        " SELECT sha256(number::text::bytea), 'bad_message', '', 'cashback', '{}', '', 0"
-        " FROM generate_series(1, 10000) AS number"
-    )
 
 
 @pytest.mark.parametrize("statistics", ["none", "fresh", "stale"])
