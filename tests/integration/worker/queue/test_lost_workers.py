@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -18,6 +19,8 @@ from tests.support.raw_betcore import Peer, Request, reply
 from worker.queue.consumer import MAX_LOST_WORKERS
 from worker.queue.held import LEASES
 
+# At the deadline of these workers.
+LEASE_SECONDS = 6.0
 _POLL_SECONDS = 0.02
 
 
@@ -57,6 +60,14 @@ def end_leases(bench: Bench) -> None:
     """Let the leases of dead workers have ended, and nobody wait for it."""
     with redis.Redis.from_url(bench.redis_url) as client:
         client.zadd(LEASES, dict.fromkeys(map(bytes, client.zrange(LEASES, 0, -1)), 1))
+
+
+def lease_left_seconds(bench: Bench) -> float:
+    """Return how long the lease lasts that ends last."""
+    with redis.Redis.from_url(bench.redis_url) as client:
+        leases: Any = client.zrange(LEASES, 0, -1, withscores=True)
+        seconds, microseconds = cast("tuple[int, int]", client.time())
+    return float(max(ends for _, ends in leases)) / 1000 - seconds - microseconds / 1e6
 
 
 def attempts(bench: Bench, cashback_id: int) -> int:
@@ -119,3 +130,21 @@ def test_what_waited_in_a_paused_worker_is_not_run_beside_its_heir(bench: Bench,
 
     bench.credit(3)  # by the worker that goes on, after what it had before
     assert attempts(bench, 2) == 1
+
+
+def test_what_runs_in_a_worker_that_is_asked_to_stop_is_run_by_nobody_else(
+    bench: Bench, betcore: Held
+) -> None:
+    stopping = bench.start_worker(shutdown_grace_seconds="60")
+    bench.push(good(1))
+    bench.wait(lambda: bool(bench.accepts()), "it runs")
+    bench.start_worker()
+
+    os.kill(stopping.pid, signal.SIGTERM)
+    # Nobody keeps it up any more.
+    bench.wait(lambda: lease_left_seconds(bench) > LEASE_SECONDS, "the lease lasts until it has stopped")
+    betcore.released.set()
+
+    assert stopping.wait(timeout_seconds=bad_messages.WAIT_SECONDS) == 0
+    bench.wait_until_idle()
+    assert attempts(bench, 1) == 1
