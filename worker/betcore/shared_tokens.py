@@ -2,15 +2,15 @@
 
 import json
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from math import isfinite
-from typing import Any, Final
-
-import redis
-from kombu.exceptions import LimitExceeded, OperationalError
+from typing import TYPE_CHECKING, Any, Final
 
 from worker.betcore.token_endpoint import AccessToken, fits_a_header
+from worker.broker_client import client_of
+
+if TYPE_CHECKING:
+    import redis
 
 _LOCK_SECONDS: Final = 10
 # Deletes the key only while it still holds what the caller thinks it holds.
@@ -59,15 +59,8 @@ class RedisTokens:
         with self._client() as client:
             client.eval(_DELETE_IF_EQUAL, 1, self._lock_key, self._owner)
 
-    @contextmanager
-    def _client(self) -> Iterator["redis.Redis"]:
-        try:
-            with self._pool.acquire(block=True, timeout=self._timeout_seconds) as connection:
-                # By itself it would try again for seconds while Redis is away, and an accept waits for this.
-                connection.ensure_connection(max_retries=max(0, len(connection.alt) - 1))
-                yield connection.default_channel.client
-        except (redis.RedisError, OperationalError, LimitExceeded) as error:
-            raise OSError(f"Redis: {type(error).__name__}: {error}") from error
+    def _client(self) -> AbstractContextManager["redis.Redis"]:
+        return client_of(self._pool, timeout_seconds=self._timeout_seconds)
 
 
 def _dump(token: AccessToken) -> str:

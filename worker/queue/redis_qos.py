@@ -172,7 +172,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         self._on_collect.cancel()
         self._delivered.clear()
         holder, self.holder = self.holder, None
-        if holder is None:
+        if holder is None and not self._to_tell:
             return
         # A channel is also closed because its server is gone. What is not given back now goes back when its
         # lease has ended.
@@ -181,15 +181,18 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         except Exception:  # noqa: BLE001 - logged with its traceback
             _log.warning("entries_not_given_back", exc_info=True)
         finally:
-            holder.lease.end()
+            if holder is not None:
+                holder.lease.end()
             self._redis.close()
 
     def _own_connection(self) -> Any:  # noqa: ANN401 - redis-py's connection
         return self.channel.pool.get_connection()
 
-    def _let_go_of_all(self, holder: Holder) -> None:
+    def _let_go_of_all(self, holder: Holder | None) -> None:
         while self._to_tell:
             self.write_acknowledged()
+        if holder is None:
+            return
         while self._acknowledged:
             fields = self.acknowledged()
             self._redis.run([holder.let_go(fields)])

@@ -6,14 +6,15 @@ raise a false alarm and no more. Decision 27.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-import redis
-from kombu.exceptions import LimitExceeded, OperationalError
-
+from worker.broker_client import client_of
 from worker.ledger.commit_notes import MAX_COMMITS, Commit
 from worker.recovery.broker import BrokerUnavailable
+
+if TYPE_CHECKING:
+    import redis
 
 # Sorted sets of what `_member` writes, by when it was seen.
 COMMITS_KEY: Final = "cashback:commits"
@@ -72,11 +73,10 @@ class RedisWitness:
     @contextmanager
     def _client(self) -> Iterator["redis.Redis"]:
         try:
-            with self._pool.acquire(block=True, timeout=self._timeout_seconds) as connection:
-                connection.ensure_connection(max_retries=max(0, len(connection.alt) - 1))
-                yield connection.default_channel.client
-        except (redis.RedisError, OperationalError, LimitExceeded, OSError) as error:
-            raise BrokerUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+            with client_of(self._pool, timeout_seconds=self._timeout_seconds) as client:
+                yield client
+        except OSError as error:
+            raise BrokerUnavailable(str(error)) from error
 
 
 def _member(commit: Commit) -> str:
