@@ -4,11 +4,12 @@ from typing import Final
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
 from producer.shared.session import LASTING_PLANS
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from worker.domain.settlement import State
-from worker.ledger.database import Database
+from worker.ledger.database import Database, DeadlineConnection
 from worker.ledger.ledger import Ledger
 from worker.recovery.overdue import Expired, OverdueReceipts
 
@@ -28,6 +29,11 @@ FROM generate_series(1, %s) AS number,
 """
 SETTLE = "UPDATE receipts SET state = 'settled', code = 102145, settled_at = received_at"
 ANSWER = "UPDATE receipts SET state = 'answered', closed_at = received_at"
+
+
+def overdue_on(pool: ConnectionPool[DeadlineConnection]) -> OverdueReceipts:
+    database = Database(pool, timeout_seconds=120)
+    return OverdueReceipts(database, limit=10, hold_seconds=60, hurry_seconds=5, cutoff_seconds=600)
 
 
 def pages_of(database_url: str, sweep: str) -> int:
@@ -69,13 +75,7 @@ def test_what_was_closed_under_an_open_snapshot_costs_a_sweep_nothing(database_u
 def test_the_bound_stays_below_what_is_open(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, pool_of(database_url) as pool:
         add_user(connection, "ann")
-        overdue = OverdueReceipts(
-            Database(pool, timeout_seconds=30),
-            limit=10,
-            hold_seconds=60,
-            hurry_seconds=5,
-            cutoff_seconds=600,
-        )
+        overdue = overdue_on(pool)
         ledger = Ledger(pool, policy=policy(), timeout_seconds=30)
         # Given an undecided event from an hour ago, and one that is decided, its answer overdue since then,
         undecided = new_event(1, age_seconds=3_600)
@@ -151,13 +151,7 @@ def test_whoever_cannot_move_the_bound_at_once_leaves_it(database_url: str) -> N
 
 def test_on_a_database_that_has_seen_no_event_the_bound_can_be_moved(database_url: str) -> None:
     with pool_of(database_url) as pool:
-        overdue = OverdueReceipts(
-            Database(pool, timeout_seconds=120),
-            limit=10,
-            hold_seconds=60,
-            hurry_seconds=5,
-            cutoff_seconds=600,
-        )
+        overdue = overdue_on(pool)
 
         overdue.look_below_bound()
         overdue.raise_bound()
