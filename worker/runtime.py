@@ -34,6 +34,7 @@ from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.recovery.rewind import Rewinds
 from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.standbys import Standbys
+from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Upkeep, upkeep_jobs
 from worker.recovery.witness import RedisWitness
@@ -176,7 +177,7 @@ def _sweeper(
         broker=CeleryBroker(app, timeout_seconds=settings.broker_timeout_seconds),
         handler=handler,
         executor=ThreadPoolExecutor(settings.concurrency, thread_name_prefix="direct-settlement"),
-        metrics=handler.metrics,
+        log=SweepLog(handler.metrics),
         interval_seconds=settings.sweep_interval_seconds,
         random=random.random,
     )

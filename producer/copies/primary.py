@@ -26,12 +26,21 @@ class PrimaryWatch:
         pool = client.connection_pool
         self._pool = pool if isinstance(pool, SentinelConnectionPool) else None
         self._timeout_seconds = timeout_seconds
+        self._is_failing = False
 
     async def watch(self) -> None:
         """Look until cancelled."""
         while self._pool is not None:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # noqa: BLE001 - logged with its traceback
+                # It must outlive any surprise: without it makes would go to a primary that nobody reads.
+                if not self._is_failing:
+                    _log.exception("primary_not_looked_at")
+                self._is_failing = True
+            else:
+                self._is_failing = False
 
     async def look(self) -> None:
         """Hang up where another one is the primary by now; what is on its way fails, and is made again."""

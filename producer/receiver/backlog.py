@@ -122,6 +122,7 @@ class Backlog:
         self._estimate = Estimate(least_age_seconds=_LEAST_AGE_SHARE * longest_wait_seconds)
         # In the order of their receipt; what is settled, or cannot be settled any more, goes.
         self._unsettled: dict[UUID, float] = {}
+        self._is_unknown = False
 
     @property
     def wait_seconds(self) -> float:
@@ -144,15 +145,27 @@ class Backlog:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Ask once."""
+        """Ask once. Whatever fails: an estimate that stood on would refuse makes for ever."""
+        try:
+            await self._ask()
+        except CopyFailed as error:
+            self._forget(error=str(error))
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
+            self._forget(error=f"{type(error).__name__}: {error}", exc_info=error)
+        else:
+            self._is_unknown = False
+
+    def _forget(self, **why: object) -> None:
+        self._estimate.forget()
+        if not self._is_unknown:
+            # Once for all looks in a row.
+            _log.warning("backlog_unknown", **why)
+        self._is_unknown = True
+
+    async def _ask(self) -> None:
         self._drop_what_is_over()
         asked = list(islice(self._unsettled, MAX_ASKED))
-        try:
-            progress = await self._store.progress(asked, timeout_seconds=self._timeout_seconds)
-        except CopyFailed as error:
-            self._estimate.forget()
-            _log.warning("backlog_unknown", error=str(error))
-            return
+        progress = await self._store.progress(asked, timeout_seconds=self._timeout_seconds)
         for event_id in progress.settled:
             self._unsettled.pop(event_id, None)
         self._estimate.look(

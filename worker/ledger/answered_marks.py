@@ -20,6 +20,9 @@ from worker.ledger.ledger import Ledger
 MAX_WAITING: Final = 10_000
 MAX_GROUP: Final = 500
 MAX_BLOCK_SECONDS: Final = 5.0
+_MAX_NAMED: Final = 10
+# Classes of SQLSTATE: data, constraints, what a trigger raises, and rows that cannot be read.
+_ABOUT_THE_ROWS: Final = frozenset({"22", "23", "P0", "XX"})
 # Nobody waits for a mark, and one commit for all of this time costs what one for each event would.
 PAUSE_SECONDS: Final = 0.05
 _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
@@ -65,8 +68,8 @@ class AnsweredMarks:
         closing = False
         while not closing and not self._stopping.is_set():
             group, closing = self._next_group()
-            if group:
-                self._write(group)
+            if group and (error := self._refusal(group)) is not None:
+                self._write_each(group, error)
 
     def _next_group(self) -> tuple[list[UUID], bool]:
         """Wait for marks; return those of the next moments, and whether they are the last."""
@@ -85,14 +88,45 @@ class AnsweredMarks:
                 return group, False
         return group, True
 
-    def _write(self, group: list[UUID]) -> None:
+    def _refusal(self, group: list[UUID]) -> Exception | None:
+        """Write the marks in one commit, however long PostgreSQL is away; return why that cannot be."""
         retries = 0
         while not self._stopping.is_set():
             try:
                 self._ledger.mark_answered(group)
             except LedgerUnavailable as error:
+                if _is_about_the_rows(error):
+                    return error
                 _log.warning("marks_wait", events=len(group), error=str(error))
                 self._stopping.wait(_BACKOFF.delay_seconds(retries=retries, random=self._random))
                 retries += 1
+            except Exception as error:  # noqa: BLE001 - logged with its traceback by whoever gets it
+                # The thread must outlive any surprise: without it every answered event would end as expired.
+                return error
             else:
-                return
+                return None
+        return None
+
+    def _write_each(self, group: list[UUID], error: Exception) -> None:
+        """Write each mark alone, as one of them failed them all; name those that fail alone, once.
+
+        Their events are overdue then: BETCORE gets the same answer again, and the mark is tried again.
+        """
+        refused = {group[0]: error} if len(group) == 1 else {}
+        for event_id in group if len(group) > 1 else ():
+            if (refusal := self._refusal([event_id])) is not None:
+                refused[event_id] = refusal
+        _log.error(
+            "marks_refused",
+            events=len(refused),
+            of=len(group),
+            event_ids=[str(event_id) for event_id in list(refused)[:_MAX_NAMED]],
+            detail="BETCORE acknowledged these events and the ledger does not take that down; see the error",
+            exc_info=next(iter(refused.values()), error),
+        )
+
+
+def _is_about_the_rows(error: LedgerUnavailable) -> bool:
+    """Whether PostgreSQL answered that it cannot write these rows, ever; it may take others."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return sqlstate is not None and sqlstate[:2] in _ABOUT_THE_ROWS

@@ -5,28 +5,28 @@ itself, with the handler of the tasks, and goes back to the queue when that answ
 """
 
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
-
-import structlog
+from uuid import UUID
 
 from producer.client.contract import SettleMessage
 from worker.errors import LedgerUnavailable
 from worker.handling.handler import Handler
-from worker.metrics import Metrics
 from worker.recovery.broker import Broker, BrokerUnavailable
 from worker.recovery.overdue import OverdueEvent, OverdueReceipts
 from worker.recovery.retention import Retention
+from worker.recovery.sweep_log import SweepLog
 from worker.recovery.upkeep import Upkeep
 
 # The pause between sweeps varies by this share, so that workers do not sweep in step.
 _JITTER: Final = 0.2
-_MAX_LOGGED_IDS: Final = 10
-
-_log = structlog.get_logger(__name__)
+# While it settles directly, sweep follows sweep; what else is to be done comes in between.
+_LONGEST_ROUND_SECONDS: Final = 5.0
+# While this fails events are settled directly.
+_BROKER: Final = "broker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,10 @@ class Sweeper:
     broker: Broker
     handler: Handler
     executor: ThreadPoolExecutor
-    metrics: Metrics
+    log: SweepLog
     interval_seconds: float
     random: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
 
     def run(self, stopping: threading.Event) -> None:
         """Sweep at once, and then until told to stop. Whatever fails is tried again with the next sweep."""
@@ -53,19 +54,23 @@ class Sweeper:
             self._run_job("retention", self.retention.prune)
 
     def _sweep_all(self, stopping: threading.Event) -> None:
-        while self.sweep() and not stopping.is_set():
+        ends_at = self.monotonic() + _LONGEST_ROUND_SECONDS
+        while self._sweep_once() and not stopping.is_set() and self.monotonic() < ends_at:
             pass
+        self.log.tell()
 
-    @staticmethod
-    def _run_job(name: str, job: Callable[[], object]) -> bool:
+    def _run_job(self, name: str, job: Callable[[], object]) -> bool:
         """Run one job of a round; what comes after it comes all the same. True if the job says so."""
         try:
-            return job() is True
+            result = job()
         except LedgerUnavailable as error:
-            _log.warning("sweep_failed", job=name, reason=error.reason, error=str(error))
-        except Exception:  # noqa: BLE001 - logged with its traceback
+            self.log.fails(name, reason=error.reason, error=str(error))
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
             # The thread must outlive any surprise: without it lost events would wait for nobody.
-            _log.exception("sweep_failed", job=name, reason="unexpected")
+            self.log.fails(name, reason="unexpected", exc_info=error)
+        else:
+            self.log.works(name)
+            return result is True
         return False
 
     def close(self) -> None:
@@ -78,26 +83,30 @@ class Sweeper:
 
         Each of the three fails alone.
         """
+        more = self._sweep_once()
+        self.log.tell()
+        return more
+
+    def _sweep_once(self) -> bool:
         self._run_job("give_up", self._give_up)
         self._run_job("expire", self._expire)
         return self._run_job("send_on", self._claim_and_send_on)
 
     def _give_up(self) -> None:
-        self._count("given_up", self.overdue.give_up())
+        self.log.did("given_up", self.overdue.give_up())
 
     def _expire(self) -> None:
         expired = self.overdue.expire()
-        self._count("expired", expired.events)
-        if expired.unconfirmed:
-            _log.error("events_unconfirmed", events=expired.unconfirmed)
+        self.log.did("expired", expired.events)
+        self.log.left_unconfirmed(expired.unconfirmed)
 
     def _claim_and_send_on(self) -> bool:
         try:
-            claimed = self.overdue.claim(lost_before=self.broker.waiting_since())
+            lost_before = self.broker.waiting_since()
         except BrokerUnavailable as error:
-            _log.warning("sweep_settles_directly", error=str(error))
+            self.log.fails(_BROKER, reason=error.reason, error=str(error))
             return self._settle_directly(self.overdue.claim(lost_before=None))
-        return self._send_on(claimed)
+        return self._send_on(self.overdue.claim(lost_before=lost_before))
 
     def _send_on(self, events: list[OverdueEvent]) -> bool:
         sent = 0
@@ -106,9 +115,11 @@ class Sweeper:
                 self.broker.publish(_message(event))
                 sent += 1
         except BrokerUnavailable as error:
-            _log.warning("sweep_settles_directly", error=str(error))
+            self.log.fails(_BROKER, reason=error.reason, error=str(error))
+        else:
+            self.log.works(_BROKER)
         finally:
-            self._count("republished", sent, event_ids=_first_ids(events[:sent]))
+            self.log.did("republished", sent, event_ids=_ids(events[:sent]))
         return self._settle_directly(events[sent:])
 
     def _settle_directly(self, events: list[OverdueEvent]) -> bool:
@@ -121,27 +132,16 @@ class Sweeper:
         wait(runs)
         # What was dropped as the worker stops is overdue again for another one.
         done = [(event, run) for event, run in zip(events, runs, strict=True) if not run.cancelled()]
-        failed = [(event, run) for event, run in done if run.exception()]
-        steps = Counter(type(run.result()).__name__ for _, run in done if not run.exception())
-        self._count("settled_directly", len(events), steps=dict(steps), event_ids=_first_ids(events))
-        if failed:
-            _log.error(
-                "direct_settlement_failed",
-                events=len(failed),
-                event_ids=_first_ids([event for event, _ in failed]),
-                exc_info=failed[0][1].exception(),
-            )
+        for event, run in done:
+            if (error := run.exception()) is not None:
+                self.log.did_not_settle(event.event_id, error)
+        steps = [type(run.result()).__name__ for _, run in done if run.exception() is None]
+        self.log.did("settled_directly", len(events), event_ids=_ids(events), steps=steps)
         return bool(events)
 
-    def _count(self, action: str, events: int, **details: object) -> None:
-        if events:
-            self.metrics.swept.labels(action=action).inc(events)
-            _log.info("swept", action=action, events=events, **details)
 
-
-def _first_ids(events: list[OverdueEvent]) -> list[str]:
-    """Return what a log line names of many events."""
-    return [str(event.event_id) for event in events[:_MAX_LOGGED_IDS]]
+def _ids(events: list[OverdueEvent]) -> list[UUID]:
+    return [event.event_id for event in events]
 
 
 def _message(event: OverdueEvent) -> SettleMessage:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 import psycopg
+import pytest
+from psycopg import sql
 from structlog.testing import capture_logs
 
 from deploy.local.postgres import PostgresServer
@@ -90,3 +93,55 @@ def test_closing_ends_while_postgresql_does_not_answer_and_says_what_is_left(
             postgres_server.thaw()
 
     assert "marks_left" in [line["event"] for line in logs]
+
+
+class Surprised(Ledger):
+    """A ledger that fails in a way that nobody foresaw, for one event."""
+
+    unlucky: UUID | None = None
+
+    def mark_answered(self, event_ids: list[UUID]) -> int:
+        if self.unlucky in event_ids:
+            raise RuntimeError("unforeseen")
+        return super().mark_answered(event_ids)
+
+
+def refuse_mark_of(database_url: str, event: VerifiedEvent) -> None:
+    """Have PostgreSQL refuse the mark of this event, whatever else the statement marks."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION refuse_mark() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        connection.execute(
+            sql.SQL(
+                "CREATE TRIGGER refuse_mark BEFORE UPDATE ON receipts FOR EACH ROW"
+                " WHEN (NEW.event_id = {}) EXECUTE FUNCTION refuse_mark()"
+            ).format(sql.Literal(event.event_id))
+        )
+
+
+@pytest.mark.parametrize("whose", ["the database's", "our own"])
+def test_a_mark_that_always_fails_keeps_no_other_from_being_written_and_is_named(
+    database_url: str, whose: str
+) -> None:
+    with settled_events(database_url, 5) as (marks, events), capture_logs() as logs:
+        unlucky = events[2]
+        if whose == "our own":
+            Surprised.unlucky = unlucky.event_id
+            marks._ledger.__class__ = Surprised  # noqa: SLF001 - the same connections, another behaviour
+        else:
+            refuse_mark_of(database_url, unlucky)
+        for event in events[:4]:
+            marks.answered(event.event_id)
+        marks.start()
+        wait_until(lambda: states(database_url).get("answered") == 3, what="the others", timeout_seconds=120)
+        # And what comes after it is written, too.
+        marks.answered(events[4].event_id)
+        marks.close(timeout_seconds=120)
+
+    assert states(database_url) == {"answered": 4, "settled": 1}
+    (line,) = (line for line in logs if line["event"] == "marks_refused")
+    assert (line["log_level"], line["events"], line["of"]) == ("error", 1, 4)
+    assert line["event_ids"] == [str(unlucky.event_id)]
+    assert isinstance(line["exc_info"], Exception)

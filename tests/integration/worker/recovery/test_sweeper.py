@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 from typing import NoReturn
 
 import pytest
@@ -25,6 +26,7 @@ from worker.quarantine.writer import QuarantineStore
 from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import Keep, Retention
+from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Job, Upkeep
 
@@ -72,7 +74,7 @@ def sweeping(at: Bench, database_url: str, queue: Queue, *, limit: int = 10) -> 
             broker=queue,
             handler=at.handler,
             executor=executor,
-            metrics=Metrics(),
+            log=SweepLog(Metrics()),
             interval_seconds=0.01,
             random=lambda: 0.5,
         )
@@ -126,7 +128,7 @@ def test_a_broker_that_fails_half_way_leaves_no_claimed_event_without_a_run(data
         assert len(at.accepts()) == 2
 
 
-def test_a_flood_is_one_log_line_for_each_thing_done_with_the_first_ids(database_url: str) -> None:
+def test_a_flood_is_one_log_line_for_all_that_was_done_with_the_first_ids(database_url: str) -> None:
     queue = Queue(fails_after=12)
     with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue, limit=20) as sweeper:
         messages = [overdue_message(at, number) for number in range(1, 16)]
@@ -134,15 +136,65 @@ def test_a_flood_is_one_log_line_for_each_thing_done_with_the_first_ids(database
         with capture_logs() as logs:
             sweeper.sweep()
 
-    lines = [line for line in logs if line["event"] == "swept"]
-    assert [(line["action"], line["events"]) for line in lines] == [
-        ("republished", 12),
-        ("settled_directly", 3),
-    ]
-    assert [len(line["event_ids"]) for line in lines] == [10, 3]
-    assert {each for line in lines for each in line["event_ids"]} <= {str(one.event_id) for one in messages}
-    assert lines[1]["steps"] == {"Done": 3}
+    (line,) = (line for line in logs if line["event"] == "swept")
+    assert (line["republished"], line["settled_directly"]) == (12, 3)
+    assert len(line["event_ids"]) == 10
+    assert set(line["event_ids"]) <= {str(one.event_id) for one in messages}
+    assert line["steps"] == {"Done": 3}
     assert not any("event_id" in line for line in logs)
+
+
+def test_sweep_after_sweep_of_one_round_is_told_in_one_line(database_url: str) -> None:
+    with (
+        bench(database_url, reply(200)) as at,
+        sweeping(at, database_url, Queue(is_away=True), limit=2) as sweeper,
+    ):
+        for number in range(1, 8):
+            overdue_message(at, number)
+        stopping = threading.Event()
+        upkeep = Upkeep([Job(name="stop", every_seconds=1e6, run=stopping.set)], monotonic=time.monotonic)
+
+        with capture_logs() as logs:
+            replace(sweeper, upkeep=upkeep).run(stopping)
+
+    assert [line["settled_directly"] for line in logs if line["event"] == "swept"] == [7]
+    assert [line["job"] for line in logs if line["event"] == "sweep_failed"] == ["broker"]
+
+
+def test_what_fails_is_said_when_it_begins_and_when_it_ends(database_url: str) -> None:
+    queue = Queue(is_away=True)
+    with (
+        bench(database_url, reply(200)) as at,
+        sweeping(at, database_url, queue) as sweeper,
+        capture_logs() as logs,
+    ):
+        for _ in range(5):
+            sweeper.sweep()
+        queue.is_away = False
+        sweeper.sweep()
+        queue.is_away = True
+        sweeper.sweep()
+
+    told = [(line["event"], line["job"]) for line in logs]
+    assert told == [("sweep_failed", "broker"), ("sweep_works_again", "broker"), ("sweep_failed", "broker")]
+
+
+def test_a_round_that_always_finds_more_gives_way_to_what_else_is_to_be_done(database_url: str) -> None:
+    with (
+        bench(database_url, reply(200)) as at,
+        sweeping(at, database_url, Queue(is_away=True), limit=1) as sweeper,
+    ):
+        for number in range(1, 10):
+            overdue_message(at, number)
+        stopping = threading.Event()
+        upkeep = Upkeep([Job(name="stop", every_seconds=1e6, run=stopping.set)], monotonic=time.monotonic)
+        clock = count(0, 2)
+
+        # Given a clock by which each sweep takes two seconds,
+        replace(sweeper, upkeep=upkeep, monotonic=lambda: float(next(clock))).run(stopping)
+
+        # then one round has three of them.
+        assert len(at.accepts()) == 3
 
 
 def test_what_cannot_be_settled_is_named_once_with_the_first_reason(database_url: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from producer.client.contract import SettleMessage
 from producer.copies.errors import CopyFailed
@@ -112,14 +113,14 @@ class Store:
     def __init__(self) -> None:
         self.settled: set[UUID] = set()
         self.age_seconds: float | None = None
-        self.is_away = False
+        self.fails_with: Exception | None = None
         self.asked: list[Sequence[UUID]] = []
 
     async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
         del timeout_seconds
         self.asked.append(event_ids)
-        if self.is_away:
-            raise CopyFailed("away")
+        if self.fails_with is not None:
+            raise self.fails_with
         return Progress([each for each in event_ids if each in self.settled], self.age_seconds)
 
 
@@ -174,16 +175,34 @@ def test_what_others_have_on_record_refuses_nobody_who_waits_for_nothing() -> No
     assert receiver.backlog.wait_seconds == 0
 
 
-def test_nothing_is_refused_while_postgresql_cannot_be_asked() -> None:
+FAILURES = pytest.mark.parametrize(
+    "error", [CopyFailed("away"), ValueError("unforeseen")], ids=["away", "unforeseen"]
+)
+
+
+@FAILURES
+def test_nothing_is_refused_while_postgresql_cannot_be_asked(error: Exception) -> None:
     receiver = Receiver()
     receiver.take(10)
     receiver.store.age_seconds = 20
     receiver.look(2)
-    receiver.store.is_away = True
+    assert receiver.backlog.is_too_long()
+    receiver.store.fails_with = error
 
     receiver.look()
 
     assert not receiver.backlog.is_too_long()
+
+
+@FAILURES
+def test_that_nobody_can_be_asked_is_said_once_for_each_time(error: Exception) -> None:
+    receiver = Receiver()
+    with capture_logs() as logs:
+        for failure in (error, error, error, None, error):
+            receiver.store.fails_with = failure
+            receiver.look()
+
+    assert [line["event"] for line in logs] == ["backlog_unknown", "backlog_unknown"]
 
 
 def test_what_cannot_be_settled_in_time_any_more_is_forgotten() -> None:
