@@ -27,7 +27,8 @@ from worker.ledger.group_commit import GroupCommitLedger
 from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
 from worker.quarantine.writer import Quarantine, QuarantineStore
-from worker.recovery.broker import CeleryBroker
+from worker.queue.held import HELD, LEASES, RETURNED
+from worker.recovery.broker import CeleryBroker, WorkersKeys
 from worker.recovery.ledger_watch import LedgerWatch
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
@@ -174,7 +175,11 @@ def _sweeper(
         overdue=overdue,
         upkeep=Upkeep(jobs, monotonic=time.monotonic),
         retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
-        broker=CeleryBroker(app, timeout_seconds=settings.broker_timeout_seconds),
+        broker=CeleryBroker(
+            app,
+            keys=WorkersKeys(leases=LEASES, held_prefix=HELD, returned=RETURNED),
+            timeout_seconds=settings.broker_timeout_seconds,
+        ),
         handler=handler,
         executor=ThreadPoolExecutor(settings.concurrency, thread_name_prefix="direct-settlement"),
         log=SweepLog(handler.metrics),

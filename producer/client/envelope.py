@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final
 from uuid import UUID
 
-from producer.client.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
+from producer.client.contract import QUEUE, TASK_NAME, SettleMessage
 
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT: Final = 2
@@ -103,15 +103,16 @@ class EntryWriter:
         }
 
 
-def received_at_ms_of(entry: bytes | str) -> int | None:
-    """Return the `received_at_ms` of an entry of a queue as it lies in Redis; None where it does not say."""
+def message_in(entry: bytes | str) -> SettleMessage | None:
+    """Return the message of an entry of a queue as it lies in Redis; None where there is none of ours.
+
+    Nothing of it is verified.
+    """
     try:
         _, kwargs, _ = json.loads(a2b_base64(json.loads(entry)["body"]))
-        received_at_ms = kwargs["received_at_ms"]
+        return SettleMessage.model_validate(kwargs)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    is_time = isinstance(received_at_ms, int) and not isinstance(received_at_ms, bool)
-    return received_at_ms if is_time and 0 <= received_at_ms < MAX_RECEIVED_AT_MS else None
 
 
 def _body(message: SettleMessage) -> str:

@@ -1,22 +1,29 @@
-"""The sweeper's view of the queue: what waits there longest, and a way to put an event back.
+"""The sweeper's view of the queues: what waits there, who has a message, and a way to put an event back.
 
 Decision 9.
 """
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
 from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
-from producer.client.envelope import received_at_ms_of
+from producer.client.envelope import message_in
 from worker.errors import WorkerError
 
 _PAUSE_SECONDS: Final = 2.0
+# Others may put onto the queue what is no message: one among the first of them tells where the head is.
+_AT_HEAD: Final = 10
+# Five milliseconds of Redis' time, in which it does nothing else.
+_MAX_LOOKED_AT: Final = 2_000
+_FIND: Final = resources.files("worker.recovery.scripts").joinpath("find_messages.lua").read_text("utf-8")
 
 
 class BrokerUnavailable(WorkerError):
@@ -25,11 +32,36 @@ class BrokerUnavailable(WorkerError):
     reason = "broker_unavailable"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersKeys:
+    """Where Redis has what workers took: their leases, one hash for each, and what was given back."""
+
+    leases: str
+    held_prefix: str
+    returned: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Events whose messages are on their way: taken by a worker, or on a list that is not of fresh ones.
+
+    Not complete: there was more than could be looked at, and any other message may be there.
+    """
+
+    held: frozenset[UUID]
+    queued: frozenset[UUID]
+    is_complete: bool
+
+
 class Broker(Protocol):
     """What the sweeper needs of the queue. Its calls are bounded and raise BrokerUnavailable."""
 
-    def waiting_since(self) -> datetime | None:
-        """Return when the event that waits longest in the queue was received; None: none waits."""
+    def at_head(self) -> list[UUID] | None:
+        """Return the events at the queue's head, the next to be taken first; None: nothing waits there."""
+        ...
+
+    def find(self, event_ids: Sequence[UUID]) -> "Found":
+        """Return which events' messages are on their way; a bounded look."""
         ...
 
     def publish(self, message: SettleMessage) -> None:
@@ -48,9 +80,15 @@ class CeleryBroker:
     """
 
     def __init__(
-        self, app: Celery, *, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic
+        self,
+        app: Celery,
+        *,
+        keys: WorkersKeys,
+        timeout_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
+        self._keys = keys
         self._monotonic = monotonic
         self._ask_again_at = 0.0
         options = {
@@ -65,16 +103,29 @@ class CeleryBroker:
         }
         self._connection: Any = app.connection_for_write(transport_options=options)
 
-    def waiting_since(self) -> datetime | None:
-        """Return when the event that waits longest was received; a message that is none counts as old."""
-        self._check_pause()
-        try:
-            head = self._connection.default_channel.client.lindex(QUEUE, -1)
-        except _FAULTS as error:
-            raise self._unavailable(error) from error
-        if head is None:
+    def at_head(self) -> list[UUID] | None:
+        """Return the events at the queue's head; what is no message there is left out."""
+        entries = self._ask(lambda client: client.lrange(QUEUE, -_AT_HEAD, -1))
+        if not entries:
             return None
-        return datetime.fromtimestamp((received_at_ms_of(head) or 0) / 1000, tz=UTC)
+        messages = [message_in(entry) for entry in reversed(entries)]
+        return [message.event_id for message in messages if message is not None]
+
+    def find(self, event_ids: Sequence[UUID]) -> Found:
+        """Look for the events' messages, by the ids in their envelopes."""
+        keys, names = self._keys, {str(event_id): event_id for event_id in event_ids}
+        lists = (keys.returned, RETRY_QUEUE)
+        reply = self._ask(
+            lambda client: client.eval(
+                _FIND, 1 + len(lists), keys.leases, *lists, keys.held_prefix, _MAX_LOOKED_AT, *names
+            )
+        )
+        found: dict[bytes, set[UUID]] = {b"held": set(), b"queued": set()}
+        for where, name in zip(reply[1::2], reply[2::2], strict=True):
+            found[where].add(names[name.decode()])
+        return Found(
+            held=frozenset(found[b"held"]), queued=frozenset(found[b"queued"]), is_complete=reply[0] == b"1"
+        )
 
     def publish(self, message: SettleMessage) -> None:
         """Put an event onto the retry queue."""
@@ -97,6 +148,13 @@ class CeleryBroker:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
+        self._check_pause()
+        try:
+            return question(self._connection.default_channel.client)
+        except _FAULTS as error:
+            raise self._unavailable(error) from error
 
     def _check_pause(self) -> None:
         if self._monotonic() < self._ask_again_at:

@@ -3,8 +3,9 @@
 Its SQL is `worker/schema/functions/sweep.sql`. Decision 9.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -13,16 +14,22 @@ from worker.ledger.database import Database
 # Above the time that a transaction takes, and that two servers' clocks differ by, and short enough: what was
 # closed within it is read again by each look.
 _BOUND_MARGIN_SECONDS: Final = 60.0
+_BEFORE_ALL: Final = datetime.fromtimestamp(0, tz=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverdueEvent:
-    """A claimed event: whoever holds it runs it once more."""
+    """A claimed event: whoever holds it runs it once more.
+
+    In a hurry is who has little time left: to be decided, or once settled, to be answered.
+    """
 
     event_id: UUID
     token: str
     received_at: datetime
     attempts: int
+    is_settled: bool
+    is_in_a_hurry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +71,36 @@ class OverdueReceipts:
         return Expired(*row)
 
     def claim(self, *, lost_before: datetime | None) -> list[OverdueEvent]:
-        """Claim events for another run; they are not overdue again for `hold_seconds`.
+        """Claim events for another run; they are not overdue again for `hold_seconds`, later for longer.
 
         An undecided event that was received at or after `lost_before` may still wait in the queue and
         is left to it, until its cut-off is near. None: nothing waits in the queue.
         """
         rows = self._database.rows(
-            "SELECT event_id, token, received_at, attempts FROM claim_overdue(%s, %s, %s, %s, %s)",
+            "SELECT event_id, token, received_at, attempts, is_settled, is_in_a_hurry "
+            "FROM claim_overdue(%s, %s, %s, %s, %s)",
             (self._limit, self._hold_seconds, self._hurry_seconds, lost_before, self._cutoff_seconds),
         )
         return [
-            OverdueEvent(event_id=event_id, token=token, received_at=received_at, attempts=attempts)
-            for event_id, token, received_at, attempts in rows
+            OverdueEvent(
+                event_id=event_id,
+                token=token,
+                received_at=received_at,
+                attempts=attempts,
+                is_settled=is_settled,
+                is_in_a_hurry=is_in_a_hurry,
+            )
+            for event_id, token, received_at, attempts, is_settled, is_in_a_hurry in rows
         ]
+
+    def lost_before(self, at_head: Sequence[UUID]) -> datetime:
+        """Return before which moment an event was received that is not in the queue any more.
+
+        `at_head`: the events at the queue's head, the next one to be taken first. Where none of them is on
+        record nobody knows, and the queue may have all.
+        """
+        (received_at,) = self._database.one_row("SELECT received_first(%s)", (list(at_head),))
+        return received_at or _BEFORE_ALL
 
     def raise_bound(self) -> None:
         """Have later looks begin at what is open now, less a margin, and not at what was closed long ago."""

@@ -15,7 +15,7 @@ from uuid import UUID
 from producer.client.contract import SettleMessage
 from worker.errors import LedgerUnavailable
 from worker.handling.handler import Handler
-from worker.recovery.broker import Broker, BrokerUnavailable
+from worker.recovery.broker import Broker, BrokerUnavailable, Found
 from worker.recovery.overdue import OverdueEvent, OverdueReceipts
 from worker.recovery.retention import Retention
 from worker.recovery.sweep_log import SweepLog
@@ -102,15 +102,17 @@ class Sweeper:
 
     def _claim_and_send_on(self) -> bool:
         try:
-            lost_before = self.broker.waiting_since()
+            at_head = self.broker.at_head()
         except BrokerUnavailable as error:
             self.log.fails(_BROKER, reason=error.reason, error=str(error))
             return self._settle_directly(self.overdue.claim(lost_before=None))
+        lost_before = None if at_head is None else self.overdue.lost_before(at_head)
         return self._send_on(self.overdue.claim(lost_before=lost_before))
 
     def _send_on(self, events: list[OverdueEvent]) -> bool:
         sent = 0
         try:
+            events = self._that_nobody_has(events)
             for event in events:
                 self.broker.publish(_message(event))
                 sent += 1
@@ -121,6 +123,18 @@ class Sweeper:
         finally:
             self.log.did("republished", sent, event_ids=_ids(events[:sent]))
         return self._settle_directly(events[sent:])
+
+    def _that_nobody_has(self, events: list[OverdueEvent]) -> list[OverdueEvent]:
+        """Leave out the events whose message is on its way: a second one would only make all slower.
+
+        A worker that has a fresh event and does not come to it is no reason to wait. In a hurry an event is
+        sent on whatever is found: what lies in Redis may lie, and a worker may be stuck.
+        """
+        asked = [event.event_id for event in events if not event.is_in_a_hurry]
+        if not asked:
+            return events
+        found = self.broker.find(asked)
+        return [event for event in events if event.is_in_a_hurry or not _may_be_had(event, found)]
 
     def _settle_directly(self, events: list[OverdueEvent]) -> bool:
         # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
@@ -138,6 +152,12 @@ class Sweeper:
         steps = [type(run.result()).__name__ for _, run in done if run.exception() is None]
         self.log.did("settled_directly", len(events), event_ids=_ids(events), steps=steps)
         return bool(events)
+
+
+def _may_be_had(event: OverdueEvent, found: Found) -> bool:
+    if not found.is_complete or event.event_id in found.queued:
+        return True
+    return event.is_settled and event.event_id in found.held
 
 
 def _ids(events: list[OverdueEvent]) -> list[UUID]:

@@ -110,21 +110,40 @@ LANGUAGE sql AS $$
     SELECT count(*), count(*) FILTER (WHERE closed.unconfirmed) FROM closed
 $$;
 
+-- When the first of these events that is on record was received; null where none is. They lie at the queue's head, the
+-- next one to be taken first, and the queue is first in, first out: whoever was received before has left it. What a
+-- message says of its time is not asked: anybody can write one.
+CREATE OR REPLACE FUNCTION received_first(p_event_ids uuid[]) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT received_at
+    FROM unnest(p_event_ids) WITH ORDINALITY AS at_head (event_id, place)
+        JOIN receipts ON receipts.event_id = at_head.event_id
+    ORDER BY at_head.place
+    LIMIT 1
+$$;
+
 -- Claim overdue events that are worth another run. p_lost_before: what was received before this moment is
 -- not waiting in the queue any more (null: nothing waits there); later ones are left to the queue until
 -- their cut-off is nearer than p_hurry_seconds. p_cutoff_seconds: how long after its receipt an event has its
 -- cut-off, by which those from before a moment are found; one that was promised more waits that much longer.
+--
+-- In a hurry is who has less than p_hurry_seconds to its cut-off, or, once settled, to its deadline. A claimed event is
+-- not overdue again for p_hold_seconds, or half of the time that it has been here where that is more; but for no more
+-- than half of the time that it has left, and so that it is found again in its hurry, while that lasts.
 --
 -- The three reasons to claim an event are asked for one by one, because no index serves an OR of them. The row is
 -- looked at once more under its lock.
 CREATE OR REPLACE FUNCTION claim_overdue(
     p_limit integer, p_hold_seconds double precision, p_hurry_seconds double precision, p_lost_before timestamptz,
     p_cutoff_seconds double precision
-) RETURNS TABLE (event_id uuid, token text, received_at timestamptz, attempts integer) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (
+    event_id uuid, token text, received_at timestamptz, attempts integer, is_settled boolean, is_in_a_hurry boolean
+) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_bound timestamptz := sweep_bound();
+    v_hold interval := make_interval(secs => p_hold_seconds);
+    v_hurry interval := make_interval(secs => p_hurry_seconds);
     v_overdue uuid[];
 BEGIN
     WITH candidates AS (
@@ -143,7 +162,7 @@ BEGIN
         UNION
         (SELECT event_id FROM receipts
         WHERE state = 'received' AND credit_cutoff_at >= v_bound
-            AND credit_cutoff_at <= v_now + make_interval(secs => p_hurry_seconds)
+            AND credit_cutoff_at <= v_now + v_hurry
             AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY credit_cutoff_at LIMIT p_limit)
     )
@@ -155,19 +174,26 @@ BEGIN
 
     RETURN QUERY
     WITH overdue AS (
-        SELECT event_id FROM receipts
+        SELECT event_id, CASE state WHEN 'settled' THEN deadline_at ELSE credit_cutoff_at END - v_now AS time_left
+        FROM receipts
         WHERE event_id = ANY (v_overdue) AND state IN ('received', 'settled')
             AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY next_attempt_at
         LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
     ), claimed AS (
-        UPDATE receipts SET next_attempt_at = clock_timestamp() + make_interval(secs => p_hold_seconds)
+        UPDATE receipts SET next_attempt_at = clock_timestamp() + CASE
+            WHEN time_left <= v_hurry THEN v_hold
+            ELSE greatest(v_hurry / 2, least(
+                greatest(v_hold, least(v_now - coalesce(settled_at, received_at), time_left) / 2),
+                time_left - v_hurry))
+            END
         FROM overdue
         WHERE receipts.event_id = overdue.event_id
-        RETURNING receipts.event_id, receipts.received_at, receipts.attempts
+        RETURNING receipts.event_id, receipts.received_at, receipts.attempts, state = 'settled' AS is_settled,
+            time_left <= v_hurry AS is_in_a_hurry
     )
-    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.attempts
+    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.attempts, is_settled, is_in_a_hurry
     FROM claimed JOIN tokens ON tokens.slot = token_slot(claimed.received_at)
         AND tokens.received_at = claimed.received_at AND tokens.event_id = claimed.event_id;
 END $$;

@@ -10,7 +10,7 @@ import redis
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, SettleMessage
-from producer.client.envelope import received_at_ms_of
+from producer.client.envelope import message_in
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import MAX_GROUP_SIZE, Publisher
@@ -45,7 +45,8 @@ def with_publisher(
 def numbers_in(redis_url: str) -> list[int | None]:
     """Return the numbers of the queue's messages, the next one to be taken first."""
     with redis.Redis.from_url(redis_url) as client:
-        return [received_at_ms_of(entry) for entry in reversed(client.lrange(QUEUE, 0, -1))]
+        messages = [message_in(entry) for entry in reversed(client.lrange(QUEUE, 0, -1))]
+    return [None if message is None else message.received_at_ms for message in messages]
 
 
 def pushes(client: redis.Redis) -> int:

@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 import redis
-from celery import Celery
 
 from deploy.local.ports import free_port
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.publisher import envelope
-from worker.app import celery_configuration
-from worker.recovery.broker import BrokerUnavailable, CeleryBroker
-from worker.settings import WorkerSettings
+from tests.support.holder_bench import OTHER, Worker, push
+from tests.support.sent_on import WORKERS_KEYS, app_on
+from worker.queue.held import RETURNED
+from worker.recovery import broker as broker_module
+from worker.recovery.broker import BrokerUnavailable, CeleryBroker, Found
 
 MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_795_386_237_585)
 
@@ -33,53 +33,116 @@ def clock() -> Clock:
     return Clock()
 
 
-def app_on(redis_url: str) -> Celery:
-    settings = WorkerSettings(
-        redis_url=redis_url,
-        database_url="postgresql://db.test/x",
-        betcore_url="https://betcore.test",
-        bearer_token="x",
-    )
-    app = Celery("broker-test", set_as_current=False)
-    app.conf.update(celery_configuration(settings))
-    return app
+def broker_on(redis_url: str, clock: Clock) -> CeleryBroker:
+    return CeleryBroker(app_on(redis_url), keys=WORKERS_KEYS, timeout_seconds=60, monotonic=clock)
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as made:
+        yield made
 
 
 @pytest.fixture
 def broker(redis_url: str, clock: Clock) -> Iterator[CeleryBroker]:
-    broker = CeleryBroker(app_on(redis_url), timeout_seconds=60, monotonic=clock)
+    broker = broker_on(redis_url, clock)
     yield broker
     broker.close()
 
 
-def put(redis_url: str, message: SettleMessage) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        client.lpush(
-            QUEUE,
-            json.dumps(
-                envelope(message, summary="", origin="test", delivery_tag=str(message.received_at_ms))
-            ),
-        )
+def message(number: int) -> SettleMessage:
+    return SettleMessage(token=f"a.{number}.c", received_at_ms=MESSAGE.received_at_ms + number)
+
+
+def entry(message: SettleMessage) -> bytes:
+    made = envelope(message, summary="", origin="test", delivery_tag=str(message.received_at_ms))
+    return json.dumps(made).encode()
 
 
 def test_an_empty_queue_says_that_nothing_waits(broker: CeleryBroker) -> None:
-    assert broker.waiting_since() is None
+    assert broker.at_head() is None
 
 
-def test_the_head_of_the_queue_is_what_was_put_there_first(broker: CeleryBroker, redis_url: str) -> None:
-    put(redis_url, MESSAGE)
-    put(redis_url, MESSAGE.model_copy(update={"received_at_ms": MESSAGE.received_at_ms + 5_000}))
+def test_the_head_of_the_queue_is_what_was_put_there_first(broker: CeleryBroker, client: redis.Redis) -> None:
+    push(client, *(entry(message(number)) for number in range(30)), queue=QUEUE)
 
-    assert broker.waiting_since() == MESSAGE.received_at
+    head = broker.at_head()
+
+    assert head is not None
+    assert head[:3] == [message(number).event_id for number in range(3)]
+    assert len(head) < 30
 
 
-def test_a_head_that_is_no_message_counts_as_old_so_that_nothing_is_taken_for_lost(
-    broker: CeleryBroker, redis_url: str
+def test_what_is_no_message_at_the_head_hides_none_behind_it(
+    broker: CeleryBroker, client: redis.Redis
 ) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        client.lpush(QUEUE, b"garbage")
+    push(client, b"garbage", b"{}", entry(MESSAGE), queue=QUEUE)
 
-    assert broker.waiting_since() == datetime.fromtimestamp(0, tz=UTC)
+    assert broker.at_head() == [MESSAGE.event_id]
+
+
+def test_a_queue_of_what_is_no_message_is_not_empty(broker: CeleryBroker, client: redis.Redis) -> None:
+    push(client, *([b"garbage"] * 30), queue=QUEUE)
+
+    assert broker.at_head() == []
+
+
+def test_messages_are_found_wherever_they_are_on_their_way(broker: CeleryBroker, client: redis.Redis) -> None:
+    # Given a message that was sent on, one that a worker has in hand, one of a worker that is gone, one that
+    # was given back, one among the fresh ones, and one that is nowhere,
+    sent, taken, left, returned, fresh, nowhere = (message(number) for number in range(6))
+    alive, dead = Worker(client, OTHER), Worker(client, OTHER)
+    push(client, entry(left), queue=OTHER)
+    dead.take()
+    dead.dies()
+    push(client, entry(taken), queue=OTHER)
+    alive.take()
+    broker.publish(sent)
+    client.rpush(RETURNED, b"0 cashback\n" + entry(returned))
+    push(client, entry(fresh), queue=QUEUE)
+
+    found = broker.find([each.event_id for each in (sent, taken, left, returned, fresh, nowhere)])
+
+    assert found == Found(
+        held=frozenset({taken.event_id, left.event_id}),
+        queued=frozenset({sent.event_id, returned.event_id}),
+        is_complete=True,
+    )
+
+
+@pytest.mark.parametrize("place", ["on the list", "in hand"])
+def test_a_look_is_bounded_and_says_so(
+    broker: CeleryBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(broker_module, "_MAX_LOOKED_AT", 250)
+    worker = Worker(client, OTHER)
+    queue = RETRY_QUEUE if place == "on the list" else OTHER
+    for first in range(0, 1_000, 500):
+        push(client, *(entry(message(number)) for number in range(first, first + 500)), queue=queue)
+    worker.take(1_000)
+
+    few = broker.find([message(5_000).event_id])
+    assert not few.is_complete
+
+    # Who is found is found, also where the look did not come to its end.
+    monkeypatch.setattr(broker_module, "_MAX_LOOKED_AT", 2_000)
+    many = [message(number).event_id for number in range(0, 1_000, 7)]
+    found = broker.find(many)
+    assert found.is_complete
+    assert found.held | found.queued == set(many)
+
+
+def test_nothing_is_found_where_nothing_is(broker: CeleryBroker) -> None:
+    assert broker.find([MESSAGE.event_id]) == Found(held=frozenset(), queued=frozenset(), is_complete=True)
+
+
+@pytest.mark.parametrize("junk", [b"", b'"id": "', b'{"headers": {"id": "' + b"x" * 36, b"\xff\x00"])
+def test_what_is_no_message_is_nobodys(broker: CeleryBroker, client: redis.Redis, junk: bytes) -> None:
+    push(client, junk, entry(MESSAGE), junk, queue=RETRY_QUEUE)
+
+    assert broker.find([MESSAGE.event_id, message(1).event_id]) == Found(
+        held=frozenset(), queued=frozenset({MESSAGE.event_id}), is_complete=True
+    )
 
 
 def test_what_is_published_stands_in_the_retry_queue_under_the_id_of_the_event(
@@ -111,29 +174,29 @@ def test_a_flushed_server_loses_nothing_that_is_published_after_it(
 def test_a_server_that_is_away_is_not_asked_again_for_a_while(clock: Clock) -> None:
     # Given a broker whose server is not there yet,
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
-    broker = CeleryBroker(app_on(nowhere), timeout_seconds=60, monotonic=clock)
+    broker = broker_on(nowhere, clock)
     with pytest.raises(BrokerUnavailable, match="Redis: "):
-        broker.waiting_since()
+        broker.at_head()
     # when it is asked again at once, it does not even try,
     with pytest.raises(BrokerUnavailable, match="a moment ago"):
         broker.publish(MESSAGE)
     # and after a while it tries.
     clock.now += 60
     with pytest.raises(BrokerUnavailable, match="Redis: "):
-        broker.waiting_since()
+        broker.at_head()
     broker.close()
 
 
 def test_a_server_that_was_restarted_is_used_again(
     broker: CeleryBroker, clock: Clock, valkey_server: ValkeyServer
 ) -> None:
-    assert broker.waiting_since() is None
+    assert broker.at_head() is None
     valkey_server.kill()
     try:
         with pytest.raises(BrokerUnavailable):
-            broker.waiting_since()
+            broker.at_head()
     finally:
         valkey_server.start()
     clock.now += 60
 
-    assert broker.waiting_since() is None
+    assert broker.at_head() is None

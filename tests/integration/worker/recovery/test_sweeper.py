@@ -2,48 +2,50 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import count
 from typing import NoReturn
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
 from producer.client.contract import SettleMessage
-from tests.support.betcore import cashback
 from tests.support.books import pool_of
-from tests.support.handler_bench import Bench, bench
+from tests.support.handler_bench import bench
 from tests.support.raw_betcore import reply
+from tests.support.sweeping import overdue_message, sweeping
 from worker.errors import LedgerUnavailable
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
-from worker.metrics import Metrics
 from worker.quarantine.writer import QuarantineStore
-from worker.recovery.broker import BrokerUnavailable
+from worker.recovery.broker import BrokerUnavailable, Found
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.retention import Keep, Retention
-from worker.recovery.sweep_log import SweepLog
-from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Job, Upkeep
+
+NOTHING_FOUND = Found(held=frozenset(), queued=frozenset(), is_complete=True)
 
 
 @dataclass
 class Queue:
     """A queue that notes what is put into it, and that can be away."""
 
-    head: datetime | None = None
+    head: list[UUID] | None = None
     is_away: bool = False
     fails_after: int | None = None
+    found: Found = NOTHING_FOUND
     published: list[SettleMessage] = field(default_factory=list)
 
-    def waiting_since(self) -> datetime | None:
+    def at_head(self) -> list[UUID] | None:
         if self.is_away:
             raise BrokerUnavailable
         return self.head
+
+    def find(self, event_ids: Sequence[UUID]) -> Found:
+        assert event_ids
+        return self.found
 
     def publish(self, message: SettleMessage) -> None:
         if self.fails_after is not None and len(self.published) >= self.fails_after:
@@ -52,42 +54,6 @@ class Queue:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-@contextmanager
-def sweeping(at: Bench, database_url: str, queue: Queue, *, limit: int = 10) -> Iterator[Sweeper]:
-    with pool_of(database_url) as pool, ThreadPoolExecutor(2) as executor:
-        database = Database(pool, timeout_seconds=30)
-        yield Sweeper(
-            overdue=OverdueReceipts(
-                database, limit=limit, hold_seconds=60.0, hurry_seconds=5.0, cutoff_seconds=600.0
-            ),
-            retention=Retention(
-                database,
-                QuarantineStore(database),
-                keep=Keep(
-                    receipts_seconds=1e6, tokens_seconds=1e6, quarantine_seconds=1e6, quarantine_rows=10
-                ),
-                monotonic=time.monotonic,
-            ),
-            upkeep=Upkeep([], monotonic=time.monotonic),
-            broker=queue,
-            handler=at.handler,
-            executor=executor,
-            log=SweepLog(Metrics()),
-            interval_seconds=0.01,
-            random=lambda: 0.5,
-        )
-
-
-def overdue_message(at: Bench, cashback_id: int) -> SettleMessage:
-    """Return a make whose receipt is there and overdue: its message was lost."""
-    message = at.message(cashback(cashback_id))
-    at.connection.execute(
-        "SELECT record_receipt(%s, %s, %s, %s, 600, 900, -1)",
-        (message.event_id, message.token, cashback_id, message.received_at),
-    )
-    return message
 
 
 def test_what_is_overdue_goes_back_onto_the_queue(database_url: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.client.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
-from producer.client.envelope import EntryWriter, envelope, received_at_ms_of
+from producer.client.envelope import EntryWriter, envelope, message_in
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 
@@ -79,8 +79,8 @@ def entry_of(kwargs: object) -> str:
     return json.dumps({"body": body})
 
 
-def test_the_time_of_receipt_is_read_from_an_entry() -> None:
-    assert received_at_ms_of(entry_of({"received_at_ms": 1_500})) == 1_500
+def test_the_message_is_read_from_an_entry() -> None:
+    assert message_in(entry_of(MESSAGE.model_dump())) == MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,10 @@ def test_the_time_of_receipt_is_read_from_an_entry() -> None:
         '{"body": 1}',
         entry_of(None),
         entry_of({}),
-        entry_of({"received_at_ms": "x"}),
-        entry_of({"received_at_ms": -1}),
+        entry_of({"token": "a.b.c", "received_at_ms": "x"}),
+        entry_of({"token": "a.b.c", "received_at_ms": -1}),
+        entry_of({"token": 5, "received_at_ms": 1}),
     ],
 )
 def test_an_entry_that_is_none_of_ours_says_nothing(bad: str) -> None:
-    assert received_at_ms_of(bad) is None
+    assert message_in(bad) is None
