@@ -21,6 +21,7 @@ from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
 from worker.queue.consumer import quarantining_consumer
 from worker.queue.tasks import SettleTask
+from worker.recovery.queue_watch import Consumption
 from worker.runtime import Runtime
 from worker.settings import WorkerSettings
 
@@ -31,6 +32,7 @@ class WorkerProcess:
     def __init__(self, app: Celery, settings: WorkerSettings) -> None:
         self._app = app
         self.settings = settings
+        self.consumption = Consumption()
         self._runtime: Runtime | None = None
         signals.worker_init.connect(self._open, weak=False)
         signals.worker_shutdown.connect(self._close, weak=False)
@@ -52,7 +54,7 @@ class WorkerProcess:
 
     def _open(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
         if sender.app is self._app:
-            self._runtime = Runtime.open(self.settings, self._app)
+            self._runtime = Runtime.open(self.settings, self._app, self.consumption)
             calm_collector()
 
     def _close(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
@@ -91,7 +93,9 @@ def create_app(settings: WorkerSettings) -> Celery:
     app.conf.update(celery_configuration(settings))
     process = WorkerProcess(app, settings)
     app.register_task(SettleTask(process.handler, process.quarantine))
-    app.conf.worker_consumer = quarantining_consumer(process.quarantine)
+    app.conf.worker_consumer = quarantining_consumer(
+        process.quarantine, able_to_take=process.consumption.able
+    )
     app.steps["worker"].add(sweeper_step(process))
     return app
 

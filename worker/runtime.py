@@ -10,6 +10,7 @@ import httpx
 from celery import Celery
 from psycopg_pool import ConnectionPool
 
+from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.protocol.keys import KeySet
 from producer.shared.settings import reveal
 from producer.shared.wiring import build_keys, build_verifier
@@ -31,6 +32,7 @@ from worker.queue.held import HELD, LEASES, RETURNED
 from worker.recovery.broker import CeleryBroker, WorkersKeys
 from worker.recovery.ledger_watch import LedgerWatch
 from worker.recovery.overdue import OverdueReceipts
+from worker.recovery.queue_watch import Consumption, QueueWatch
 from worker.recovery.retention import SECONDS_PER_DAY, Keep, Retention
 from worker.recovery.rewind import Rewinds
 from worker.recovery.snapshots import SnapshotWatch
@@ -60,7 +62,7 @@ class Runtime:
     settings: WorkerSettings
 
     @classmethod
-    def open(cls, settings: WorkerSettings, app: Celery) -> Self:
+    def open(cls, settings: WorkerSettings, app: Celery, consumption: Consumption) -> Self:
         """Build and start everything. Nothing waits for a server: what is away is found when it is back."""
         metrics = Metrics()
         transport = DeadlineTransport(max_connections=2 * settings.concurrency + 1)
@@ -91,7 +93,7 @@ class Runtime:
         runtime = cls(
             handler=handler,
             answered_marks=answered_marks,
-            sweeper=_sweeper(settings, app, handler, database, store),
+            sweeper=_sweeper(settings, _queue_watch(settings, app, consumption), handler, database, store),
             ledger_watch=_ledger_watch(settings, app, handler, pool),
             quarantine=Quarantine(store, registry=metrics.registry, random=random.random),
             keys=keys,
@@ -154,8 +156,21 @@ def _accept_client(
     )
 
 
+def _queue_watch(settings: WorkerSettings, app: Celery, consumption: Consumption) -> QueueWatch:
+    broker = CeleryBroker(
+        app,
+        keys=WorkersKeys(leases=LEASES, held_prefix=HELD, returned=RETURNED),
+        timeout_seconds=settings.broker_timeout_seconds,
+    )
+    return QueueWatch(broker, consumption, queues=(QUEUE, RETRY_QUEUE, RETURNED))
+
+
 def _sweeper(
-    settings: WorkerSettings, app: Celery, handler: Handler, database: Database, store: QuarantineStore
+    settings: WorkerSettings,
+    queue_watch: QueueWatch,
+    handler: Handler,
+    database: Database,
+    store: QuarantineStore,
 ) -> Sweeper:
     hold_seconds = settings.accept_timeout_seconds + OVERDUE_SECONDS
     overdue = OverdueReceipts(
@@ -175,11 +190,8 @@ def _sweeper(
         overdue=overdue,
         upkeep=Upkeep(jobs, monotonic=time.monotonic),
         retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
-        broker=CeleryBroker(
-            app,
-            keys=WorkersKeys(leases=LEASES, held_prefix=HELD, returned=RETURNED),
-            timeout_seconds=settings.broker_timeout_seconds,
-        ),
+        broker=queue_watch.broker,
+        queue_watch=queue_watch,
         handler=handler,
         executor=ThreadPoolExecutor(settings.concurrency, thread_name_prefix="direct-settlement"),
         log=SweepLog(handler.metrics),

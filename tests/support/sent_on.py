@@ -22,6 +22,7 @@ from worker.app import celery_configuration
 from worker.ledger.ledger import VerifiedEvent
 from worker.queue.held import HELD, LEASES, RETURNED
 from worker.recovery.broker import CeleryBroker, WorkersKeys
+from worker.recovery.queue_watch import Consumption, QueueWatch
 from worker.recovery.sweeper import Sweeper
 from worker.settings import WorkerSettings
 
@@ -97,13 +98,27 @@ class Recovery:
         return Counter(message.event_id for message in messages if message is not None)
 
 
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @contextmanager
-def recovery(database_url: str, redis_url: str, *, limit: int = 1_000) -> Iterator[Recovery]:
-    """Give a sweeper on both servers."""
+def recovery(
+    database_url: str, redis_url: str, *, limit: int = 1_000, clock: Clock | None = None
+) -> Iterator[Recovery]:
+    """Give a sweeper on both servers, whose worker can take from the queue for a second of the clock."""
     broker = CeleryBroker(app_on(redis_url), keys=WORKERS_KEYS, timeout_seconds=60)
+    clock = clock or Clock()
+    queues = (QUEUE, RETRY_QUEUE, RETURNED)
+    watch = QueueWatch(broker, Consumption(monotonic=clock), queues=queues, monotonic=clock)
     with (
         bench(database_url, reply(200)) as at,
-        sweeping(at, database_url, broker, limit=limit) as sweeper,
+        sweeping(at, database_url, broker, limit=limit, queue_watch=watch) as sweeper,
         redis.Redis.from_url(redis_url) as client,
     ):
         yield Recovery(at, sweeper, broker, client)

@@ -14,6 +14,7 @@ from worker.metrics import Metrics
 from worker.quarantine.writer import QuarantineStore
 from worker.recovery.broker import Broker
 from worker.recovery.overdue import OverdueReceipts
+from worker.recovery.queue_watch import Consumption, QueueWatch
 from worker.recovery.retention import Keep, Retention
 from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
@@ -21,7 +22,14 @@ from worker.recovery.upkeep import Upkeep
 
 
 @contextmanager
-def sweeping(at: Bench, database_url: str, broker: Broker, *, limit: int = 10) -> Iterator[Sweeper]:
+def sweeping(
+    at: Bench,
+    database_url: str,
+    broker: Broker,
+    *,
+    limit: int = 10,
+    queue_watch: QueueWatch | None = None,
+) -> Iterator[Sweeper]:
     with pool_of(database_url) as pool, ThreadPoolExecutor(2) as executor:
         database = Database(pool, timeout_seconds=30)
         yield Sweeper(
@@ -38,6 +46,8 @@ def sweeping(at: Bench, database_url: str, broker: Broker, *, limit: int = 10) -
             ),
             upkeep=Upkeep([], monotonic=time.monotonic),
             broker=broker,
+            # By default the worker can take from the queue, at any time.
+            queue_watch=queue_watch or QueueWatch(broker, Consumption(monotonic=lambda: 0.0), queues=()),
             handler=at.handler,
             executor=executor,
             log=SweepLog(Metrics()),

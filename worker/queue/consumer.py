@@ -4,16 +4,21 @@ Decisions 8 and 13.
 """
 
 import logging
+import time
+import warnings
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Final
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer
 
+from producer.client.contract import QUEUE
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
 from worker.queue.entry import UNREADABLE
+from worker.queue.reconnects import Reconnects
 from worker.queue.redis_channel import holding_transport
 
 # What a message of the wrong shape makes Celery raise on its way to the pool.
@@ -37,6 +42,7 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
     """
 
     quarantine: ClassVar[Callable[[], Quarantine]]
+    able_to_take: ClassVar[Callable[[], None]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
         super().__init__(*args, **kwargs)
@@ -47,6 +53,7 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         )
         # A small window would stand empty until eight are done.
         self._worth_waking = max(1, min(WORTH_WAKING, self.initial_prefetch_count // 2))
+        self._reconnects = Reconnects()
         # As many as messages are in hand, at most.
         self._acknowledgements: deque[Callable[[], object]] = deque()
 
@@ -61,6 +68,18 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
     ) -> Any:  # noqa: ANN401 - Celery has no types
         """Connect with the same channels: they keep their client of Redis, where kombu's make one anew."""
         return self.ensure_connected(_holding(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Connect anew, after a pause where one loss follows another."""
+        super().on_connection_error_before_connected(exc)
+        time.sleep(self._reconnects.pause_seconds(time.monotonic()))
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Connect anew, after a pause where one loss follows another."""
+        # What Celery will do one day is told with each of them.
+        with warnings.catch_warnings(action="ignore", category=CPendingDeprecationWarning):
+            super().on_connection_error_after_connected(exc)
+        time.sleep(self._reconnects.pause_seconds(time.monotonic()))
 
     def register_with_event_loop(self, hub: Any) -> None:  # noqa: ANN401 - Celery has no types
         """Have what waits for the event loop done together."""
@@ -106,6 +125,8 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         if channel is not None:
             # First: what is asked here waits for Redis.
             channel.check()
+            if channel.is_able_to_take(QUEUE):
+                type(self).able_to_take()
         self._acknowledge()
         self._flush_events()
 
@@ -186,6 +207,12 @@ def _holding(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
     return connection
 
 
-def quarantining_consumer(quarantine: Callable[[], Quarantine]) -> type[QuarantiningConsumer]:
-    """Return the consumer that keeps its bad messages in `quarantine()`: Celery's `worker_consumer`."""
-    return type("QuarantiningConsumer", (QuarantiningConsumer,), {"quarantine": staticmethod(quarantine)})
+def quarantining_consumer(
+    quarantine: Callable[[], Quarantine], *, able_to_take: Callable[[], None]
+) -> type[QuarantiningConsumer]:
+    """Return the consumer that keeps its bad messages in `quarantine()`: Celery's `worker_consumer`.
+
+    It calls `able_to_take`, many times a second, while it can take from the queue.
+    """
+    members = {"quarantine": staticmethod(quarantine), "able_to_take": staticmethod(able_to_take)}
+    return type("QuarantiningConsumer", (QuarantiningConsumer,), members)

@@ -14,6 +14,7 @@ import structlog
 from kombu.transport import redis as redis_transport
 from redis.exceptions import (
     ConnectionError,  # noqa: A004 - the one that kombu knows
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ResponseError,
@@ -48,6 +49,9 @@ class _EntryTaker:
     _is_waiting = False
     # BLMOVE was refused: it may need memory where there is none.
     _is_refused = False
+    # It is not allowed: then the worker asks without waiting, and pauses between its questions.
+    _waits_itself = False
+    _pauses_until = 0.0
     _is_known = False
     _let_go: Sequence[str] = ()
     _sent_at = 0.0
@@ -55,7 +59,7 @@ class _EntryTaker:
     def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002 - the signature of kombu
         """Send the next question."""
         channel = cast("Any", self)
-        if not channel.active_queues:
+        if not channel.active_queues or seconds_running() < self._pauses_until:
             return
         holder = channel.qos.hold(channel.active_queues, lease_seconds=self.lease_seconds)
         if self._is_waiting:
@@ -102,8 +106,29 @@ class _EntryTaker:
             if self._is_waiting and isinstance(error, OutOfMemoryError):
                 self._is_refused = True
                 raise redis_transport.Empty from None
+            if self._is_waiting and isinstance(error, NoPermissionError):
+                self._begin_to_wait_itself()
+                raise redis_transport.Empty from None
             connection.disconnect()
             raise
+
+    def _begin_to_wait_itself(self) -> None:
+        if not self._waits_itself:
+            _log.warning("waiting_not_allowed", what_to_do="let the user in CASHBACK_REDIS_URL run BLMOVE")
+        self._waits_itself = True
+        self._is_waiting = False
+        self._pauses_until = seconds_running() + _WAIT_SECONDS
+
+    def is_able_to_take(self, queue: str) -> bool:
+        """Whether what lies on this queue comes here: Redis has granted a lease, and it is kept."""
+        channel = cast("Any", self)
+        holder = channel.qos.holder
+        return (
+            queue in channel.active_queues
+            and holder is not None
+            and not holder.is_new
+            and holder.lease.is_kept()
+        )
 
     def _landed_entry(self, raw: bytes | None) -> list[Taken]:
         self._is_waiting = False

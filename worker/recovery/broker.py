@@ -21,6 +21,8 @@ from worker.errors import WorkerError
 _PAUSE_SECONDS: Final = 2.0
 # Others may put onto the queue what is no message: one among the first of them tells where the head is.
 _AT_HEAD: Final = 10
+# More than anybody puts before a head between two looks.
+_NEAR_HEAD: Final = 1_000
 # Five milliseconds of Redis' time, in which it does nothing else.
 _MAX_LOOKED_AT: Final = 2_000
 _FIND: Final = resources.files("worker.recovery.scripts").joinpath("find_messages.lua").read_text("utf-8")
@@ -58,6 +60,14 @@ class Broker(Protocol):
 
     def at_head(self) -> list[UUID] | None:
         """Return the events at the queue's head, the next to be taken first; None: nothing waits there."""
+        ...
+
+    def head_of(self, queue: str) -> bytes | None:
+        """Return the entry that is to be taken next from a queue."""
+        ...
+
+    def still_has(self, queue: str, entry: bytes) -> bool:
+        """Whether an entry that was at a queue's head is still near it."""
         ...
 
     def find(self, event_ids: Sequence[UUID]) -> "Found":
@@ -110,6 +120,16 @@ class CeleryBroker:
             return None
         messages = [message_in(entry) for entry in reversed(entries)]
         return [message.event_id for message in messages if message is not None]
+
+    def head_of(self, queue: str) -> bytes | None:
+        """Return the entry that is to be taken next from a queue."""
+        entry: bytes | None = self._ask(lambda client: client.lindex(queue, -1))
+        return entry
+
+    def still_has(self, queue: str, entry: bytes) -> bool:
+        """Whether an entry that was at a queue's head is among the first of it."""
+        place = self._ask(lambda client: client.lpos(queue, entry, rank=-1, maxlen=_NEAR_HEAD))
+        return place is not None
 
     def find(self, event_ids: Sequence[UUID]) -> Found:
         """Look for the events' messages, by the ids in their envelopes."""

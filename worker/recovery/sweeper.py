@@ -1,7 +1,8 @@
 """The sweeper: a thread in every worker that finds overdue events and sends them on.
 
-It needs no leader (claims skip rows that others hold) and no broker: while Redis is away it runs events
-itself, with the handler of the tasks, and goes back to the queue when that answers again. Decision 9.
+It needs no leader (claims skip rows that others hold) and no broker: while Redis is away, or nobody empties
+the queue, it runs events itself, with the handler of the tasks, and goes back to the queue afterwards.
+Decisions 9 and 32.
 """
 
 import threading
@@ -17,6 +18,7 @@ from worker.errors import LedgerUnavailable
 from worker.handling.handler import Handler
 from worker.recovery.broker import Broker, BrokerUnavailable, Found
 from worker.recovery.overdue import OverdueEvent, OverdueReceipts
+from worker.recovery.queue_watch import QueueWatch
 from worker.recovery.retention import Retention
 from worker.recovery.sweep_log import SweepLog
 from worker.recovery.upkeep import Upkeep
@@ -27,6 +29,7 @@ _JITTER: Final = 0.2
 _LONGEST_ROUND_SECONDS: Final = 5.0
 # While this fails events are settled directly.
 _BROKER: Final = "broker"
+_QUEUE: Final = "queue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Sweeper:
     retention: Retention
     upkeep: Upkeep
     broker: Broker
+    queue_watch: QueueWatch
     handler: Handler
     executor: ThreadPoolExecutor
     log: SweepLog
@@ -102,10 +106,14 @@ class Sweeper:
 
     def _claim_and_send_on(self) -> bool:
         try:
+            if self.queue_watch.nobody_empties():
+                self.log.fails(_QUEUE, reason="nobody_empties_it", detail="events are settled directly")
+                return self._settle_directly(self.overdue.claim(lost_before=None))
             at_head = self.broker.at_head()
         except BrokerUnavailable as error:
             self.log.fails(_BROKER, reason=error.reason, error=str(error))
             return self._settle_directly(self.overdue.claim(lost_before=None))
+        self.log.works(_QUEUE)
         lost_before = None if at_head is None else self.overdue.lost_before(at_head)
         return self._send_on(self.overdue.claim(lost_before=lost_before))
 

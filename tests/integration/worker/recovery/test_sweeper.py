@@ -43,6 +43,12 @@ class Queue:
             raise BrokerUnavailable
         return self.head
 
+    def head_of(self, queue: str) -> bytes | None:
+        raise NotImplementedError
+
+    def still_has(self, queue: str, entry: bytes) -> bool:
+        raise NotImplementedError
+
     def find(self, event_ids: Sequence[UUID]) -> Found:
         assert event_ids
         return self.found

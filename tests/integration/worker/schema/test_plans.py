@@ -18,6 +18,7 @@ STATEMENTS: Final = {
     "give up": "SELECT give_up_overdue(100)",
     "expire": "SELECT * FROM expire_overdue(100)",
     "claim": "SELECT * FROM claim_overdue(100, 60, 5, clock_timestamp() - interval '2 days', 600)",
+    "when the head was received": "SELECT received_first(ARRAY[md5('waiting 1')::uuid, md5('no')::uuid])",
     "prune receipts": "SELECT prune_receipts(15552000, 500)",
     "prune tokens": "SELECT * FROM prune_tokens(2592000, 500)",
     "prune quarantine": "SELECT prune_quarantine(2592000, 20000, 500)",
