@@ -30,6 +30,7 @@ from producer.receiver.backlog import Backlog
 from producer.receiver.body import read_body, token_in
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
+from producer.shared.log_tally import LogTally
 
 # One response for all of them: it is by far the most frequent, and always the same.
 _RECEIVED: Final = RECEIVED.response()
@@ -69,6 +70,7 @@ class Receiver:
         self._max_in_flight = max_in_flight
         self._now_ms = now_ms
         self._in_flight = 0
+        self._told = LogTally()
         self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="key-lookup")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +91,9 @@ class Receiver:
             token = token_in(await read_body(scope, receive))
             await self._receive(token, received_at_ms)
         except (NotReceived, VerificationError) as error:
-            _log.info("make_not_received", reason=error.reason, detail=str(error))
+            self._told.tell(
+                _log.info, "make_not_received", per=error.reason, reason=error.reason, detail=str(error)
+            )
             return answer_to(error)
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The last line of defence: the caller gets an answer that makes it try again.

@@ -17,6 +17,7 @@ from producer.copies.late_receipts import LateReceipts
 from producer.copies.stores import MessageStore, ReceiptStore
 from producer.copies.try_again import Step, TryAgain
 from producer.receiver.metrics import MESSAGE, RECEIPT, ReceiverMetrics
+from producer.shared.log_tally import LogTally
 
 # Of the time of a make: if the copy that is tried is not certain by then, the other one is tried beside it.
 _ALONE_SHARE: Final = 0.5
@@ -68,6 +69,7 @@ class TwoCopies:
         metrics.watch_late_receipts(lambda: self._late.waiting)
         for kind in self._circuits:
             metrics.watch_circuit(kind, partial(self.is_away, kind))
+        self._log = LogTally()
         self._under_way: set[_Copies] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -104,8 +106,19 @@ class TwoCopies:
             result = "ok"
         else:
             self._circuits[kind].failed(error, began=began, now=now)
-            result = _reported(kind, event, error)
+            result = self._reported(kind, event, error)
         self.metrics.copy_ended(kind, result, seconds=now - began)
+
+    def _reported(self, kind: str, event: ReceivedEvent, error: Exception) -> str:
+        """Log why a copy was not made; return the reason."""
+        # One copy's unforeseen fault must not undo the other.
+        is_foreseen = isinstance(error, CopyFailed)
+        reason = error.reason if isinstance(error, CopyFailed) else "error"
+        details = {"detail": str(error)} if is_foreseen else {"exc_info": error}
+        log = _log.warning if is_foreseen else _log.error
+        per, event_id = f"{kind} {reason}", str(event.event_id)
+        self._log.tell(log, "copy_failed", per=per, event_id=event_id, kind=kind, reason=reason, **details)
+        return reason
 
     def over(self, copies: "_Copies", *, late: ReceivedEvent | None) -> None:
         """Take note that both have ended; the receipt of `late` is to be made later."""
@@ -231,14 +244,3 @@ class _Copies:
             self._both.metrics.copy_put_off(self._put_off)
         lacks_receipt = self._lacks_receipt or self._put_off == RECEIPT
         self._both.over(self, late=self._event if self._is_made and lacks_receipt else None)
-
-
-def _reported(kind: str, event: ReceivedEvent, error: Exception) -> str:
-    """Log why a copy was not made; return the reason."""
-    event_id = str(event.event_id)
-    if isinstance(error, CopyFailed):
-        _log.warning("copy_failed", kind=kind, event_id=event_id, reason=error.reason, detail=str(error))
-        return error.reason
-    # One copy's unforeseen fault must not undo the other.
-    _log.error("copy_failed", kind=kind, event_id=event_id, reason="error", exc_info=error)
-    return "error"

@@ -273,6 +273,20 @@ def test_an_outage_is_one_line_when_it_begins_and_one_when_it_ends() -> None:
     ]
 
 
+def test_copies_that_fail_while_their_server_is_there_are_told_in_few_lines() -> None:
+    async def work(made: Scene) -> None:
+        made.stores[MESSAGE].refuses = CopyFailed("refused")
+        for number in range(50):
+            await made.make(number)
+
+    with capture_logs() as lines:
+        scene(work)
+
+    told = [line for line in lines if line["event"] == "copy_failed"]
+    assert len(told) < 50
+    assert (told[0]["events"], told[0]["reason"], len(told[0]["event_ids"])) == (1, "copy_failed", 1)
+
+
 def test_the_end_waits_for_copies_under_way_and_then_tries_late_receipts_once_more() -> None:
     async def work(made: Scene) -> None:
         await made.lose(RECEIPT)
