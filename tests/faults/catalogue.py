@@ -11,6 +11,7 @@ from tests.faults.scenarios import (
     postgres_faults,
     pressure,
     redis_faults,
+    refusals,
     workers,
 )
 from tests.faults.scene import Scene
@@ -27,6 +28,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Scene], None]]] = {
     "redis-flushall": redis_faults.redis_flushall,
     "redis-gone-60s": redis_faults.redis_gone,
     "redis-disk-full": redis_faults.redis_disk_full,
+    "queue-not-consumable": refusals.queue_not_consumable,
     "postgres-immediate": postgres_faults.postgres_immediate,
     "postgres-freeze": postgres_faults.postgres_freeze,
     "postgres-cuts": postgres_faults.postgres_cuts,
