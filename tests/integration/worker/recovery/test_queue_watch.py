@@ -1,14 +1,19 @@
 """A queue that nobody empties is told from one that is long, and its events are settled all the same."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
 import redis
 from structlog.testing import capture_logs
 
-from producer.client.contract import QUEUE, RETRY_QUEUE
+from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
+from producer.copies.event import ReceivedEvent
+from producer.copies.receipts import Receipts
+from producer.receiver.backlog import Backlog
 from tests.support.holder_bench import Worker, push
-from tests.support.sent_on import WORKERS_KEYS, Clock, app_on, recovery
+from tests.support.sent_on import WORKERS_KEYS, Clock, Recovery, app_on, recovery
 from worker.queue.held import RETURNED
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.queue_watch import ABLE_SECONDS, STILL_SECONDS, Consumption, QueueWatch
@@ -135,3 +140,45 @@ def test_events_whose_queue_nobody_empties_are_settled_straight_from_their_recei
         assert at.messages() == {waiting.event_id: 1, settled.event_id: 1}
     told = [line for line in logs if line["event"] == "sweep_failed"]
     assert [(line["job"], line["reason"]) for line in told] == [("queue", "nobody_empties_it")]
+
+
+def test_the_receiver_refuses_no_make_for_a_queue_that_is_bypassed(
+    database_url: str, redis_url: str, clock: Clock
+) -> None:
+    async def looks(at: Recovery, messages: list[SettleMessage]) -> list[bool]:
+        receipts = Receipts(
+            database_url,
+            pool_size=2,
+            max_waiting=10,
+            timeout_seconds=60,
+            cutoff_seconds=600,
+            deadline_seconds=900,
+        )
+        await receipts.open()
+        backlog = Backlog(
+            receipts, longest_wait_seconds=0.01, cutoff_seconds=600, timeout_seconds=60, clock=time.time
+        )
+        for message in messages:
+            backlog.taken(ReceivedEvent(message, message.event_id, 1, {}))
+        is_too_long = []
+        await backlog.look()
+        is_too_long.append(backlog.is_too_long())
+        await asyncio.to_thread(at.sweeper.sweep)
+        await backlog.look()
+        is_too_long.append(backlog.is_too_long())
+        await receipts.close()
+        return is_too_long
+
+    with recovery(database_url, redis_url, clock=clock) as at:
+        # Given events that have waited for too long in a queue that nobody empties,
+        messages = [at.received(number) for number in range(1, 21)]
+        for message in messages:
+            at.wait(message)
+        clock.now += ABLE_SECONDS
+        at.sweeper.sweep()
+        clock.now += STILL_SECONDS
+        at.all_overdue()
+
+        # then makes are taken again as soon as they are settled, though all of them still lie there.
+        assert asyncio.run(looks(at, messages)) == [True, False]
+        assert at.client.llen(QUEUE) == len(messages)
