@@ -74,6 +74,17 @@ def test_what_is_overdue_goes_back_onto_the_queue(database_url: str) -> None:
         assert at.accepts() == []
 
 
+def test_where_not_all_could_be_looked_at_an_event_may_be_there_and_waits(database_url: str) -> None:
+    queue = Queue(found=replace(NOTHING_FOUND, is_complete=False))
+    with bench(database_url, reply(200)) as at, sweeping(at, database_url, queue) as sweeper:
+        overdue_message(at, 1)
+
+        assert not sweeper.sweep()
+
+        assert queue.published == []
+        assert at.accepts() == []
+
+
 def test_without_a_broker_events_are_settled_and_answered_straight_from_their_receipts(
     database_url: str,
 ) -> None:
