@@ -133,16 +133,11 @@ class Sweeper:
         return self._settle_directly(events[sent:])
 
     def _that_nobody_has(self, events: list[OverdueEvent]) -> list[OverdueEvent]:
-        """Leave out the events whose message is on its way: a second one would only make all slower.
-
-        A worker that has a fresh event and does not come to it is no reason to wait. In a hurry an event is
-        sent on whatever is found: what lies in Redis may lie, and a worker may be stuck.
-        """
-        asked = [event.event_id for event in events if not event.is_in_a_hurry]
-        if not asked:
+        """Leave out the events whose message is on its way: a second one would only make all slower."""
+        if not events:
             return events
-        found = self.broker.find(asked)
-        return [event for event in events if event.is_in_a_hurry or not _may_be_had(event, found)]
+        found = self.broker.find(_ids(events))
+        return [event for event in events if not _is_on_its_way(event, found)]
 
     def _settle_directly(self, events: list[OverdueEvent]) -> bool:
         # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
@@ -162,10 +157,14 @@ class Sweeper:
         return bool(events)
 
 
-def _may_be_had(event: OverdueEvent, found: Found) -> bool:
-    if not found.is_complete or event.event_id in found.queued:
+def _is_on_its_way(event: OverdueEvent, found: Found) -> bool:
+    if event.event_id in found.queued:
         return True
-    return event.is_settled and event.event_id in found.held
+    # Its last chance: who has it may be stuck, and an entry may lie about whose it is.
+    if event.is_in_a_hurry:
+        return False
+    # A worker that has a fresh event and does not come to it is no reason to wait.
+    return not found.is_complete or (event.is_settled and event.event_id in found.held)
 
 
 def _ids(events: list[OverdueEvent]) -> list[UUID]:

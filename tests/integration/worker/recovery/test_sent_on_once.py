@@ -97,7 +97,7 @@ def test_an_undecided_event_in_the_hands_of_a_worker_that_does_not_come_to_it_is
 
 
 @pytest.mark.parametrize("claimed_by", ["a worker that is stuck", "an entry that lies"])
-def test_shortly_before_its_end_an_event_is_sent_on_whatever_is_found(at: Recovery, claimed_by: str) -> None:
+def test_shortly_before_its_end_an_event_is_sent_on_whoever_has_it(at: Recovery, claimed_by: str) -> None:
     event = at.settled(1)
     message = (
         event
@@ -118,6 +118,19 @@ def test_shortly_before_its_end_an_event_is_sent_on_whatever_is_found(at: Recove
     # It is held until its end.
     at.sweeper.sweep()
     assert at.client.llen("cashback.retry") == 1
+
+
+def test_shortly_before_its_end_an_event_that_still_waits_for_its_turn_is_not_sent_on_behind_itself(
+    at: Recovery,
+) -> None:
+    event = at.settled(1)
+    at.broker.publish(event)
+    near_its_end(at)
+    at.all_overdue()
+
+    at.sweeper.sweep()
+
+    assert at.messages() == {event.event_id: 1}
 
 
 @pytest.mark.parametrize("seconds", [-3_000, 3_000], ids=["long ago", "in the future"])
