@@ -41,15 +41,22 @@ def read_decimal(value: object) -> Decimal | None:
     if isinstance(value, str) and not _PLAIN_DECIMAL.fullmatch(value):
         return None
     amount = Decimal(value)
-    if not amount.is_finite():
-        return None
+    return amount if _is_usable(amount) else None
+
+
+def _is_usable(amount: Decimal) -> bool:
+    # What is beyond these bounds cannot be scaled, or would fill the memory with its zeros.
     _, digits, exponent = amount.as_tuple()
-    small = len(digits) <= MAX_DIGITS and isinstance(exponent, int) and -MAX_DIGITS <= exponent <= MAX_DIGITS
-    return amount if small else None
+    return len(digits) <= MAX_DIGITS and isinstance(exponent, int) and -MAX_DIGITS <= exponent <= MAX_DIGITS
 
 
 def to_minor(amount: Decimal, exponent: int) -> int | None:
-    """Convert major units to whole minor units; None where the amount has more digits than the currency."""
+    """Convert major units to whole minor units; None where the amount has more digits than the currency.
+
+    None, too, for what `read_decimal` would not take.
+    """
+    if not _is_usable(amount):
+        return None
     minor = amount.scaleb(exponent)
     return int(minor) if minor == minor.to_integral_value() else None
 

@@ -52,11 +52,13 @@ def test_minor_units_survive_the_way_there_and_back(minor: int, exponent: int) -
         ("10.5", 0, None),
         ("10.505", 3, 10505),
         ("1E+2", 0, 100),
+        ("1E+999999", 2, None),
+        ("1E+999999999999999999", 2, None),
+        ("NaN", 2, None),
+        ("Infinity", 2, None),
     ],
 )
-def test_more_digits_than_the_currency_has_are_no_amount(
-    amount: str, exponent: int, minor: int | None
-) -> None:
+def test_what_the_currency_cannot_hold_is_no_amount(amount: str, exponent: int, minor: int | None) -> None:
     assert to_minor(Decimal(amount), exponent) == minor
 
 
