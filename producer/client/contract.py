@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from producer.client.number import read_whole
 from producer.client.summary import summary_of
 
 TASK_NAME: Final = "cashback.settle"
@@ -110,19 +111,10 @@ def read_data(data: object) -> dict[str, Any]:
 def cashback_id_of(data: dict[str, Any]) -> int | None:
     """Return the CashbackId that `data` carries (a positive 64-bit integer), or None.
 
-    A whole number written as a JSON string is taken too. Without a CashbackId no accept can be sent.
+    A whole number in any spelling, see `read_whole`. Without a CashbackId no accept can be sent.
     """
-    value = data.get("CashbackId")
-    if (
-        isinstance(value, str)
-        and value.isascii()
-        and value.isdigit()
-        and len(value) <= len(str(MAX_CASHBACK_ID))
-    ):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 < value <= MAX_CASHBACK_ID else None
+    value = read_whole(data.get("CashbackId"))
+    return value if value is not None and 0 < value <= MAX_CASHBACK_ID else None
 
 
 def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,15 +97,15 @@ class Model:
     def _decide(  # noqa: PLR0911 - one line of BETCORE's table each
         self, asked: Instruction, *, late: bool, withhold_tax: bool, allow_negative: bool
     ) -> tuple[int, Posted | None] | None:
-        if asked.kind is None or asked.transaction_type is None or asked.user_id is None:
+        if asked.kind is None or asked.transaction_type is None:
             return 103753, None
         key = (asked.cashback_id, asked.transaction_type)
         if key in self.posted:
             return 103804, self.posted[key]
         if late:
             return 102823, None
-        user = self.users.get(asked.user_id)
-        if user is None:
+        user = self.users.get(asked.user_id or "")
+        if asked.user_id is None or user is None:
             return 102145, None
         if user.blocked:
             return 103779, None

@@ -25,7 +25,7 @@ from producer.client.contract import (
 
 SCHEMA_FILE = ROOT / "docs" / "schema" / "settle-message.schema.json"
 MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_800_000_000_123)
-ODD_IDS: list[object] = [None, True, 1.0, Decimal(1), "", "x", "-1", "\u0661", "1 ", "9" * 400, [], {}]
+ODD_IDS: list[object] = [None, True, 1.0, Decimal("1.5"), "", "x", "-1", "\u0661", "1 ", "9" * 400, [], {}]
 
 
 def test_the_event_id_is_a_version_8_uuid_of_the_token_alone() -> None:
@@ -144,6 +144,8 @@ def test_what_is_nested_too_deeply_is_refused_wherever_the_caller_stands() -> No
     [
         (1, 1),
         ("480", 480),
+        (Decimal("480.00"), 480),
+        ("4.8e2", 480),
         (MAX_CASHBACK_ID, MAX_CASHBACK_ID),
         (0, None),
         (-1, None),
