@@ -53,14 +53,25 @@ class Model:
     reversals: dict[Key, Posted] = field(default_factory=dict)  # by the key of the payout
     events: dict[str, Outcome] = field(default_factory=dict)
 
-    def settle(
-        self, event: str, instruction: Instruction, *, late: bool, withhold_tax: bool, allow_negative: bool
+    def settle(  # noqa: PLR0913 - what the operator decides, each by its name
+        self,
+        event: str,
+        instruction: Instruction,
+        *,
+        late: bool,
+        withhold_tax: bool,
+        allow_negative: bool,
+        cancel_blocked: bool = True,
     ) -> Outcome:
         """Decide once what becomes of an event; after that say what was decided."""
         outcome = self.events.setdefault(event, Outcome())
         if outcome.state == "received":
             decided = self._decide(
-                instruction, late=late, withhold_tax=withhold_tax, allow_negative=allow_negative
+                instruction,
+                late=late,
+                withhold_tax=withhold_tax,
+                allow_negative=allow_negative,
+                cancel_blocked=cancel_blocked,
             )
             if decided is not None:
                 code, transaction = decided
@@ -95,7 +106,13 @@ class Model:
         return event in self.events and self.events[event].state in {"received", "settled"}
 
     def _decide(  # noqa: PLR0911 - one line of BETCORE's table each
-        self, asked: Instruction, *, late: bool, withhold_tax: bool, allow_negative: bool
+        self,
+        asked: Instruction,
+        *,
+        late: bool,
+        withhold_tax: bool,
+        allow_negative: bool,
+        cancel_blocked: bool,
     ) -> tuple[int, Posted | None] | None:
         if asked.kind is None or asked.transaction_type is None:
             return 103753, None
@@ -107,7 +124,7 @@ class Model:
         user = self.users.get(asked.user_id or "")
         if asked.user_id is None or user is None:
             return 102145, None
-        if user.blocked:
+        if user.blocked and not (asked.kind is Kind.CANCEL and cancel_blocked):
             return 103779, None
         amount, tax = _minor(asked.amount, user.exponent), _minor(asked.tax, user.exponent)
         if amount is None or tax is None or not 0 < amount < LIMIT_MINOR or not 0 <= tax <= amount:
