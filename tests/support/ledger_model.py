@@ -42,6 +42,7 @@ class Outcome:
     code: int | None = None
     transaction: Posted | None = None
     unconfirmed: bool = False
+    is_confirmed: bool = False  # by another event of the same transaction
 
 
 @dataclass
@@ -90,7 +91,8 @@ class Model:
         outcome = self.events.get(event)
         if outcome is None or outcome.state != "settled":
             return False
-        self.events[event] = replace(outcome, state=state, unconfirmed=outcome.code == 200)
+        unconfirmed = outcome.code == 200 and not outcome.is_confirmed
+        self.events[event] = replace(outcome, state=state, unconfirmed=unconfirmed)
         return True
 
     def mark_answered(self, event: str) -> bool:
@@ -99,6 +101,10 @@ class Model:
         if outcome is None or outcome.state not in {"settled", "refused", "expired"}:
             return False
         self.events[event] = replace(outcome, state="answered", unconfirmed=False)
+        if outcome.transaction is not None:
+            for other, same in self.events.items():
+                if same.transaction == outcome.transaction:
+                    self.events[other] = replace(same, unconfirmed=False, is_confirmed=True)
         return True
 
     def is_open(self, event: str) -> bool:
