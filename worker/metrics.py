@@ -16,6 +16,9 @@ class Metrics:
         self.ended = self._counter("cashback_ended_total", "Events by their end", "state")
         self.retried = self._counter("cashback_retried_total", "Attempts put off, by reason", "reason")
         self.accepts = self._counter("cashback_accepts_total", "Accept attempts by verdict", "verdict")
+        self.odd_replies = self._counter(
+            "cashback_odd_replies_total", "Replies to accept whose ErrorCode was read leniently", "oddity"
+        )
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
         self.oldest_snapshot_seconds = self._gauge(
             "cashback_oldest_snapshot_seconds",
@@ -34,6 +37,12 @@ class Metrics:
         self.answer_seconds = self._histogram(
             "cashback_answer_seconds", "From receipt to BETCORE's acknowledgement"
         )
+
+    def accept_read(self, verdict: str, oddity: str | None) -> None:
+        """Count a reply of BETCORE's to accept, and what was odd about it."""
+        self.accepts.labels(verdict=verdict).inc()
+        if oddity is not None:
+            self.odd_replies.labels(oddity=oddity).inc()
 
     def serve(self, port: int) -> None:
         """Serve `/metrics` on `port` from a background thread."""

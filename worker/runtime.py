@@ -229,6 +229,7 @@ def _ledger_policy(settings: WorkerSettings) -> LedgerPolicy:
         deadline_seconds=settings.deadline_seconds,
         withhold_tax=settings.tax == "withhold",
         allow_negative=settings.negative_balance == "allow",
+        cancel_blocked=settings.cancel_blocked == "allow",
     )
 
 

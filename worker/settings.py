@@ -47,6 +47,10 @@ class WorkerSettings(SharedSettings):
         default="allow",
         description="Whether a cancel may take a balance below zero; `refuse` answers 102823.",
     )
+    cancel_blocked: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="Whether a cancel takes money back from a blocked user, too; `refuse` answers 103779.",
+    )
     concurrency: int = Field(
         default=16, ge=1, le=500, description="Threads per worker process; run one process per core."
     )

@@ -5,15 +5,16 @@ Imports pydantic and the standard library only, so that any service can take it.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from enum import IntEnum
 from typing import Any, Final, Literal, NoReturn
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from producer.client.number import read_whole
 from producer.client.summary import summary_of
 
 TASK_NAME: Final = "cashback.settle"
@@ -22,6 +23,8 @@ RETRY_QUEUE: Final = "cashback.retry"
 
 MAX_TOKEN_CHARS: Final = 16_384
 MAX_CASHBACK_ID: Final = 2**63 - 1
+# So few that all can read them, wherever they are called: Python's own limit counts the callers' frames, too.
+MAX_DATA_DEPTH: Final = 100
 # The end of the year 9999, which is where Python's datetime ends.
 MAX_RECEIVED_AT_MS: Final = 253_402_300_800_000
 
@@ -87,36 +90,31 @@ class DataError(ValueError):
 def read_data(data: object) -> dict[str, Any]:
     """Read the `data` claim (a JSON document inside a string) with exact decimals.
 
-    Duplicate member names, NaN and infinities are refused: a reader must not have to guess an amount.
-    Raises DataError.
+    Duplicate member names, NaN and infinities are refused: a reader must not have to guess an amount. So is
+    what is nested deeper than MAX_DATA_DEPTH. A number that is too large for Python stands as Decimal("NaN"),
+    which is no amount and no whole number: its member alone suffers for it. Raises DataError.
     """
     if not isinstance(data, str):
         raise DataError("data is not a string that holds JSON")
     try:
-        value = _DATA_DECODER.decode(data)
+        value = _decode(data)
     except (ValueError, RecursionError) as error:
         raise DataError(f"data is not JSON that can be read: {error}") from error
     if not isinstance(value, dict):
         raise DataError("data is not a JSON object")
+    # Each level takes two characters at least.
+    if len(data) > 2 * MAX_DATA_DEPTH:
+        _refuse_deep(value)
     return value
 
 
 def cashback_id_of(data: dict[str, Any]) -> int | None:
     """Return the CashbackId that `data` carries (a positive 64-bit integer), or None.
 
-    A whole number written as a JSON string is taken too. Without a CashbackId no accept can be sent.
+    A whole number in any spelling, see `read_whole`. Without a CashbackId no accept can be sent.
     """
-    value = data.get("CashbackId")
-    if (
-        isinstance(value, str)
-        and value.isascii()
-        and value.isdigit()
-        and len(value) <= len(str(MAX_CASHBACK_ID))
-    ):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 < value <= MAX_CASHBACK_ID else None
+    value = read_whole(data.get("CashbackId"))
+    return value if value is not None and 0 < value <= MAX_CASHBACK_ID else None
 
 
 def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,6 +134,27 @@ def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str,
     }
 
 
+def _decode(data: str) -> object:
+    try:
+        return _DECODER.decode(data)
+    except (ValueError, DecimalException):
+        # Perhaps for a number alone. To look at each one costs time, and nearly never is there such a number.
+        return _CAREFUL_DECODER.decode(data)
+
+
+def _refuse_deep(value: dict[str, Any]) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DATA_DEPTH):
+        level = [
+            member
+            for each in level
+            for member in (each.values() if isinstance(each, dict) else each)
+            if isinstance(member, dict | list)
+        ]
+    if level:
+        raise DataError(f"data is nested deeper than {MAX_DATA_DEPTH} levels")
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise DataError(f"{name} is no JSON number")
 
@@ -147,6 +166,22 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_DATA_DECODER: Final = json.JSONDecoder(
+def _if_it_fits(read: Callable[[str], int | Decimal]) -> Callable[[str], int | Decimal]:
+    def number(text: str) -> int | Decimal:
+        try:
+            return read(text)
+        except (ValueError, DecimalException):
+            return Decimal("NaN")
+
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(
     parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_unique_members
+)
+_CAREFUL_DECODER: Final = json.JSONDecoder(
+    parse_float=_if_it_fits(Decimal),
+    parse_int=_if_it_fits(int),
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_unique_members,
 )

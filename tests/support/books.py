@@ -64,6 +64,7 @@ def policy(
     *,
     withhold_tax: bool = False,
     allow_negative: bool = True,
+    cancel_blocked: bool = True,
     cutoff_seconds: float = CUTOFF_SECONDS,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> LedgerPolicy:
@@ -73,6 +74,7 @@ def policy(
         deadline_seconds=deadline_seconds,
         withhold_tax=withhold_tax,
         allow_negative=allow_negative,
+        cancel_blocked=cancel_blocked,
     )
 
 

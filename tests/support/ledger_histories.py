@@ -62,6 +62,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         late=st.sampled_from([False] * 7 + [True]),
         withhold_tax=st.booleans(),
         allow_negative=st.booleans(),
+        cancel_blocked=st.booleans(),
     )
     def a_new_make(  # noqa: PLR0913 - the members of a make
         self,
@@ -74,17 +75,30 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         late: bool,
         withhold_tax: bool,
         allow_negative: bool,
+        cancel_blocked: bool,
     ) -> None:
         self.receive(number, transaction_type, name, amount, tax, late=late)
-        self.settle(len(self.history) - 1, withhold_tax=withhold_tax, allow_negative=allow_negative)
+        self.settle(
+            len(self.history) - 1,
+            withhold_tax=withhold_tax,
+            allow_negative=allow_negative,
+            cancel_blocked=cancel_blocked,
+        )
 
     @rule(choice=choices, withhold_tax=st.booleans(), allow_negative=st.booleans())
     def a_redelivery(self, *, choice: int, withhold_tax: bool, allow_negative: bool) -> None:
         if self.history:
             self.settle(choice % len(self.history), withhold_tax=withhold_tax, allow_negative=allow_negative)
 
-    @rule(choice=choices, cancel_type=st.sampled_from([-1, -2]), allow_negative=st.booleans())
-    def a_cancel_of_a_payout(self, *, choice: int, cancel_type: int, allow_negative: bool) -> None:
+    @rule(
+        choice=choices,
+        cancel_type=st.sampled_from([-1, -2]),
+        allow_negative=st.booleans(),
+        cancel_blocked=st.booleans(),
+    )
+    def a_cancel_of_a_payout(
+        self, *, choice: int, cancel_type: int, allow_negative: bool, cancel_blocked: bool
+    ) -> None:
         paid = [each for each in self.model.posted.values() if each.kind is Kind.PAYOUT]
         if paid:
             payout = paid[choice % len(paid)]
@@ -98,7 +112,12 @@ class LedgerAgainstModel(RuleBasedStateMachine):
                 tax=Decimal(0),
             )
             self.history.append((new_event(payout.key[0]), instruction, False))
-            self.settle(len(self.history) - 1, withhold_tax=False, allow_negative=allow_negative)
+            self.settle(
+                len(self.history) - 1,
+                withhold_tax=False,
+                allow_negative=allow_negative,
+                cancel_blocked=cancel_blocked,
+            )
 
     @rule(name=st.sampled_from([*CURRENCIES]))
     def a_user_spends_all(self, *, name: str) -> None:
@@ -168,10 +187,14 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         assert audit(self.connection) == SOUND
 
-    def ledger(self, *, withhold_tax: bool = False, allow_negative: bool = True) -> Ledger:
+    def ledger(
+        self, *, withhold_tax: bool = False, allow_negative: bool = True, cancel_blocked: bool = True
+    ) -> Ledger:
         return Ledger(
             self.pool,
-            policy=policy(withhold_tax=withhold_tax, allow_negative=allow_negative),
+            policy=policy(
+                withhold_tax=withhold_tax, allow_negative=allow_negative, cancel_blocked=cancel_blocked
+            ),
             timeout_seconds=120,
         )
 
@@ -199,12 +222,17 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         stranger = read_instruction({}, cashback_id=1, cancel_types=CANCEL_TYPES)
         return new_event(1), stranger, False
 
-    def settle(self, index: int, *, withhold_tax: bool, allow_negative: bool) -> None:
+    def settle(
+        self, index: int, *, withhold_tax: bool, allow_negative: bool, cancel_blocked: bool = True
+    ) -> None:
         event, instruction, late = self.history[index]
-        expected = self.model.settle(
-            event.token, instruction, late=late, withhold_tax=withhold_tax, allow_negative=allow_negative
-        )
-        ledger = self.ledger(withhold_tax=withhold_tax, allow_negative=allow_negative)
+        decided = {
+            "withhold_tax": withhold_tax,
+            "allow_negative": allow_negative,
+            "cancel_blocked": cancel_blocked,
+        }
+        expected = self.model.settle(event.token, instruction, late=late, **decided)
+        ledger = self.ledger(**decided)
         self.compare(ledger.settle(event, instruction), expected)
 
     def compare(self, actual: Settlement, expected: Outcome) -> None:

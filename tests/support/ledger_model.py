@@ -42,6 +42,7 @@ class Outcome:
     code: int | None = None
     transaction: Posted | None = None
     unconfirmed: bool = False
+    is_confirmed: bool = False  # by another event of the same transaction
 
 
 @dataclass
@@ -53,14 +54,25 @@ class Model:
     reversals: dict[Key, Posted] = field(default_factory=dict)  # by the key of the payout
     events: dict[str, Outcome] = field(default_factory=dict)
 
-    def settle(
-        self, event: str, instruction: Instruction, *, late: bool, withhold_tax: bool, allow_negative: bool
+    def settle(  # noqa: PLR0913 - what the operator decides, each by its name
+        self,
+        event: str,
+        instruction: Instruction,
+        *,
+        late: bool,
+        withhold_tax: bool,
+        allow_negative: bool,
+        cancel_blocked: bool = True,
     ) -> Outcome:
         """Decide once what becomes of an event; after that say what was decided."""
         outcome = self.events.setdefault(event, Outcome())
         if outcome.state == "received":
             decided = self._decide(
-                instruction, late=late, withhold_tax=withhold_tax, allow_negative=allow_negative
+                instruction,
+                late=late,
+                withhold_tax=withhold_tax,
+                allow_negative=allow_negative,
+                cancel_blocked=cancel_blocked,
             )
             if decided is not None:
                 code, transaction = decided
@@ -79,7 +91,8 @@ class Model:
         outcome = self.events.get(event)
         if outcome is None or outcome.state != "settled":
             return False
-        self.events[event] = replace(outcome, state=state, unconfirmed=outcome.code == 200)
+        unconfirmed = outcome.code == 200 and not outcome.is_confirmed
+        self.events[event] = replace(outcome, state=state, unconfirmed=unconfirmed)
         return True
 
     def mark_answered(self, event: str) -> bool:
@@ -88,6 +101,10 @@ class Model:
         if outcome is None or outcome.state not in {"settled", "refused", "expired"}:
             return False
         self.events[event] = replace(outcome, state="answered", unconfirmed=False)
+        if outcome.transaction is not None:
+            for other, same in self.events.items():
+                if same.transaction == outcome.transaction:
+                    self.events[other] = replace(same, unconfirmed=False, is_confirmed=True)
         return True
 
     def is_open(self, event: str) -> bool:
@@ -95,19 +112,25 @@ class Model:
         return event in self.events and self.events[event].state in {"received", "settled"}
 
     def _decide(  # noqa: PLR0911 - one line of BETCORE's table each
-        self, asked: Instruction, *, late: bool, withhold_tax: bool, allow_negative: bool
+        self,
+        asked: Instruction,
+        *,
+        late: bool,
+        withhold_tax: bool,
+        allow_negative: bool,
+        cancel_blocked: bool,
     ) -> tuple[int, Posted | None] | None:
-        if asked.kind is None or asked.transaction_type is None or asked.user_id is None:
+        if asked.kind is None or asked.transaction_type is None:
             return 103753, None
         key = (asked.cashback_id, asked.transaction_type)
         if key in self.posted:
             return 103804, self.posted[key]
         if late:
             return 102823, None
-        user = self.users.get(asked.user_id)
-        if user is None:
+        user = self.users.get(asked.user_id or "")
+        if asked.user_id is None or user is None:
             return 102145, None
-        if user.blocked:
+        if user.blocked and not (asked.kind is Kind.CANCEL and cancel_blocked):
             return 103779, None
         amount, tax = _minor(asked.amount, user.exponent), _minor(asked.tax, user.exponent)
         if amount is None or tax is None or not 0 < amount < LIMIT_MINOR or not 0 <= tax <= amount:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 CURRENCIES = {"ann": ("EUR", 2), "bob": ("JPY", 0), "cem": ("KWD", 3), "eve": ("EUR", 2)}
 
-users = st.sampled_from(["ann", "ann", *CURRENCIES, "nobody"])
+# The last is text that PostgreSQL cannot hold.
+users = st.sampled_from(["ann", "ann", *CURRENCIES, "nobody", "nul\0"])
 # Few CashbackIds and few amounts, so that histories meet themselves again and again.
 cashbacks = st.integers(min_value=1, max_value=3)
 types = st.sampled_from([1, 1, 1, -1, -1, -2, 2, None])

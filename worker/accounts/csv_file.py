@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from producer.client.number import read_decimal
 from worker.domain import money
 from worker.domain.settlement import MAX_USER_ID_CHARS
 from worker.errors import WorkerError
@@ -169,7 +170,8 @@ def _balance_minor(balance: str, currency: str) -> int:
     exponent = money.EXPONENTS.get(currency)
     if exponent is None:
         raise _LineFault(f"currency {_shown(currency)} is no ISO 4217 code")
-    amount = money.read_decimal(balance)
+    # A spreadsheet that writes exponents has rounded.
+    amount = None if "e" in balance.lower() else read_decimal(balance)
     if amount is None:
         raise _LineFault(f"balance {_shown(balance)} is no plain decimal")
     if amount < 0:

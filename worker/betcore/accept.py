@@ -1,6 +1,5 @@
 """The accept call, and what BETCORE's replies to it mean (BETCORE, cashback accept)."""
 
-import json
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +10,7 @@ import httpx
 
 from producer.client.contract import ErrorCode
 from producer.protocol.reply import ReplyUnreadable, read_bounded
+from worker.betcore.accept_body import Oddity, read_code
 from worker.betcore.slots import Slots
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
@@ -41,6 +41,7 @@ class AcceptReply:
 
     verdict: Verdict
     detail: str
+    oddity: Oddity | None = None
 
 
 class BearerSource(Protocol):
@@ -112,16 +113,12 @@ class AcceptClient:
 
 def read_accept_reply(status: int, content: bytes) -> AcceptReply:
     """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
-    try:
-        envelope = json.loads(content)
-    except (ValueError, RecursionError):
-        envelope = None
-    code = envelope.get("ErrorCode") if isinstance(envelope, dict) else None
-    if not isinstance(code, int) or isinstance(code, bool):
+    code, oddity = read_code(content)
+    if code is None:
         return AcceptReply(Verdict.PASSING, f"HTTP {status} without BETCORE's envelope")
     detail = f"HTTP {status}, ErrorCode {code}"
     if code == ErrorCode.SUCCESS and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return AcceptReply(Verdict.ACKNOWLEDGED, detail)
+        return AcceptReply(Verdict.ACKNOWLEDGED, detail, oddity)
     if code == ErrorCode.INCORRECT_REQUEST_PARAMETERS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return AcceptReply(Verdict.REFUSED, detail)
-    return AcceptReply(Verdict.PASSING, detail)
+        return AcceptReply(Verdict.REFUSED, detail, oddity)
+    return AcceptReply(Verdict.PASSING, detail, oddity)

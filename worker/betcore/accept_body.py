@@ -1,12 +1,14 @@
-"""The body of the accept call (BETCORE, cashback accept). Pure."""
+"""The body of the accept call, and the ErrorCode in that of its reply (BETCORE, cashback accept). Pure."""
 
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from producer.client.contract import ErrorCode
+from producer.client.number import read_whole
 from worker.domain import money
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement
 
@@ -21,6 +23,17 @@ MESSAGES: Final = MappingProxyType(
         ErrorCode.REQUEST_DATA_ERROR: "Request data error",
     }
 )
+
+# The right one first: where two of them stand, it counts.
+_CODE_NAMES: Final = ("ErrorCode", "errorCode", "error_code")
+_INT32: Final = range(-(2**31), 2**31)
+
+
+class Oddity(StrEnum):
+    """How an ErrorCode was written otherwise than BETCORE's pages have it."""
+
+    NAME = "name"
+    VALUE = "value"
 
 
 def accept_body(settlement: Settlement, instruction: Instruction) -> bytes:
@@ -37,6 +50,33 @@ def accept_body(settlement: Settlement, instruction: Instruction) -> bytes:
     else:
         value = _value_of_request(instruction)
     return _object({"ErrorCode": int(code), "Message": MESSAGES[code], "Value": value}).encode("ascii")
+
+
+def read_code(body: bytes) -> tuple[int | None, Oddity | None]:
+    """Read the ErrorCode of a reply, None where it holds none; and what was odd about the way it was written.
+
+    It is a whole number or its text and stands as ErrorCode, errorCode or error_code at the top of one JSON
+    object. Never raises.
+    """
+    try:
+        envelope = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(envelope, dict):
+        return None, None
+    value = envelope.get("ErrorCode")
+    if type(value) is int and value in _INT32:
+        return value, None
+    name = next((each for each in _CODE_NAMES if each in envelope), _CODE_NAMES[0])
+    code = _whole(envelope.get(name))
+    if code is None or code not in _INT32:
+        return None, None
+    return code, Oddity.VALUE if name == _CODE_NAMES[0] else Oddity.NAME
+
+
+def _whole(value: object) -> int | None:
+    # A code is so small that a float holds it exactly.
+    return int(value) if isinstance(value, float) and value.is_integer() else read_whole(value)
 
 
 _Member = int | str | Decimal | Mapping[str, "_Member"]

@@ -58,13 +58,13 @@ def print_cashback(cashback: Cashback) -> None:
         f"Events of CashbackId {cashback.cashback_id}, newest first",
         (
             "event", "state", "code", "transaction", "attempts",
-            "unconfirmed", "received", "settled", "closed", "deadline", "last error",
+            "unconfirmed", "confirmed by", "received", "settled", "closed", "deadline", "last error",
         ),
         [
             (
                 event.event_id, event.state, event.code, event.transaction_id, event.attempts,
-                event.unconfirmed, event.received_at, event.settled_at, event.closed_at, event.deadline_at,
-                event.last_error,
+                event.unconfirmed, event.confirmed_by, event.received_at, event.settled_at, event.closed_at,
+                event.deadline_at, event.last_error,
             )
             for event in cashback.page.events
         ],

@@ -59,7 +59,9 @@ def _since(_context: click.Context, _parameter: click.Parameter, value: str | No
     "--state", type=click.Choice([state.value for state in State]), help="Only events in this state."
 )
 @click.option(
-    "--unconfirmed", is_flag=True, help="Only where money moved and BETCORE did not acknowledge it."
+    "--unconfirmed",
+    is_flag=True,
+    help="Only where money moved and BETCORE did not acknowledge it, in no event.",
 )
 @click.option(
     "--since",
@@ -84,9 +86,11 @@ def list_events(  # noqa: PLR0913 - one argument per option
     """List events by state, newest first; --state or --unconfirmed must be given.
 
     JSON: {"events": [{"event_id", "cashback_id", "state", "code", "transaction_id", "attempts",
-    "unconfirmed", "last_error", "received_at", "credit_cutoff_at", "deadline_at", "next_attempt_at",
-    "settled_at", "closed_at"}], "next_after"}; code is the ErrorCode of our accept, next_attempt_at is null
-    once the event is closed, next_after is the --after of the next page, null on the last one.
+    "unconfirmed", "confirmed_by", "last_error", "received_at", "credit_cutoff_at", "deadline_at",
+    "next_attempt_at", "settled_at", "closed_at"}], "next_after"}; code is the ErrorCode of our accept,
+    confirmed_by the event of the same transaction that BETCORE acknowledged instead, null where there is
+    none, next_attempt_at is null once the event is closed, next_after is the --after of the next page, null
+    on the last one.
     """
     if state is None and not unconfirmed:
         raise click.UsageError("say which events: --state or --unconfirmed")

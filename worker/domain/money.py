@@ -1,13 +1,10 @@
 """Decimals in major units and integers in minor units, by the exponents of ISO 4217. Pure."""
 
-import re
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
-# More digits than any real amount, and no more than decimal's default context computes exactly.
-MAX_DIGITS: Final = 28
-_PLAIN_DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,28}(\.[0-9]{1,28})?")
+from producer.client.number import is_usable
 
 _TWO_DIGITS: Final = """
 AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW
@@ -31,25 +28,13 @@ EXPONENTS: Final = MappingProxyType(
 """Digits of the minor unit by currency code (ISO 4217, list one), without funds and metals that have none."""
 
 
-def read_decimal(value: object) -> Decimal | None:
-    """Read an amount that arrived as a JSON number or a string; None where it is no usable decimal.
-
-    Floats are refused: whoever parsed the JSON must have kept the digits.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        return None
-    if isinstance(value, str) and not _PLAIN_DECIMAL.fullmatch(value):
-        return None
-    amount = Decimal(value)
-    if not amount.is_finite():
-        return None
-    _, digits, exponent = amount.as_tuple()
-    small = len(digits) <= MAX_DIGITS and isinstance(exponent, int) and -MAX_DIGITS <= exponent <= MAX_DIGITS
-    return amount if small else None
-
-
 def to_minor(amount: Decimal, exponent: int) -> int | None:
-    """Convert major units to whole minor units; None where the amount has more digits than the currency."""
+    """Convert major units to whole minor units; None where the amount has more digits than the currency.
+
+    None, too, for what `read_decimal` would not take.
+    """
+    if not is_usable(amount):
+        return None
     minor = amount.scaleb(exponent)
     return int(minor) if minor == minor.to_integral_value() else None
 

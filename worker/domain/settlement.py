@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from worker.domain import money
+from producer.client.number import read_decimal, read_whole
 
 PAYOUT_TYPE: Final = 1
 MAX_USER_ID_CHARS: Final = 128
@@ -35,7 +35,8 @@ class Instruction:
     """What a verified make asks for, as far as it can be read.
 
     `kind` is None where the data cannot be read as an instruction; `amount` and `tax` (major units) are
-    None where they are no usable decimals. Whatever could be read is echoed in the accept answer.
+    None where they are no usable decimals, and beside a `kind` `user_id` is None where it is text that no
+    database can hold. Whatever could be read is echoed in the accept answer.
     """
 
     cashback_id: int
@@ -124,20 +125,20 @@ Step = Done | RetryAt | GiveUp
 def read_instruction(
     data: Mapping[str, object], *, cashback_id: int, cancel_types: frozenset[int]
 ) -> Instruction:
-    """Read the verified data of a make. Never fails: what is wrong with it becomes a code in the ledger."""
+    """Read the verified data of a make. Never fails: what is wrong with it becomes a code in the ledger.
+
+    docs/data.md says what is read as what (decision 31).
+    """
     transaction_type = _read_transaction_type(data.get("TransactionType"))
     user_id = _read_user_id(data.get("PartnerUserId"))
-    kind = None
-    if user_id is not None:
-        kind = _kind_of(transaction_type, cancel_types)
     tax = data.get("TaxAmount")
     return Instruction(
         cashback_id=cashback_id,
-        kind=kind if "Amount" in data else None,
+        kind=_kind_of(transaction_type, cancel_types) if user_id is not None and "Amount" in data else None,
         transaction_type=transaction_type,
-        user_id=user_id,
-        amount=money.read_decimal(data.get("Amount")),
-        tax=Decimal(0) if tax is None else money.read_decimal(tax),
+        user_id=user_id if user_id is None or _can_be_stored(user_id) else None,
+        amount=read_decimal(data.get("Amount")),
+        tax=Decimal(0) if tax is None else read_decimal(tax),
     )
 
 
@@ -155,15 +156,18 @@ def _kind_of(transaction_type: int | None, cancel_types: frozenset[int]) -> Kind
 
 
 def _read_transaction_type(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if value in _INT32 else None
+    number = read_whole(value)
+    return number if number is not None and number in _INT32 else None
 
 
 def _read_user_id(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_USER_ID_CHARS:
-        return None
-    # Control characters and lone surrogates are no part of any user id, and PostgreSQL refuses some of them.
-    return value if value.isprintable() else None
+    """Return the text that names a user, whatever stands in it; None where it has no usual length."""
+    if not isinstance(value, str):
+        number = read_whole(value)
+        value = None if number is None else str(number)
+    return value if value is not None and 0 < len(value) <= MAX_USER_ID_CHARS else None
+
+
+def _can_be_stored(text: str) -> bool:
+    """Say whether PostgreSQL takes the text: it has no NUL and no lone surrogates."""
+    return text.isprintable() or not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text)

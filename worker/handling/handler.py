@@ -129,7 +129,7 @@ class Handler:
         until = Deadline(min(deadline.at_seconds, self.monotonic() + longest_seconds))
         with self.metrics.accept_seconds.time():
             reply = self.accept.send(accept_body(settlement, instruction), until)
-        self.metrics.accepts.labels(verdict=reply.verdict).inc()
+        self.metrics.accept_read(reply.verdict, reply.oddity)
         return self._after_reply(attempt, reply, deadline)
 
     def _after_reply(self, attempt: Attempt, reply: AcceptReply, deadline: Deadline) -> Step:

@@ -24,11 +24,11 @@ OVERDUE_SECONDS: Final = 0.5
 # Each parameter of settle_event with its type; numbers that are exact go as text.
 _SETTLE_TYPES: Final = (
     *("uuid", "text", "int8", "timestamptz", "float8", "float8", "float8"),
-    *("text", "int4", "text", "numeric", "numeric", "bool", "bool"),
+    *("text", "int4", "text", "numeric", "numeric", "bool", "bool", "bool"),
 )
 _SETTLE: Final = PreparedStatement(
     "settle_event",
-    "SELECT * FROM settle_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    "SELECT * FROM settle_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     _SETTLE_TYPES,
     texts=[place for place, kind in enumerate(_SETTLE_TYPES) if kind == "numeric"],
 )
@@ -43,6 +43,7 @@ class LedgerPolicy:
     deadline_seconds: float
     withhold_tax: bool
     allow_negative: bool
+    cancel_blocked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class Ledger:
             _text(instruction.tax),
             boolean(policy.withhold_tax),
             boolean(policy.allow_negative),
+            boolean(policy.cancel_blocked),
         ]
 
     def settle_group(

@@ -39,7 +39,7 @@ _OPEN_ACCOUNT: Final = (
 # Cut-off and deadline far ahead: all receipts are made first, and the last is settled much later.
 _RECORD: Final = "SELECT record_receipt(%s, %s, %s, %s, 3500, 3600, 3)"
 _SETTLE: Final = (
-    "SELECT * FROM settle_event(%s, %s, %s, %s, 3500, 3600, 6, 'payout', 1, %s, 10.50, 0, false, true)"
+    "SELECT * FROM settle_event(%s, %s, %s, %s, 3500, 3600, 6, 'payout', 1, %s, 10.50, 0, false, true, true)"
 )
 
 

@@ -47,16 +47,20 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What has to come of a make: the receiver's HTTP status, the event's state and accept's ErrorCode."""
+    """What has to come of a make: the receiver's HTTP status, the event's state and accept's ErrorCode.
+
+    `confirmed`: BETCORE acknowledges another event of the same transaction.
+    """
 
     http_status: int = 200
     state: str | None = "answered"
     code: int | None = SUCCESS
+    confirmed: bool = False
 
     @property
     def unconfirmed(self) -> bool:
         """Whether money moved that BETCORE did not acknowledge."""
-        return self.code == SUCCESS and self.state in {"expired", "refused"}
+        return self.code == SUCCESS and self.state in {"expired", "refused"} and not self.confirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,10 +63,11 @@ def draw_plan(seed: int) -> Plan:
 
 def _draw_long_ones(drawing: Drawing) -> None:
     """Events that take all of their time, so they are sent first."""
-    expired = Expectation(state="expired")
     for number, action in enumerate(_UNACKNOWLEDGED):
+        comes_again = number % 2 == 0
+        expired = Expectation(state="expired", confirmed=comes_again)
         first = drawing.payout("never acknowledged", expired, script=[action], place=0.0, lasting=True)
-        if number % 2 == 0:
+        if comes_again:
             drawing.resubmit(first, until=Stage.CLOSED, changes={"script": ["ok"]}, code=ALREADY_EXISTS)
     order = drawing.order(drawing.account(status="blocked"), script=["503*"])
     blocked = Expectation(state="expired", code=USER_BLOCKED)

@@ -25,7 +25,7 @@ from worker.ledger.ledger import OVERDUE_SECONDS, VerifiedEvent
 _SETTLE: Final = """
     SELECT state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor,
         exponent, attempts, seconds_to_cutoff, seconds_to_deadline
-    FROM settle_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    FROM settle_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _MARK: Final = "SELECT mark_answered(%s)"
 # Jobs beyond this many wait for a connection in the process, which costs less than it would in PostgreSQL.
@@ -89,6 +89,7 @@ class AsyncJob:
             instruction.tax,
             POLICY.withhold_tax,
             POLICY.allow_negative,
+            POLICY.cancel_blocked,
         )
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_SETTLE, parameters)).fetchone()

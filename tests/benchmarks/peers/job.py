@@ -23,7 +23,11 @@ from worker.ledger.ledger import Ledger, LedgerPolicy, VerifiedEvent
 
 # The defaults of this program's settings.
 POLICY: Final = LedgerPolicy(
-    cutoff_seconds=25.0, deadline_seconds=30.0, withhold_tax=False, allow_negative=True
+    cutoff_seconds=25.0,
+    deadline_seconds=30.0,
+    withhold_tax=False,
+    allow_negative=True,
+    cancel_blocked=True,
 )
 TIMEOUT_SECONDS: Final = 3.0
 _LEEWAY_SECONDS: Final = 5.0

@@ -3,6 +3,7 @@
 import pytest
 
 from producer.shared.settings import SettingsError, load
+from worker.runtime import _ledger_policy
 from worker.settings import WorkerSettings
 
 GOOD = {
@@ -29,7 +30,26 @@ def test_the_defaults_are_those_of_the_design(monkeypatch: pytest.MonkeyPatch) -
     assert (settings.deadline_seconds, settings.credit_cutoff_seconds) == (30, 25)
     assert (settings.backoff_base_seconds, settings.backoff_cap_seconds) == (0.5, 5)
     assert settings.cancel_types == {-1, -2}
-    assert (settings.tax, settings.negative_balance) == ("record", "allow")
+    assert (settings.tax, settings.negative_balance, settings.cancel_blocked) == ("record", "allow", "allow")
+
+
+def test_what_the_operator_decides_about_the_books_reaches_the_ledger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = {"TAX": "withhold", "NEGATIVE_BALANCE": "refuse", "CANCEL_BLOCKED": "refuse"}
+
+    by_default, otherwise = _ledger_policy(loaded(monkeypatch)), _ledger_policy(loaded(monkeypatch, **asked))
+
+    assert (by_default.withhold_tax, by_default.allow_negative, by_default.cancel_blocked) == (
+        False,
+        True,
+        True,
+    )
+    assert (otherwise.withhold_tax, otherwise.allow_negative, otherwise.cancel_blocked) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_cancel_types_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from worker.domain.settlement import State
 from worker.errors import NotFound
 
 _EVENT_COLUMNS: Final = sql.SQL(
-    "event_id, cashback_id, state, code, transaction_id, attempts, unconfirmed, last_error, "
+    "event_id, cashback_id, state, code, transaction_id, attempts, unconfirmed, confirmed_by, last_error, "
     "received_at, credit_cutoff_at, deadline_at, next_attempt_at, settled_at, closed_at"
 )
 
@@ -31,6 +31,7 @@ class Event:
     transaction_id: int | None
     attempts: int
     unconfirmed: bool
+    confirmed_by: UUID | None
     last_error: str | None
     received_at: datetime
     credit_cutoff_at: datetime

@@ -55,7 +55,8 @@ BEGIN
                 standing.amount_minor AS standing_amount, standing.tax_minor AS standing_tax,
                 coalesce(receipts.code, settlement_code(asked.event_id, asked.kind, standing.transaction_id, standing.event_id,
                     clock_timestamp() >= receipts.credit_cutoff_at, account.account_id, account.status,
-                    asked.amount * account.scale, asked.tax * account.scale)) AS code
+                    -- The last is about cancels, and none is decided here.
+                    asked.amount * account.scale, asked.tax * account.scale, false)) AS code
             FROM unnest(p_requests) AS asked
                 JOIN receipts USING (event_id)
                 LEFT JOIN LATERAL (

@@ -19,15 +19,31 @@ END $$;
 
 -- BETCORE acknowledged these events. True whatever else was thought of them: another run of the same
 -- event may have given it up in the meantime.
-CREATE OR REPLACE FUNCTION mark_answered(p_event_ids uuid[]) RETURNS bigint LANGUAGE sql AS $$
+--
+-- With 103804 it acknowledged the Value of the first event: the money is confirmed, whatever becomes of that event. It is
+-- written to the first one's receipt, also before its end: who closes it waits for this row, and then sees it. This
+-- row comes after those of the group, out of order; what two groups can lead to by that, PostgreSQL ends, and the
+-- marks are written again.
+CREATE OR REPLACE FUNCTION mark_answered(p_event_ids uuid[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_marked bigint;
+    v_again uuid[];
+BEGIN
     WITH marked AS (
         UPDATE receipts
         SET state = 'answered', closed_at = clock_timestamp(), unconfirmed = false, last_error = NULL
         WHERE event_id = ANY (p_event_ids) AND state <> ALL ('{received,answered}')
-        RETURNING 1
+        RETURNING event_id, code
     )
-    SELECT count(*) FROM marked
-$$;
+    SELECT count(*), array_agg(event_id) FILTER (WHERE code = 103804) INTO v_marked, v_again FROM marked;
+    IF v_again IS NOT NULL THEN
+        UPDATE receipts SET confirmed_by = again.event_id, unconfirmed = false
+        FROM receipts AS again JOIN transactions USING (transaction_id)
+        WHERE again.event_id = ANY (v_again) AND receipts.event_id = transactions.event_id
+            AND receipts.confirmed_by IS NULL AND receipts.state <> ALL ('{received,answered}');
+    END IF;
+    RETURN v_marked;
+END $$;
 
 -- Close an event that came to a bad end: 'refused' or 'expired'. True if that changed anything.
 CREATE OR REPLACE FUNCTION close_event(p_event_id uuid, p_state text, p_error text) RETURNS boolean
@@ -39,7 +55,7 @@ BEGIN
     UPDATE receipts SET
         state = p_state,
         closed_at = clock_timestamp(),
-        unconfirmed = (code = 200),
+        unconfirmed = (code = 200 AND confirmed_by IS NULL),
         last_error = left(p_error, 500)
     WHERE event_id = p_event_id AND state <> ALL ('{received,answered,refused,expired}');
     RETURN FOUND;

@@ -18,10 +18,10 @@ $$;
 -- p_kind is 'payout', 'cancel', or null where the data could not be read. p_standing_id is the transaction that has the
 -- business key, p_standing_event_id the event behind it: another one, or this one where its receipt was pruned since.
 -- p_is_late: the credit cut-off has passed. Account and status are null where the user has none, and the amounts, in minor units,
--- where they are no usable decimals.
+-- where they are no usable decimals. p_cancel_blocked: a cancel takes money back from a blocked user, too.
 CREATE OR REPLACE FUNCTION settlement_code(
     p_event_id uuid, p_kind text, p_standing_id bigint, p_standing_event_id uuid, p_is_late boolean,
-    p_account_id bigint, p_status text, p_amount numeric, p_tax numeric
+    p_account_id bigint, p_status text, p_amount numeric, p_tax numeric, p_cancel_blocked boolean
 ) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE
         WHEN p_kind IS NULL THEN 103753
@@ -31,7 +31,7 @@ CREATE OR REPLACE FUNCTION settlement_code(
         WHEN p_standing_id IS NOT NULL THEN 103804
         WHEN p_is_late THEN 102823
         WHEN p_account_id IS NULL THEN 102145
-        WHEN p_status = 'blocked' THEN 103779
+        WHEN p_status = 'blocked' AND NOT (p_kind = 'cancel' AND p_cancel_blocked) THEN 103779
         WHEN are_payable(p_amount, p_tax) THEN 200
         ELSE 103801
     END
@@ -117,7 +117,7 @@ END $$;
 -- Decide an event alone, and post what it comes to. p_amount and p_tax are major units.
 CREATE OR REPLACE FUNCTION decide(
     p_receipt receipts, p_kind text, p_transaction_type integer, p_user_id text, p_amount numeric, p_tax numeric,
-    p_withhold_tax boolean, p_allow_negative boolean
+    p_withhold_tax boolean, p_allow_negative boolean, p_cancel_blocked boolean
 ) RETURNS decision LANGUAGE plpgsql AS $$
 DECLARE
     v_is_late boolean := clock_timestamp() >= p_receipt.credit_cutoff_at;
@@ -144,7 +144,7 @@ BEGIN
     END IF;
 
     v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.transaction_id, v_standing.event_id,
-        v_is_late, v_account.account_id, v_account.status, v_amount, v_tax);
+        v_is_late, v_account.account_id, v_account.status, v_amount, v_tax, p_cancel_blocked);
     IF v_code <> 200 OR v_standing.transaction_id IS NOT NULL THEN
         RETURN ROW(v_code, v_standing.transaction_id, false)::decision;
     ELSIF p_kind = 'cancel' THEN
@@ -162,7 +162,7 @@ BEGIN
         RETURN ROW(NULL, NULL, false)::decision;
     END IF;
     v_code := settlement_code(p_receipt.event_id, p_kind, v_standing.transaction_id, v_standing.event_id,
-        v_is_late, v_account.account_id, v_account.status, v_amount, v_tax);
+        v_is_late, v_account.account_id, v_account.status, v_amount, v_tax, p_cancel_blocked);
     RETURN ROW(v_code, v_standing.transaction_id, false)::decision;
 END $$;
 
@@ -172,7 +172,7 @@ CREATE OR REPLACE FUNCTION settle_event(
     p_event_id uuid, p_token text, p_cashback_id bigint, p_received_at timestamptz,
     p_cutoff_seconds double precision, p_deadline_seconds double precision, p_hold_seconds double precision,
     p_kind text, p_transaction_type integer, p_user_id text, p_amount numeric, p_tax numeric,
-    p_withhold_tax boolean, p_allow_negative boolean
+    p_withhold_tax boolean, p_allow_negative boolean, p_cancel_blocked boolean
 ) RETURNS settlement LANGUAGE plpgsql AS $$
 DECLARE
     v_receipt receipts;
@@ -187,7 +187,7 @@ BEGIN
 
     IF v_receipt.state = 'received' THEN
         v_decision := decide(v_receipt, p_kind, p_transaction_type, p_user_id, p_amount, p_tax,
-            p_withhold_tax, p_allow_negative);
+            p_withhold_tax, p_allow_negative, p_cancel_blocked);
         v_receipt.code := v_decision.code;
         v_receipt.transaction_id := v_decision.transaction_id;
     END IF;

@@ -101,7 +101,7 @@ LANGUAGE sql AS $$
         FOR NO KEY UPDATE SKIP LOCKED
     ), closed AS (
         UPDATE receipts
-        SET state = 'expired', closed_at = clock_timestamp(), unconfirmed = (code = 200),
+        SET state = 'expired', closed_at = clock_timestamp(), unconfirmed = (code = 200 AND confirmed_by IS NULL),
             last_error = coalesce(last_error, 'no attempt reached BETCORE before the deadline')
         FROM late
         WHERE receipts.event_id = late.event_id

@@ -21,11 +21,12 @@ CREATE TABLE receipts (
     settled_at timestamptz,
     closed_at timestamptz,
     unconfirmed boolean NOT NULL DEFAULT false,
+    confirmed_by uuid,
     CHECK (received_at < credit_cutoff_at AND credit_cutoff_at < deadline_at),
     CHECK ((state = 'received') = (code IS NULL)),
     CHECK ((code IS NOT NULL AND code IN (200, 103804)) = (transaction_id IS NOT NULL)),
     CHECK ((state IN ('answered', 'refused', 'expired')) = (closed_at IS NOT NULL)),
-    CHECK (NOT unconfirmed OR (state IN ('refused', 'expired') AND code = 200))
+    CHECK (NOT unconfirmed OR (state IN ('refused', 'expired') AND code = 200 AND confirmed_by IS NULL))
 )
 -- Each event leaves two dead rows: in a large table the defaults, shares of all rows, would come too seldom.
 WITH (
@@ -34,7 +35,8 @@ WITH (
 );
 COMMENT ON COLUMN receipts.code IS 'the ErrorCode that accept carries; decided once, never changed';
 COMMENT ON COLUMN receipts.transaction_id IS 'for 200 the transaction that this event made, for 103804 the first one';
-COMMENT ON COLUMN receipts.unconfirmed IS 'money moved for this event and BETCORE did not acknowledge it';
+COMMENT ON COLUMN receipts.unconfirmed IS 'money moved for this event and BETCORE acknowledged no event of its transaction';
+COMMENT ON COLUMN receipts.confirmed_by IS 'with 200: another event of the same transaction, which BETCORE acknowledged';
 
 -- A receipt is written three times, and each time anew in every index that holds it: an index of its own for a
 -- question pays only where it holds few states (decision 23).

@@ -187,6 +187,24 @@ def test_list_gives_only_unconfirmed_events_when_asked(ledger: Ledger, database_
     assert list_ids(database_url, "--unconfirmed", "--state", "refused") == []
 
 
+def test_money_that_betcore_acknowledged_in_another_event_is_not_listed_as_unconfirmed(
+    ledger: Ledger, database_url: str
+) -> None:
+    credited = settled(ledger, 1)
+    ledger.close(credited.event_id, State.EXPIRED, error="no answer")
+    repeated = settled(ledger, 1)
+    before = list_ids(database_url, "--unconfirmed")
+
+    ledger.mark_answered([repeated.event_id])
+
+    assert (before, list_ids(database_url, "--unconfirmed")) == ([str(credited.event_id)], [])
+    document = command.run("show", "1", "--json", database_url=database_url).document
+    events = {event["event_id"]: event for event in document["events"]}
+    assert events[str(credited.event_id)]["confirmed_by"] == str(repeated.event_id)
+    assert events[str(credited.event_id)]["state"] == "expired"
+    assert events[str(repeated.event_id)]["confirmed_by"] is None
+
+
 def test_list_gives_only_what_was_received_since_a_time(ledger: Ledger, database_url: str) -> None:
     settled(ledger, 1, age_seconds=300)
     new = settled(ledger, 2)

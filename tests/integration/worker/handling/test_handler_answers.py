@@ -59,6 +59,29 @@ def test_what_the_ledger_answered_for_is_noted_for_the_witness_and_nothing_else_
         assert (commit.name, commit.event_id) == ("480-1", message.event_id)
 
 
+@pytest.mark.parametrize(
+    ("body", "oddity"),
+    [
+        (b'{"ErrorCode": "200"}', "value"),
+        (b'{"errorCode": 200, "message": "Success"}', "name"),
+        (b'{"ErrorCode": 200}', None),
+    ],
+)
+def test_an_acknowledgement_in_another_spelling_is_one_and_is_counted(
+    database_url: str, body: bytes, oddity: str | None
+) -> None:
+    with bench(database_url, reply(200, body)) as on:
+        assert on.handle(on.message()) == Done(State.ANSWERED)
+
+        counted = {
+            sample.labels["oddity"]: sample.value
+            for metric in on.handler.metrics.odd_replies.collect()
+            for sample in metric.samples
+            if sample.name == "cashback_odd_replies_total"
+        }
+        assert counted == ({} if oddity is None else {oddity: 1.0})
+
+
 def test_a_redelivered_event_is_neither_credited_nor_answered_again(database_url: str) -> None:
     with bench(database_url, ACK) as on:
         message = on.message()

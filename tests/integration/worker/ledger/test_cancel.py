@@ -5,7 +5,21 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.support.books import SOUND, add_user, audit, balances, cancel, ledger_on, move, new_event, payout
+from tests.support.books import (
+    SOUND,
+    add_user,
+    audit,
+    balances,
+    cancel,
+    ledger_on,
+    move,
+    new_event,
+    payout,
+    policy,
+    pool_of,
+)
+from worker.ledger.group_commit import GroupCommitLedger
+from worker.ledger.ledger import Ledger
 
 
 @pytest.fixture
@@ -68,6 +82,27 @@ def test_a_cancel_that_does_not_fit_its_payout_changes_nothing(
         assert ledger.settle(new_event(1), cancel(1, user_id, amount)).code == code
 
     assert balances(books, "ann", "bob") == {"ann": 1500, "bob": 500}
+
+
+@pytest.mark.parametrize(("cancel_blocked", "expected"), [(True, (200, 500)), (False, (103779, 1500))])
+@pytest.mark.parametrize("kind", [Ledger, GroupCommitLedger])
+def test_money_comes_back_from_a_blocked_user_unless_the_setting_says_no(
+    database_url: str,
+    books: psycopg.Connection,
+    kind: type[Ledger],
+    cancel_blocked: bool,  # noqa: FBT001 - a case
+    expected: tuple[int, int],
+) -> None:
+    with pool_of(database_url) as pool:
+        ledger = kind(pool, policy=policy(cancel_blocked=cancel_blocked), timeout_seconds=120)
+        ledger.settle(new_event(1), payout(1, "ann", "10"))
+        books.execute("UPDATE accounts SET status = 'blocked' WHERE user_id = 'ann'")
+
+        taken_back = ledger.settle(new_event(1), cancel(1, "ann", "10"))
+        paid = ledger.settle(new_event(2), payout(2, "ann", "10"))
+
+    assert (taken_back.code, balances(books, "ann")["ann"]) == expected
+    assert paid.code == 103779
 
 
 def test_a_payout_that_was_cancelled_is_not_paid_again(database_url: str, books: psycopg.Connection) -> None:

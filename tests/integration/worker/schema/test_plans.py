@@ -31,7 +31,7 @@ STATEMENTS: Final = {
     "mark": "SELECT mark_answered(ARRAY[md5('answered 1')::uuid])",
     "settle": (
         "SELECT * FROM settle_event(gen_random_uuid(), 't', 1, clock_timestamp(), 25, 30, 3, 'payout', 1,"
-        " 'ann', 1, 0, false, true)"
+        " 'ann', 1, 0, false, true, true)"
     ),
 }
 RECEIPTS: Final = (

@@ -172,6 +172,12 @@ TRUTH = [
         "receipts_check4",
     ),
     Forbidden(
+        "unconfirmed though it is confirmed",
+        change(GONE, "unconfirmed = true, confirmed_by = gen_random_uuid()"),
+        (constraint("receipts_check4"),),
+        "receipts_check4",
+    ),
+    Forbidden(
         "unknown state",
         change(PAID, "state = 'lost'"),
         (constraint("receipts_state_check"), GUARD),

@@ -110,7 +110,7 @@ def test_money_that_betcore_never_acknowledged_is_expected_to_be_marked_unconfir
 
     unconfirmed = [make for make in plan.makes if make.expected.unconfirmed]
 
-    assert sorted(make.expected.state or "" for make in unconfirmed) == ["expired"] * 4 + ["refused"] * 2
+    assert sorted(make.expected.state or "" for make in unconfirmed) == ["expired"] * 2 + ["refused"] * 2
 
 
 def test_the_accounts_file_has_the_documented_header_and_one_line_for_each_account() -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from deploy.local.environment import ROOT
 from producer.client.contract import (
     MAX_CASHBACK_ID,
+    MAX_DATA_DEPTH,
     MAX_TOKEN_CHARS,
     QUEUE,
     DataError,
@@ -24,7 +25,7 @@ from producer.client.contract import (
 
 SCHEMA_FILE = ROOT / "docs" / "schema" / "settle-message.schema.json"
 MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_800_000_000_123)
-ODD_IDS: list[object] = [None, True, 1.0, Decimal(1), "", "x", "-1", "\u0661", "1 ", "9" * 400, [], {}]
+ODD_IDS: list[object] = [None, True, 1.0, Decimal("1.5"), "", "x", "-1", "\u0661", "1 ", "9" * 400, [], {}]
 
 
 def test_the_event_id_is_a_version_8_uuid_of_the_token_alone() -> None:
@@ -100,6 +101,10 @@ def test_data_is_read_with_exact_decimals() -> None:
         '{"a": 1, "a": 1}',
         '{"a": {"b": 1, "b": 2}}',
         "[" * 9_999,
+        '{"a": 1e9999999999999999999, "a": 1}',
+        '{"a": 1e9999999999999999999, "b": NaN}',
+        '{"a": 1e9999999999999999999',
+        "1e9999999999999999999",
     ],
 )
 def test_data_that_is_not_one_unambiguous_object_is_refused(data: object) -> None:
@@ -108,10 +113,39 @@ def test_data_that_is_not_one_unambiguous_object_is_refused(data: object) -> Non
 
 
 @pytest.mark.parametrize(
+    "number",
+    ["1e9999999999999999999", "-1e9999999999999999999", "1.5e-9999999999999999999", "9" * 5_000],
+    ids=lambda text: text[:30],
+)
+def test_a_number_that_python_cannot_hold_is_none_and_harms_no_other_member(number: str) -> None:
+    data = read_data(f'{{"CashbackId": 480, "More": [{number}], "Amount": {number}, "TaxAmount": 0.10}}')
+
+    assert (data["CashbackId"], data["TaxAmount"]) == (480, Decimal("0.10"))
+    assert data["Amount"].is_nan()
+    assert data["More"][0].is_nan()
+    assert cashback_id_of(read_data(f'{{"CashbackId": {number}}}')) is None
+
+
+def test_what_is_nested_too_deeply_is_refused_wherever_the_caller_stands() -> None:
+    def nested(levels: int) -> str:
+        return '{"a":' + "[" * (levels - 1) + "1" + "]" * (levels - 1) + "}"
+
+    def read_from_below(frames: int) -> object:
+        return read_from_below(frames - 1) if frames else read_data(nested(MAX_DATA_DEPTH))
+
+    assert read_from_below(500) == read_data(nested(MAX_DATA_DEPTH))
+    with pytest.raises(DataError, match="deeper"):
+        read_data(nested(MAX_DATA_DEPTH + 1))
+    assert read_data('{"a": [' + "[], " * 500 + "1]}")
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         (1, 1),
         ("480", 480),
+        (Decimal("480.00"), 480),
+        ("4.8e2", 480),
         (MAX_CASHBACK_ID, MAX_CASHBACK_ID),
         (0, None),
         (-1, None),

@@ -31,8 +31,10 @@ def test_a_payout_is_read() -> None:
 
 @pytest.mark.parametrize(
     ("transaction_type", "kind"),
-    [(1, Kind.PAYOUT), (-1, Kind.CANCEL), (-2, Kind.CANCEL), (2, None), (0, None), ("1", None), (True, None),
-     (None, None), (1.0, None), (Decimal(1), None), (2**31 + 1, None), (10**30, None), ([1], None)],
+    [(1, Kind.PAYOUT), (-1, Kind.CANCEL), (-2, Kind.CANCEL), ("1", Kind.PAYOUT),
+     (Decimal("1.0"), Kind.PAYOUT), ("-2.0", Kind.CANCEL), (2, None), (0, None), ("", None), (True, None),
+     (None, None), (1.0, None), (Decimal("1.5"), None), (2**31 + 1, None),
+     (10**30, None), (Decimal("NaN"), None), ([1], None)],
 )  # fmt: skip
 def test_the_type_says_what_is_asked_for(transaction_type: object, kind: Kind | None) -> None:
     assert read(TransactionType=transaction_type)[0] is kind
@@ -44,16 +46,30 @@ def test_the_cancel_types_are_a_setting() -> None:
     assert read_as.kind is Kind.CANCEL
 
 
-@pytest.mark.parametrize(("user", "user_id"), [(7, "7"), ("Ümit-7 x", "Ümit-7 x"), ("u" * 128, "u" * 128)])
+@pytest.mark.parametrize(
+    ("user", "user_id"),
+    [
+        (7, "7"),
+        (Decimal("7.0"), "7"),
+        ("Ümit-7 x", "Ümit-7 x"),
+        ("u" * 128, "u" * 128),
+        ("a\u00a0b\n", "a\u00a0b\n"),
+    ],
+)
 def test_a_user_is_text_or_a_whole_number(user: object, user_id: str) -> None:
     assert read(PartnerUserId=user)[:2] == (Kind.PAYOUT, user_id)
 
 
 @pytest.mark.parametrize(
-    "user", [None, "", "u" * 129, "a\x00b", "a\nb", "\ud800", True, 1.5, [], {}, 10**200], ids=repr
+    "user", [None, "", "u" * 129, True, 1.5, Decimal("1.5"), Decimal("NaN"), [], {}, 10**200], ids=repr
 )
 def test_a_user_that_cannot_be_one_makes_the_data_unreadable(user: object) -> None:
     assert read(PartnerUserId=user)[:2] == (None, None)
+
+
+@pytest.mark.parametrize("user", ["a\x00b", "\ud800", "7\udfff"], ids=repr)
+def test_a_user_that_no_database_can_hold_is_nobody_and_the_data_readable(user: str) -> None:
+    assert read(PartnerUserId=user)[:2] == (Kind.PAYOUT, None)
 
 
 def test_data_without_an_amount_is_unreadable_and_a_wrong_amount_is_not() -> None:
