@@ -26,7 +26,6 @@ from worker.ledger.database import Database, DeadlineConnection, open_pool
 from worker.ledger.group_commit import GroupCommitLedger
 from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
-from worker.process.status import StatusServer, take_port
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.ledger_watch import LedgerWatch
@@ -44,7 +43,8 @@ from worker.settings import WorkerSettings
 _EXTRA_CONNECTIONS: Final = 4
 
 
-_THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys")
+THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys")
+"""The names of the threads that run from `open` to `close`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,22 +59,12 @@ class Runtime:
     keys: KeySet
     pool: ConnectionPool[DeadlineConnection]
     client: httpx.Client
-    status: StatusServer | None
     settings: WorkerSettings
-
-    @property
-    def threads(self) -> tuple[str, ...]:
-        """The names of the threads that run from `open` to `close`."""
-        return _THREADS if self.status is None else (*_THREADS, self.status.thread_name)
 
     @classmethod
     def open(cls, settings: WorkerSettings, app: Celery) -> Self:
-        """Build and start everything. Nothing waits for a server: what is away is found when it is back.
-
-        Raises CannotWork and SettingsError.
-        """
+        """Build and start everything. Nothing waits for a server: what is away is found when it is back."""
         metrics = Metrics()
-        status = _status(settings, metrics)
         transport = DeadlineTransport(max_connections=2 * settings.concurrency + 1)
         client = _http_client(settings, transport)
         pool = open_pool(
@@ -109,15 +99,12 @@ class Runtime:
             keys=keys,
             pool=pool,
             client=client,
-            status=status,
             settings=settings,
         )
         runtime._start()
         return runtime
 
     def _start(self) -> None:
-        if self.status is not None:
-            self.status.start()
         self.keys.start()
         self.answered_marks.start()
         self.quarantine.start()
@@ -132,12 +119,6 @@ class Runtime:
         self.keys.close()
         self.pool.close()
         self.client.close()
-
-
-def _status(settings: WorkerSettings, metrics: Metrics) -> StatusServer | None:
-    if settings.metrics_port is None:
-        return None
-    return StatusServer(take_port(settings.metrics_port), registry=metrics.registry)
 
 
 def _http_client(settings: WorkerSettings, transport: httpx.BaseTransport) -> httpx.Client:

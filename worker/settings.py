@@ -110,8 +110,8 @@ class WorkerSettings(SharedSettings):
         default=None,
         ge=0,
         le=65_535,
-        description="Port of the worker's `/metrics` and `/healthz`; where another worker has it, the next "
-        "free one of the 64 from there on. Unset: none is served.",
+        description="Port of the worker's `/metrics`, `/healthz` and `/readyz`; where another worker has it, "
+        "the next free one of the 64 from there on. Unset: none is served.",
     )
 
     @property

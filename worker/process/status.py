@@ -1,4 +1,4 @@
-"""A worker's `/healthz` and `/metrics` over HTTP; the workers of a host share them out among the ports."""
+"""A worker's `/healthz`, `/readyz` and `/metrics`, on a port that the workers of a host need not agree on."""
 
 import errno
 import http.client
@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from producer.shared.listening import listen
 from producer.shared.settings import ENV_PREFIX
 from worker.process.ending import CannotWork
+from worker.process.readiness import OK, Readiness
 
 PORTS_TRIED: Final = 64
 """How many ports are tried, from the configured one on: a host has a worker for each core."""
@@ -85,7 +86,8 @@ class StatusServer:
 
     thread_name: Final = "status"
 
-    def __init__(self, listener: socket.socket, *, registry: CollectorRegistry) -> None:
+    def __init__(self, listener: socket.socket, *, registry: CollectorRegistry, readiness: Readiness) -> None:
+        self._readiness = readiness
         self._metrics = make_wsgi_app(registry)
         self._server = _Server(listener)
         self._server.set_app(self._answer)
@@ -101,9 +103,14 @@ class StatusServer:
         match environ["PATH_INFO"]:
             case "/healthz":
                 return _reply(start_response, HTTPStatus.OK, {"alive": True, **_who()})
+            case "/readyz":
+                parts = self._readiness.look()
+                is_ready = set(parts.values()) == {OK}
+                status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+                return _reply(start_response, status, {"ready": is_ready, "parts": parts, **_who()})
             case "/metrics":
-                parts: Iterable[bytes] = self._metrics(environ, start_response)
-                return parts
+                chunks: Iterable[bytes] = self._metrics(environ, start_response)
+                return chunks
             case _:
                 return _reply(start_response, HTTPStatus.NOT_FOUND, _who())
 
