@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 import httpx
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,7 +24,7 @@ from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
 from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
-from producer.copies.redis_client import redis_client
+from producer.copies.redis_client import check_redis, redis_client
 from producer.receiver.answers import Answer
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms
@@ -31,28 +33,57 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.preconditions.checks import Checks
+from producer.shared.preconditions.postgres import check_postgres
+from producer.shared.preconditions.verdict import Unmet
+from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import build_keys, build_verifier
 
 MAKE_PATH: Final = "/cashback-payments/make"
 
+EXIT_CANNOT_WORK: Final = 1
 _EXIT_BAD_SETTINGS: Final = 2
 # Copies end by themselves within their timeout; this is added for their clean-up.
 _CLOSE_SLACK_SECONDS: Final = 2.0
 _CANCEL_AGAIN_SECONDS: Final = 1.0
 
+_log: Final = structlog.get_logger(__name__)
 
-def create_app() -> ASGIApp:
-    """Build the receiver from the environment; with wrong settings say so in one sentence and exit with 2."""
+
+def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
+    """Build the receiver from the environment; where it cannot work say so in one sentence and exit.
+
+    The status is 2 for wrong settings, 1 for servers that are not what it needs. `on_fatal` is told, from
+    another thread, why the process that runs is to end; without it that is logged and no more.
+    """
     try:
         settings = load(ReceiverSettings)
         configure_logs(settings.log_level)
         app = build_app(settings)
+        preconditions = _preconditions(settings, on_fatal)
+        preconditions.check_start()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_BAD_SETTINGS) from None
+    except Unmet as error:
+        sys.stderr.write(f"cashback receiver: {error}\n")
+        raise SystemExit(EXIT_CANNOT_WORK) from None
+    preconditions.start()
     calm_collector()
     return app
+
+
+def _preconditions(settings: ReceiverSettings, on_fatal: Callable[[str], None] | None) -> PreconditionWatch:
+    checks = {
+        "Redis": partial(check_redis, settings),
+        "PostgreSQL": partial(check_postgres, settings.database_url),
+    }
+    return PreconditionWatch(Checks(checks), on_fatal=on_fatal or _go_on)
+
+
+def _go_on(sentence: str) -> None:
+    _log.error("receiver_cannot_work", why=sentence)
 
 
 def build_app(settings: ReceiverSettings) -> ASGIApp:

@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 import time
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -16,6 +17,10 @@ from celery.worker import state
 
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.preconditions.checks import Checks
+from producer.shared.preconditions.postgres import check_postgres
+from producer.shared.preconditions.verdict import Unmet
+from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.settings import SettingsError
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
@@ -25,6 +30,7 @@ from worker.process.readiness import OK, STOPPING, Readiness
 from worker.process.status import StatusServer, take_port
 from worker.process.watchdog import Watchdog
 from worker.quarantine.writer import Quarantine
+from worker.queue.preconditions import check_redis
 from worker.runtime import THREADS, Runtime
 from worker.settings import WorkerSettings
 
@@ -42,6 +48,15 @@ class WorkerProcess:
         self.settings = settings
         self._ending = Ending(grace_seconds=settings.shutdown_grace_seconds, stop=_stop_celery)
         self._watchdog = Watchdog(on_death=self._ending.begin)
+        self._preconditions = PreconditionWatch(
+            Checks(
+                {
+                    "Redis": partial(check_redis, app),
+                    "PostgreSQL": partial(check_postgres, settings.database_url),
+                }
+            ),
+            on_fatal=self._ending.begin,
+        )
         self._readiness: Readiness | None = None
         self._runtime: Runtime | None = None
         signals.worker_init.connect(self._open, weak=False)
@@ -71,6 +86,7 @@ class WorkerProcess:
     def stopping(self) -> None:
         """Take note that what ends from now on was asked to."""
         self._watchdog.close()
+        self._preconditions.close()
         if self._readiness is not None:
             self._readiness.stage = STOPPING
 
@@ -88,10 +104,11 @@ class WorkerProcess:
 
     def _start(self) -> Runtime:
         port = self.settings.metrics_port
-        # First, as it is what fails most often.
         listener = None if port is None else take_port(port)
+        self._preconditions.check_start()
         runtime = Runtime.open(self.settings, self._app)
-        self._watchdog.expect(threading.main_thread().name, *THREADS)
+        self._preconditions.start()
+        self._watchdog.expect(threading.main_thread().name, self._preconditions.thread_name, *THREADS)
         self._readiness = self._readiness_of(runtime)
         if listener is not None:
             status = StatusServer(
@@ -164,7 +181,7 @@ def configure_worker_logs(level: str) -> None:
 
 
 def _end_start(error: Exception) -> NoReturn:
-    if not isinstance(error, CannotWork | SettingsError):
+    if not isinstance(error, CannotWork | Unmet | SettingsError):
         _log.error("start_failed", exc_info=error)
     last_word(sentence_of(error))
     raise SystemExit(EXIT_BAD_SETTINGS if isinstance(error, SettingsError) else EXIT_CANNOT_WORK)

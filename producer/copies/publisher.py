@@ -20,11 +20,10 @@ from producer.client.summary import summary_of
 from producer.copies.errors import CopyFailed, CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.redis_client import MAX_CONNECTIONS, close_client
+from producer.copies.redis_client import MAX_CONNECTIONS, close_client, replies_to
 from producer.shared.preconditions.redis import (
     MAY_TRY,
     RECEIVER_NEEDS,
-    Command,
     first_error,
     is_refusal,
     tried,
@@ -83,21 +82,14 @@ class Publisher:
 
     async def _try_to_publish(self) -> None:
         if self._may_try is None:
-            error = first_error(await self._replies(MAY_TRY))
+            error = first_error(await replies_to(self._client, MAY_TRY))
             if error is not None and not is_refusal(error):
                 raise error
             self._may_try = error is None
         # Who may not try is told at least whether Redis is there.
         commands = tried(RECEIVER_NEEDS) if self._may_try else (("PING",),)
-        if error := first_error(await self._replies(commands)):
+        if error := first_error(await replies_to(self._client, commands)):
             raise error
-
-    async def _replies(self, commands: Sequence[Command]) -> list[object]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies: list[object] = await pipeline.execute(raise_on_error=False)
-            return replies
 
     async def close(self) -> None:
         """Close the connections."""

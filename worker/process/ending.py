@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from producer.shared.preconditions.verdict import Unmet
 from producer.shared.settings import SettingsError
 
 EXIT_CANNOT_WORK: Final = 1
@@ -27,7 +28,7 @@ def last_word(sentence: str) -> None:
 
 def sentence_of(error: BaseException) -> str:
     """Return what to say of a fault that ends the worker, on one line."""
-    if isinstance(error, CannotWork | SettingsError):
+    if isinstance(error, CannotWork | Unmet | SettingsError):
         return str(error)
     text = " ".join(str(error).split())
     kind = type(error).__name__

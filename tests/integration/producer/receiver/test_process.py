@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
+from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
 from tests.support.betcore import Endpoints, served, signer
 
@@ -56,6 +58,37 @@ def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(
     assert "Traceback" not in ended.stderr
     (line,) = ended.stderr.splitlines()
     assert line.startswith(sentence)
+
+
+def test_a_database_that_is_not_what_it_needs_ends_the_start_with_a_sentence(
+    redis_url: str, postgres_server: PostgresServer
+) -> None:
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    try:
+        ended = subprocess.run(
+            [*UVICORN, "--port", str(free_port())],
+            cwd=ROOT,
+            env=environment(
+                CASHBACK_REDIS_URL=redis_url,
+                CASHBACK_DATABASE_URL=postgres_server.url_of("latin"),
+                CASHBACK_BETCORE_URL="https://betcore.test",
+            ),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    finally:
+        with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+            connection.execute("DROP DATABASE latin")
+
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    last_line = ended.stderr.splitlines()[-1]
+    assert last_line.startswith("cashback receiver: the database's encoding is LATIN1")
 
 
 def test_it_serves_logs_json_and_ends_in_good_order(

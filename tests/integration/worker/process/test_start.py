@@ -9,10 +9,13 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+import psycopg
 import pytest
+import redis
 
 from deploy.local.environment import ROOT
 from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.readiness import worker_answers
 
@@ -90,6 +93,77 @@ def test_a_stranger_on_its_metrics_port_ends_the_start_with_a_sentence(
 
     assert status == 1
     assert last_line.startswith(f"cashback worker: CASHBACK_METRICS_PORT: port {port} is in use by something")
+
+
+def test_a_redis_that_may_not_be_popped_from_ends_the_start_with_a_sentence(
+    environment: dict[str, str], tmp_path: Path, redis_url: str
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-@blocking")
+        try:
+            environment["CASHBACK_REDIS_URL"] = redis_url.replace("//", "//plain:secret@")
+            status, last_line = ended(worker(tmp_path, environment, name="worker"))
+        finally:
+            client.execute_command("ACL", "DELUSER", "plain")
+
+    assert status == 1
+    assert last_line.startswith("cashback worker: Redis refuses the service's user (User plain has no perm")
+    assert "'blmove'" in last_line
+    assert "CASHBACK_REDIS_URL" in last_line
+
+
+def test_a_database_without_the_schema_ends_the_start_with_a_sentence(
+    environment: dict[str, str], tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    environment["CASHBACK_DATABASE_URL"] = postgres_server.url
+
+    status, last_line = ended(worker(tmp_path, environment, name="worker"))
+
+    assert status == 1
+    assert last_line.startswith("cashback worker: the database does not have the schema of this program: run")
+
+
+def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
+    environment: dict[str, str], tmp_path: Path, redis_url: str
+) -> None:
+    soon = (
+        "import producer.shared.preconditions.watch as w; w.LOOK_SECONDS = 0.1\n"
+        "import producer.shared.preconditions.postgres as p\nfrom dataclasses import replace\n"
+        "before = p.of_state\n"
+        "p.of_state = lambda *a: [replace(each, confirm_seconds=1) for each in before(*a)]\n"
+    )
+    process = worker(tmp_path, environment, name="worker", before=soon)
+    with running(process):
+        wait_until(
+            lambda: worker_answers(redis_url, process.pid),
+            what="the worker works",
+            timeout_seconds=END_SECONDS,
+            process=process,
+        )
+        with psycopg.connect(environment["CASHBACK_DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("ALTER TABLE schema_versions RENAME TO schema_versions_of_old")
+
+        status = process.wait(timeout_seconds=END_SECONDS)
+
+    assert status == 1
+    assert process.log_tail(lines=1).startswith("cashback worker: the database does not have the schema")
+
+
+def test_it_starts_while_its_servers_are_away(environment: dict[str, str], tmp_path: Path) -> None:
+    environment["CASHBACK_REDIS_URL"] = f"redis://{LOCALHOST}:{free_port()}/0"
+    environment["CASHBACK_DATABASE_URL"] = f"postgresql://{LOCALHOST}:{free_port()}/x"
+    process = worker(tmp_path, environment, name="worker")
+
+    with running(process):
+        wait_until(
+            lambda: "Trying again" in process.log_path.read_text("utf-8"),
+            what="it looks for Redis",
+            timeout_seconds=END_SECONDS,
+            process=process,
+        )
+
+    begun = process.log_path.read_text("utf-8")
+    assert begun.count('"redis_unreachable"') == begun.count('"postgresql_unreachable"') == 1
 
 
 def test_whatever_fails_in_start_ends_the_process_and_its_traceback_is_not_the_last_word(
