@@ -22,6 +22,7 @@ from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.settings import SettingsError
+from producer.shared.wiring import check_proxies
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
 from worker.ledger.fitness import why_unfit
@@ -103,6 +104,7 @@ class WorkerProcess:
         calm_collector()
 
     def _start(self) -> Runtime:
+        check_proxies()
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
         self._preconditions.check_start()

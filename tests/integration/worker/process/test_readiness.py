@@ -46,7 +46,8 @@ def test_it_is_ready_while_it_would_settle_an_event(redis_url: str, own_director
                 postgres.stop_immediate()
                 wait_until(lambda: asked(port)[0] == 503, what="it is not ready", timeout_seconds=END_SECONDS)
                 assert asked(port)[1]["postgresql"].startswith("PostgreSQL: ")
-                assert httpx.get(f"http://{LOCALHOST}:{port}/healthz").status_code == 200
+                for host in (LOCALHOST, "[::1]"):
+                    assert httpx.get(f"http://{host}:{port}/healthz").status_code == 200
 
                 postgres.start()
                 wait_for(worker, port, status=200, worker="ok", postgresql="ok", keys="ok", threads="ok")

@@ -112,6 +112,17 @@ def test_a_redis_that_may_not_be_popped_from_ends_the_start_with_a_sentence(
     assert "CASHBACK_REDIS_URL" in last_line
 
 
+def test_a_proxy_variable_that_cannot_be_read_ends_the_start_with_a_sentence(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["NO_PROXY"] = "[::1]"
+
+    status, last_line = ended(worker(tmp_path, environment, name="worker"))
+
+    assert status == 2
+    assert last_line.startswith("cashback worker: NO_PROXY: '[::1]' cannot be read")
+
+
 def test_a_database_without_the_schema_ends_the_start_with_a_sentence(
     environment: dict[str, str], tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
