@@ -19,6 +19,7 @@ from producer.copies.redis_client import check_redis as check_for_receiver
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Kind, Verdict
 from producer.shared.settings import ReceiverSettings, SettingsError
+from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
 from worker.app import create_app
 from worker.queue.preconditions import check_redis as check_for_worker
 from worker.settings import WorkerSettings
@@ -27,7 +28,8 @@ OTHERS = {"database_url": "postgresql://unused.test/x", "betcore_url": "http://u
 
 
 def for_receiver(redis_url: str) -> list[Verdict]:
-    return check_for_receiver(ReceiverSettings.model_validate({"redis_url": redis_url, **OTHERS}))
+    values = {"redis_url": redis_url, "redis_sentinel_master": MASTER, **OTHERS}
+    return check_for_receiver(ReceiverSettings.model_validate(values))
 
 
 def for_worker(redis_url: str) -> list[Verdict]:
@@ -35,7 +37,7 @@ def for_worker(redis_url: str) -> list[Verdict]:
 
 
 def worker_app(redis_url: str) -> Celery:
-    values = {"redis_url": redis_url, "bearer_token": "x", **OTHERS}
+    values = {"redis_url": redis_url, "redis_sentinel_master": MASTER, "bearer_token": "x", **OTHERS}
     return create_app(WorkerSettings.model_validate(values))
 
 
@@ -80,10 +82,37 @@ def test_a_sound_redis_has_no_verdict_and_nothing_is_left_in_it(
         assert client.keys() == []
 
 
+@both
+def test_through_sentinels_it_is_the_same_and_one_that_is_away_costs_nothing(
+    check: Callable[[str], list[Verdict]], valkey_server: ValkeyServer, redis_url: str, tmp_path: Path
+) -> None:
+    with sentinel_of(valkey_server, tmp_path) as port:
+        assert check(sentinel_url(port)) == []
+        assert check(sentinel_url(free_port(), port)) == []
+        with configured(redis_url, "maxmemory", "1"):
+            assert kinds(check(sentinel_url(port))) == [("redis_takes_no_writes", Kind.PASSING)]
+
+    assert kinds(check(sentinel_url(port))) == [("redis_unreachable", Kind.PASSING)]
+
+
+@both
+def test_a_redis_that_says_nothing_passes(
+    check: Callable[[str], list[Verdict]], valkey_server: ValkeyServer, redis_url: str
+) -> None:
+    valkey_server.freeze()
+    try:
+        found = kinds(check(redis_url))
+    finally:
+        valkey_server.thaw()
+
+    assert found == [("redis_unreachable", Kind.PASSING)]
+
+
 def test_a_user_with_the_rights_that_are_named_is_enough(redis_url: str) -> None:
-    with user(redis_url, "~cashback*", "&*", "+@all", "-@dangerous", "-@admin", "+info") as url:
-        assert for_worker(url) == []
-        assert for_receiver(url) == []
+    for keys in ("~cashback*", "~*"):
+        with user(redis_url, keys, "&*", "+@all", "-@dangerous", "+info") as url:
+            assert for_worker(url) == []
+            assert for_receiver(url) == []
 
 
 @pytest.mark.parametrize(

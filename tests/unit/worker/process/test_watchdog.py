@@ -62,3 +62,21 @@ def test_a_thread_that_is_there_is_not_missing_and_one_that_is_ended_with_the_wo
         if each.name == "watchdog":
             each.join(END_SECONDS)
     assert told == []
+
+
+def test_who_is_stopped_in_the_very_moment_of_a_look_has_not_died() -> None:
+    told, has_looked = list[str](), threading.Event()
+
+    class StoppedMeanwhile(Watchdog):
+        def missing(self) -> list[str]:
+            self.close()
+            has_looked.set()
+            return ["works"]
+
+    StoppedMeanwhile(on_death=told.append).start()
+
+    assert has_looked.wait(END_SECONDS)
+    for each in threading.enumerate():
+        if each.name == "watchdog":
+            each.join(END_SECONDS)
+    assert told == []
