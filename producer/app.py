@@ -1,4 +1,4 @@
-"""Composition root of the receiver: `uvicorn --factory producer.app:create_app`."""
+"""Composition root of the receiver; `python -m producer` serves what it builds."""
 
 import asyncio
 import logging
@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
-import httpx
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,7 +23,7 @@ from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
 from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
-from producer.copies.redis_client import redis_client
+from producer.copies.redis_client import check_redis, redis_client
 from producer.receiver.answers import Answer
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms
@@ -31,35 +32,73 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.preconditions.checks import Checks
+from producer.shared.preconditions.postgres import check_postgres
+from producer.shared.preconditions.verdict import Unmet
+from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.settings import ReceiverSettings, SettingsError, load
-from producer.shared.wiring import build_keys, build_verifier
+from producer.shared.wiring import build_keys, build_verifier, http_client
 
 MAKE_PATH: Final = "/cashback-payments/make"
 
+EXIT_CANNOT_WORK: Final = 1
 _EXIT_BAD_SETTINGS: Final = 2
 # Copies end by themselves within their timeout; this is added for their clean-up.
 _CLOSE_SLACK_SECONDS: Final = 2.0
 _CANCEL_AGAIN_SECONDS: Final = 1.0
 
+_log: Final = structlog.get_logger(__name__)
 
-def create_app() -> ASGIApp:
-    """Build the receiver from the environment; with wrong settings say so in one sentence and exit with 2."""
+
+def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
+    """Build the receiver from the environment; where it cannot work say so in one sentence and exit.
+
+    The status is 2 for wrong settings, 1 for servers that are not what it needs. `on_fatal` is told, from
+    another thread, why the process that runs is to end; without it that is logged and no more.
+    """
     try:
         settings = load(ReceiverSettings)
         configure_logs(settings.log_level)
-        app = build_app(settings)
+        app = build_app(settings, on_fatal or _go_on)
+        preconditions = _preconditions(settings, on_fatal or _go_on)
+        preconditions.check_start()
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
+        last_word(str(error))
         raise SystemExit(_EXIT_BAD_SETTINGS) from None
+    except Unmet as error:
+        last_word(str(error))
+        raise SystemExit(EXIT_CANNOT_WORK) from None
+    preconditions.start()
     calm_collector()
     return app
 
 
-def build_app(settings: ReceiverSettings) -> ASGIApp:
-    """Wire the receiver; nothing connects until the application starts. Raises SettingsError."""
+def last_word(sentence: str) -> None:
+    """Write the sentence that the process ends with."""
+    sys.stderr.write(f"cashback receiver: {sentence}\n")
+    sys.stderr.flush()
+
+
+def _preconditions(settings: ReceiverSettings, on_fatal: Callable[[str], None]) -> PreconditionWatch:
+    checks = {
+        "Redis": partial(check_redis, settings),
+        "PostgreSQL": partial(check_postgres, settings.database_url),
+    }
+    return PreconditionWatch(Checks(checks), on_fatal=on_fatal)
+
+
+def _go_on(sentence: str) -> None:
+    _log.error("receiver_cannot_work", why=sentence)
+
+
+def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_on) -> ASGIApp:
+    """Wire the receiver; nothing connects until the application starts. Raises SettingsError.
+
+    `on_fatal` is told why it cannot do its work any more.
+    """
     _hand_over_server_logs()
     metrics = ReceiverMetrics(CollectorRegistry())
-    client = httpx.Client()
+    client = http_client()
     # What was signed before a rotation concerns only the worker: here retired keys go at once.
     keys = build_keys(settings, client=client, retired_key_seconds=0.0, on_fetch=metrics.key_fetched)
     metrics.watch_keys(lambda: keys.age_seconds)
@@ -115,7 +154,9 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
             keys.start()
             await receipts.open()
             for name, watch in (("backlog", backlog.watch()), ("primary", primary.watch())):
-                stack.push_async_callback(end_task, asyncio.create_task(watch, name=name))
+                task = asyncio.create_task(watch, name=name)
+                task.add_done_callback(partial(_watch_ended, on_fatal))
+                stack.push_async_callback(end_task, task)
             yield
 
     health = Health(
@@ -166,6 +207,16 @@ def _application(
     # A redirect would turn a make with a slash too many into a second call; it is answered 404 instead.
     app.router.redirect_slashes = False
     return app
+
+
+def _watch_ended(on_fatal: Callable[[str], None], task: asyncio.Task[None]) -> None:
+    """Take note of a watch that ended by itself, and so by a fault that nobody foresaw."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("watch_died", watch=task.get_name(), exc_info=error)
+        on_fatal(
+            f"its watch {task.get_name()} has died ({type(error).__name__}), without which it does not work"
+        )
 
 
 async def end_task(task: asyncio.Task[None]) -> None:

@@ -4,87 +4,18 @@ The app is built when it is first asked for, not at import, and opens nothing be
 Decision 5.
 """
 
-import logging
-import sys
-import threading
 from functools import cache
-from typing import Any
 
-from celery import Celery, bootsteps, signals
+from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from producer.client.contract import QUEUE, RETRY_QUEUE
-from producer.shared.garbage import calm_collector
-from producer.shared.logs import configure_logs
 from producer.shared.settings import SettingsError, load
-from worker.handling.handler import Handler
-from worker.quarantine.writer import Quarantine
+from worker.lifecycle import EXIT_BAD_SETTINGS, WorkerProcess, configure_worker_logs, sweeper_step
+from worker.process.ending import last_word
 from worker.queue.consumer import quarantining_consumer
 from worker.queue.tasks import SettleTask
-from worker.recovery.queue_watch import Consumption
-from worker.runtime import Runtime
 from worker.settings import WorkerSettings
-
-
-class WorkerProcess:
-    """Opens the runtime when a worker of this app starts, and closes it after the last task ended."""
-
-    def __init__(self, app: Celery, settings: WorkerSettings) -> None:
-        self._app = app
-        self.settings = settings
-        self.consumption = Consumption()
-        self._runtime: Runtime | None = None
-        signals.worker_init.connect(self._open, weak=False)
-        signals.worker_shutdown.connect(self._close, weak=False)
-
-    @property
-    def runtime(self) -> Runtime:
-        """The runtime of the running worker."""
-        if self._runtime is None:
-            raise RuntimeError("the worker is not running")
-        return self._runtime
-
-    def handler(self) -> Handler:
-        """Return the handler of the running worker."""
-        return self.runtime.handler
-
-    def quarantine(self) -> Quarantine:
-        """Return the quarantine of the running worker."""
-        return self.runtime.quarantine
-
-    def _open(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
-        if sender.app is self._app:
-            self._runtime = Runtime.open(self.settings, self._app, self.consumption)
-            calm_collector()
-
-    def _close(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
-        if sender.app is self._app and self._runtime is not None:
-            self._runtime.close()
-            self._runtime = None
-
-
-def sweeper_step(process: WorkerProcess) -> type[bootsteps.StartStopStep]:
-    """Return the bootstep that runs the sweeper beside the pool, whatever becomes of the consumer."""
-
-    class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-        requires = frozenset({"celery.worker.components:Pool"})
-
-        def __init__(self, parent: object, **_: object) -> None:
-            super().__init__(parent)
-            self._stopping = threading.Event()
-            self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-        def start(self, _parent: object) -> None:
-            self._thread.start()
-
-        def stop(self, _parent: object) -> None:
-            self._stopping.set()
-            self._thread.join(process.settings.shutdown_grace_seconds)
-
-        def _run(self) -> None:
-            process.runtime.sweeper.run(self._stopping)
-
-    return SweeperStep
 
 
 def create_app(settings: WorkerSettings) -> Celery:
@@ -156,18 +87,10 @@ def _composed() -> Celery:
     try:
         settings = load(WorkerSettings)
     except SettingsError as error:
-        sys.stderr.write(f"cashback worker: {error}\n")
-        raise SystemExit(2) from None
-    signals.setup_logging.connect(lambda **_: _configure_logs(settings.log_level), weak=False)
+        last_word(str(error))
+        raise SystemExit(EXIT_BAD_SETTINGS) from None
+    signals.setup_logging.connect(lambda **_: configure_worker_logs(settings.log_level), weak=False)
     return create_app(settings)
-
-
-def _configure_logs(level: str) -> None:
-    configure_logs(level)
-    # Their two INFO lines for each task say what Flower, the receipts and the metrics say too, and cost a
-    # tenth of the worker's time. What fails is still logged.
-    for name in ("celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def __getattr__(name: str) -> Celery:

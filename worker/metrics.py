@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30)
 
@@ -43,10 +43,6 @@ class Metrics:
         self.accepts.labels(verdict=verdict).inc()
         if oddity is not None:
             self.odd_replies.labels(oddity=oddity).inc()
-
-    def serve(self, port: int) -> None:
-        """Serve `/metrics` on `port` from a background thread."""
-        start_http_server(port, registry=self.registry)
 
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], registry=self.registry)

@@ -47,6 +47,10 @@ from worker.settings import WorkerSettings
 _EXTRA_CONNECTIONS: Final = 4
 
 
+THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys")
+"""The names of the threads that run from `open` to `close`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """The open parts of a worker process."""
@@ -101,16 +105,14 @@ class Runtime:
             client=client,
             settings=settings,
         )
-        runtime._start(metrics)
+        runtime._start()
         return runtime
 
-    def _start(self, metrics: Metrics) -> None:
+    def _start(self) -> None:
         self.keys.start()
         self.answered_marks.start()
         self.quarantine.start()
         self.ledger_watch.start()
-        if self.settings.metrics_port is not None:
-            metrics.serve(self.settings.metrics_port)
 
     def close(self) -> None:
         """Write what is still to be written and close everything, in bounded time."""

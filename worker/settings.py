@@ -111,7 +111,11 @@ class WorkerSettings(SharedSettings):
         default=10.0, gt=0, le=600, description="After SIGTERM: time to finish what is in hand, in seconds."
     )
     metrics_port: int | None = Field(
-        default=None, ge=0, le=65_535, description="Port of the worker's `/metrics`; unset: none is served."
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Port of the worker's `/metrics`, `/healthz` and `/readyz`; where another worker has it, "
+        "the next free one of the 64 from there on. Unset: none is served.",
     )
 
     @property

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
+from producer.shared.preconditions.postgres import STATE, PostgresState
 from producer.shared.session import LASTING_PLANS
 from producer.shared.settings import ENV_PREFIX, SettingsError
 
@@ -49,6 +50,13 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
                 await connection.close()
                 raise
             return connection
+
+
+async def state_of(connection: ReceiptConnection) -> PostgresState:
+    """Ask how the server and the database stand."""
+    cursor = await connection.execute(STATE)
+    [row] = await cursor.fetchall()
+    return PostgresState.of(row)
 
 
 def _in_seconds(seconds: float) -> float:

@@ -20,7 +20,14 @@ from producer.client.summary import summary_of
 from producer.copies.errors import CopyFailed, CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.redis_client import MAX_CONNECTIONS, close_client
+from producer.copies.redis_client import MAX_CONNECTIONS, close_client, replies_to
+from producer.shared.preconditions.redis import (
+    MAY_TRY,
+    RECEIVER_NEEDS,
+    first_error,
+    is_refusal,
+    tried,
+)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -42,6 +49,7 @@ class Publisher:
         self._writer = EntryWriter(
             origin=f"receiver{os.getpid()}@{socket.gethostname()}", sender=str(uuid.uuid4())
         )
+        self._may_try: bool | None = None
         # redis-py's pool raises where it has no connection left, and the groups shall always find one.
         self._checks = asyncio.Semaphore(MAX_CONNECTIONS // 2)
         self._groups: GroupCommit[ReceivedEvent] = GroupCommit(
@@ -63,14 +71,25 @@ class Publisher:
         self._groups.join(event, on_end)
 
     async def check(self, *, timeout_seconds: float) -> None:
-        """Return if Redis answers a PING in time; raise CopyFailed or CopyTimedOut if not."""
+        """Return if a message could be published now; raise CopyFailed or CopyTimedOut if not."""
         try:
             async with asyncio.timeout(timeout_seconds), self._checks:
-                await self._client.ping()
+                await self._try_to_publish()
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
             raise _failure(error) from error
+
+    async def _try_to_publish(self) -> None:
+        if self._may_try is None:
+            error = first_error(await replies_to(self._client, MAY_TRY))
+            if error is not None and not is_refusal(error):
+                raise error
+            self._may_try = error is None
+        # Who may not try is told at least whether Redis is there.
+        commands = tried(RECEIVER_NEEDS) if self._may_try else (("PING",),)
+        if error := first_error(await replies_to(self._client, commands)):
+            raise error
 
     async def close(self) -> None:
         """Close the connections."""

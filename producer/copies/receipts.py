@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.postgres import ReceiptConnection, connection_options, severed_at
+from producer.copies.postgres import ReceiptConnection, connection_options, severed_at, state_of
 from producer.shared.abandoned import AbandonedConnections
 from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
 
@@ -35,7 +35,6 @@ _RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float
 _PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s)"
 # Waiting cancels are not among them; a message that was lost may be, for some seconds.
 _STUCK: Final = 3
-_CHECK: Final = "SELECT to_regproc('record_receipts') IS NOT NULL"
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
 _SHUTDOWNS: Final = (
@@ -130,8 +129,8 @@ class Receipts:
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if a receipt could be recorded; raise CopyFailed or CopyTimedOut if not."""
         until = asyncio.get_running_loop().time() + timeout_seconds
-        if not await self._call(_has_schema, until=until):
-            raise CopyFailed("PostgreSQL: the database has no schema yet; run `cashback migrate`")
+        if why := (await self._call(state_of, until=until)).why_no_writes:
+            raise CopyFailed(f"PostgreSQL: {why}")
 
     async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
         """Return how far events have come; raise CopyFailed or CopyTimedOut."""
@@ -211,11 +210,6 @@ class Receipts:
             if isinstance(error, _SHUTDOWNS) or (connection is not None and connection.broken):
                 raise _ConnectionLost(f"PostgreSQL: {type(error).__name__}: {error}") from error
             raise _failure(error) from error
-
-
-async def _has_schema(connection: Connection) -> bool:
-    cursor = await connection.execute(_CHECK)
-    return await cursor.fetchone() == (True,)
 
 
 def _failure(error: psycopg.Error) -> CopyFailed:

@@ -1,6 +1,8 @@
 """The receiver's Redis client, from the URL that Celery reads too."""
 
+import asyncio
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -9,12 +11,17 @@ from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
 
+from producer.shared.preconditions.checks import answered_by
+from producer.shared.preconditions.redis import RECEIVER_NEEDS, Command, of_error, redis_check
+from producer.shared.preconditions.verdict import Verdict
 from producer.shared.settings import ENV_PREFIX, SettingsError, SharedSettings
 
 # A publish takes one round trip, so few connections carry many publishes.
 MAX_CONNECTIONS: Final = 32
 
+_CHECK_SECONDS: Final = 1.0
 _DEFAULT_PORTS: Final = {"redis": 6379, "rediss": 6379, "sentinel": 26379}
 _VERIFY_MODES: Final = {
     "CERT_REQUIRED": ssl.CERT_REQUIRED,
@@ -60,6 +67,33 @@ def redis_client(settings: SharedSettings, *, timeout_seconds: float) -> "Redis"
         **options,
     )
     return Redis.from_pool(pool)
+
+
+async def replies_to(client: "Redis", commands: Sequence[Command]) -> list[object]:
+    """Send commands together and return the reply to each, an error where it is one."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies: list[object] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+
+def check_redis(settings: SharedSettings) -> list[Verdict]:
+    """Ask Redis, through a connection of its own, what the receiver must find; return what is wrong.
+
+    For a thread without an event loop. Raises SettingsError.
+    """
+    client = redis_client(settings, timeout_seconds=_CHECK_SECONDS)
+    with asyncio.Runner() as runner:
+        try:
+            return answered_by(
+                redis_check(RECEIVER_NEEDS, needs_multi=False),
+                lambda commands: runner.run(replies_to(client, commands)),
+            )
+        except (RedisError, OSError) as error:
+            return [of_error(error)]
+        finally:
+            runner.run(close_client(client))
 
 
 async def close_client(client: "Redis") -> None:

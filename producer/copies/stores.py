@@ -24,4 +24,4 @@ class MessageStore(Protocol):
         """Put an event's message onto the queue; tell `on_end` how that ended."""
 
     def check(self, *, timeout_seconds: float) -> Awaitable[None]:
-        """Return if Redis answers; raise CopyFailed if not."""
+        """Return if a message could be published; raise CopyFailed if not."""

@@ -14,6 +14,8 @@ from producer.receiver.metrics import MESSAGE, RECEIPT
 from producer.receiver.two_copies import TwoCopies
 
 CHECK_TIMEOUT_SECONDS: Final = 1.0
+FRESH_SECONDS: Final = 1.0
+"""For how long an answer is given again: however often somebody asks, the servers are asked once."""
 
 _OK: Final = "ok"
 _AWAY: Final = "away"
@@ -36,6 +38,9 @@ class Health:
         self._receipts = receipts
         self._publisher = publisher
         self._copies = copies
+        self._asking: asyncio.Task[None] | None = None
+        self._asked_at = float("-inf")
+        self._answer: tuple[dict[str, object], int] = ({}, 503)
 
     async def alive(self, _request: Request) -> Response:
         """Answer 200 as long as the process answers at all; nothing else is asked."""
@@ -45,18 +50,33 @@ class Health:
         """Answer 200 if tokens can be verified and at least one copy can be made, 503 if not.
 
         Each part is named with "ok" or what is wrong with it; "away": it answers here, and makes do not yet
-        wait for it.
+        wait for it. Makes that are refused for the backlog leave it at 200.
         """
+        loop = asyncio.get_running_loop()
+        if self._asking is None and loop.time() - self._asked_at >= FRESH_SECONDS:
+            self._asking = loop.create_task(self._ask(), name="readiness")
+        if self._asking is not None:
+            # Whoever goes away meanwhile leaves the answer to the others.
+            await asyncio.shield(self._asking)
+        document, status = self._answer
+        return JSONResponse(document, status_code=status)
+
+    async def _ask(self) -> None:
+        try:
+            self._answer = await self._look()
+            self._asked_at = asyncio.get_running_loop().time()
+        finally:
+            self._asking = None
+
+    async def _look(self) -> tuple[dict[str, object], int]:
         receipts, messages = await asyncio.gather(
             self._state(RECEIPT, self._receipts.check(timeout_seconds=CHECK_TIMEOUT_SECONDS)),
             self._state(MESSAGE, self._publisher.check(timeout_seconds=CHECK_TIMEOUT_SECONDS)),
         )
         keys = self._keys_state()
         is_ready = keys != "none" and not {_OK, _AWAY}.isdisjoint({receipts, messages})
-        return JSONResponse(
-            {"ready": is_ready, "parts": {"keys": keys, "postgresql": receipts, "redis": messages}},
-            status_code=200 if is_ready else 503,
-        )
+        parts = {"keys": keys, "postgresql": receipts, "redis": messages}
+        return {"ready": is_ready, "parts": parts}, 200 if is_ready else 503
 
     def _keys_state(self) -> str:
         if not self._keys.is_empty:

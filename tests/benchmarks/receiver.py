@@ -31,9 +31,10 @@ NAME: Final = "receiver"
 CONNECTIONS: Final = (1, 32, 256)
 COMPARED: Final = 32
 RATE: Final = "accepts_per_second"
-_OURS_APP: Final = "--factory producer.app:create_app"
-_LIMIT_APP: Final = "--factory tests.benchmarks.receivers.limit:create_app"
-_TEXTBOOK_APP: Final = "--factory tests.benchmarks.receivers.textbook:create_app"
+_OURS_APP: Final = "producer"
+_LIMIT_APP: Final = "tests.benchmarks.receivers tests.benchmarks.receivers.limit:create_app"
+_TEXTBOOK_APP: Final = "tests.benchmarks.receivers tests.benchmarks.receivers.textbook:create_app"
+_COMMAND: Final = "python -m {app} --port $PORT"
 _REDIS_SECONDS: Final = 30.0
 _TRIAL_SECONDS: Final = 3.0
 # No receiver here takes more in a second.
@@ -42,7 +43,7 @@ _MOST_PER_SECOND: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One receiver: the application that the Procfile's command runs, and the path of its make."""
+    """One receiver: the module that the Procfile's command runs, and the path of its make."""
 
     name: str
     app: str
@@ -102,9 +103,11 @@ def start_receiver(rig: Rig, receiver: Measured) -> tuple[ManagedProcess, int]:
     """Start a receiver with the Procfile's own command; return it and its port once it serves."""
     port = free_port()
     [*shell, command] = rig.procfile("web")
-    if _OURS_APP not in command:
-        raise BenchmarkFailed(f"the Procfile's web command does not run {_OURS_APP}")
-    argv = [*shell, command.replace(_OURS_APP, receiver.app)]
+    ours = _COMMAND.format(app=_OURS_APP)
+    if ours not in command:
+        raise BenchmarkFailed(f"the Procfile's web command is not `{ours}`")
+    # The same server with the same options around another application.
+    argv = [*shell, command.replace(ours, _COMMAND.format(app=receiver.app))]
     process = rig.start("web", argv, {**rig.environment(), "PORT": str(port)})
     rig.wait_http(process, port, "/readyz" if receiver.keeps_receipts else "/docs" if receiver.queue else "/")
     return process, port

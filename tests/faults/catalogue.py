@@ -20,6 +20,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Scene], None]]] = {
     "kill-workers": workers.kill_workers,
     "kill-worker-at-points": points.kill_worker_at_points,
     "term-workers": workers.term_workers,
+    "worker-start-fails": workers.worker_start_fails,
     "kill-receiver": workers.kill_receiver,
     "redis-kill": redis_faults.redis_kill,
     "redis-empty": redis_faults.redis_empty,

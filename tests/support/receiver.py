@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.local.ports import free_port
 from deploy.local.processes import wait_until
 from producer.app import MAKE_PATH, build_app
+from producer.receiver.health import FRESH_SECONDS
 from producer.shared.settings import ReceiverSettings
 from tests.support.betcore import Endpoints, Signer, served, signer
 
@@ -41,6 +42,11 @@ class RunningReceiver:
     def is_ready(self) -> bool:
         """Ask /readyz."""
         return self.client.get("/readyz").status_code == httpx.codes.OK
+
+    def ready_anew(self) -> httpx.Response:
+        """Ask /readyz when what it has found before is forgotten."""
+        time.sleep(FRESH_SECONDS)
+        return self.client.get("/readyz")
 
     def metric(self, name: str, **labels: str) -> float:
         """Return a sample of /metrics, 0 where there is none yet."""

@@ -1,8 +1,8 @@
 """The receiver's limit: the same server and the same bytes, and nothing between them but the signature.
 
-`uvicorn --factory tests.benchmarks.receivers.limit:create_app`. A raw ASGI application that reads the body,
-has our own Verifier verify the token, and answers what our receiver answers. It keeps nothing: what
-verifies what it takes cannot be faster on this server.
+`python -m tests.benchmarks.receivers tests.benchmarks.receivers.limit:create_app`. A raw ASGI application
+that reads the body, has our own Verifier verify the token, and answers what our receiver answers. It keeps
+nothing: what verifies what it takes cannot be faster on this server.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """The worker's health check of docker-compose.yml, against real workers started as the Procfile says."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,22 +11,27 @@ import yaml
 from honcho.environ import parse_procfile
 
 from deploy.local.environment import ROOT
+from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
+from tests.support.betcore import Endpoints, served, signer
 
 READY_SECONDS = 120.0
-NAME_IN_CONTAINER = "worker-1@$$(hostname)"
+PORT_IN_CONTAINER = "9100"
 
 
 @pytest.fixture
-def environment(redis_url: str, database_url: str) -> dict[str, str]:
-    return {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
-        "CASHBACK_REDIS_URL": redis_url,
-        "CASHBACK_DATABASE_URL": database_url,
-        # Nothing listens there: a worker must be healthy while BETCORE is away.
-        "CASHBACK_BETCORE_URL": "http://127.0.0.1:1",
-        "CASHBACK_BEARER_TOKEN": "static",
-    }
+def environment(redis_url: str, database_url: str) -> Iterator[dict[str, str]]:
+    betcore = Endpoints()
+    betcore.publish(signer(1))
+    with served(betcore) as betcore_url:
+        yield {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
+            "CASHBACK_REDIS_URL": redis_url,
+            "CASHBACK_DATABASE_URL": database_url,
+            "CASHBACK_BETCORE_URL": betcore_url,
+            "CASHBACK_BEARER_TOKEN": "static",
+            "CASHBACK_METRICS_PORT": str(free_port()),
+        }
 
 
 @pytest.fixture
@@ -44,19 +48,27 @@ def workers(environment: dict[str, str], tmp_path: Path) -> Iterator[list[Manage
         )
         for number in (1, 2)
     )
-    with running(first), running(second):
-        yield [first, second]
+    with running(first):
+        # So that it has the configured port, and the other one the next.
+        wait_until(
+            lambda: '"status_served"' in first.log_tail(),
+            what="the first worker has its port",
+            timeout_seconds=READY_SECONDS,
+            process=first,
+        )
+        with running(second):
+            yield [first, second]
 
 
-def is_healthy(worker: ManagedProcess, environment: dict[str, str]) -> bool:
-    """Run the health check with the worker's name on this host for its name in a container."""
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
-    kind, command = compose["services"]["worker"]["healthcheck"]["test"]
-    assert kind == "CMD-SHELL"
-    assert NAME_IN_CONTAINER in command
-    here = command.replace(NAME_IN_CONTAINER, f"worker-{worker.pid}@{socket.gethostname()}")
+def is_healthy(port: str, environment: dict[str, str]) -> bool:
+    """Run the health check with the worker's port on this host for its port in a container."""
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]["worker"]
+    kind, *command = service["healthcheck"]["test"]
+    assert kind == "CMD"
+    assert service["environment"]["CASHBACK_METRICS_PORT"] == PORT_IN_CONTAINER
+    assert f":{PORT_IN_CONTAINER}/" in command[-1]
     result = subprocess.run(
-        ["/bin/sh", "-c", here],
+        [*command[:-1], command[-1].replace(PORT_IN_CONTAINER, port)],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -70,8 +82,10 @@ def test_a_worker_is_healthy_beside_another_one_that_hangs(
     workers: list[ManagedProcess], environment: dict[str, str]
 ) -> None:
     hanging, working = workers
+    port = environment["CASHBACK_METRICS_PORT"]
+    next_port = str(int(port) + 1)
     wait_until(
-        lambda: is_healthy(hanging, environment),
+        lambda: is_healthy(port, environment),
         what="the first worker is healthy",
         timeout_seconds=READY_SECONDS,
         process=hanging,
@@ -79,10 +93,10 @@ def test_a_worker_is_healthy_beside_another_one_that_hangs(
 
     hanging.freeze()
 
-    assert not is_healthy(hanging, environment)
+    assert not is_healthy(port, environment)
     # Docker asks several times, too.
     wait_until(
-        lambda: is_healthy(working, environment),
+        lambda: is_healthy(next_port, environment),
         what="the second worker is healthy",
         timeout_seconds=READY_SECONDS,
         process=working,

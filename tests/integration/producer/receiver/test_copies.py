@@ -128,7 +128,7 @@ def test_while_redis_is_down_the_receipt_alone_is_enough(
         valkey_server.kill()
         try:
             reply = receiver.make_event()
-            ready = receiver.client.get("/readyz")
+            ready = receiver.ready_anew()
         finally:
             valkey_server.start()
 
@@ -154,7 +154,7 @@ def test_while_postgresql_is_down_the_message_alone_is_enough(
         postgres_server.stop_immediate()
         try:
             reply = receiver.make_event(cashback(2))
-            ready = receiver.client.get("/readyz")
+            ready = receiver.ready_anew()
         finally:
             postgres_server.start()
 
@@ -180,7 +180,7 @@ def test_with_neither_copy_the_answer_is_503_with_retry_after(
         postgres_server.stop_immediate()
         try:
             reply = receiver.make_event()
-            ready = receiver.client.get("/readyz")
+            ready = receiver.ready_anew()
             alive = receiver.client.get("/healthz")
         finally:
             valkey_server.start()
@@ -231,7 +231,7 @@ def test_a_frozen_postgresql_does_not_hold_up_the_answer_and_wedges_no_connectio
         postgres_server.freeze()
         try:
             replies = [receiver.make_event(cashback(number)) for number in range(1, 5)]
-            both = receiver.client.get("/readyz")
+            both = receiver.ready_anew()
         finally:
             postgres_server.thaw()
 

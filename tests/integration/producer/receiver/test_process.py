@@ -1,4 +1,4 @@
-"""The receiver as the process that an operator starts: from the environment, under uvicorn."""
+"""The receiver as the process that an operator starts: from the environment, as the Procfile says."""
 
 import json
 import os
@@ -9,14 +9,16 @@ import time
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
-from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import ManagedProcess, running, wait_until
 from tests.support.betcore import Endpoints, served, signer
 
-UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "producer.app:create_app", "--no-access-log"]
+RECEIVER = [sys.executable, "-m", "producer"]
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -31,6 +33,10 @@ def environment(**settings: str) -> dict[str, str]:
         ({"CASHBACK_REDIS_URL": "redis://cache.test/x"}, "CASHBACK_REDIS_URL: "),
         ({"CASHBACK_DATABASE_URL": "postgresql://db.test/x?nonsense=1"}, "CASHBACK_DATABASE_URL: "),
         ({"CASHBACK_LOG_LEVEL": "LOUD"}, "CASHBACK_LOG_LEVEL: "),
+        ({"NO_PROXY": "localhost,[::1]"}, "NO_PROXY: 'localhost,[::1]' cannot be read: "),
+        ({"no_proxy": "[::1]"}, "no_proxy: '[::1]' cannot be read: "),
+        ({"ALL_PROXY": "socks5h://user:hidden@proxy.test:1080"}, "ALL_PROXY: is no proxy that can be used: "),
+        ({"https_proxy": "http://[::1"}, "https_proxy: is no proxy that can be used: "),
     ],
 )
 def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(
@@ -43,7 +49,7 @@ def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(
     }
 
     ended = subprocess.run(
-        [*UVICORN, "--port", str(free_port())],
+        [*RECEIVER, "--port", str(free_port())],
         cwd=ROOT,
         env=environment(**(good | changed)),
         capture_output=True,
@@ -55,7 +61,38 @@ def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
     (line,) = ended.stderr.splitlines()
-    assert line.startswith(sentence)
+    assert line.startswith(f"cashback receiver: {sentence}")
+
+
+def test_a_database_that_is_not_what_it_needs_ends_the_start_with_a_sentence(
+    redis_url: str, postgres_server: PostgresServer
+) -> None:
+    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    try:
+        ended = subprocess.run(
+            [*RECEIVER, "--port", str(free_port())],
+            cwd=ROOT,
+            env=environment(
+                CASHBACK_REDIS_URL=redis_url,
+                CASHBACK_DATABASE_URL=postgres_server.url_of("latin"),
+                CASHBACK_BETCORE_URL="https://betcore.test",
+            ),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    finally:
+        with psycopg.connect(postgres_server.url, autocommit=True) as connection:
+            connection.execute("DROP DATABASE latin")
+
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    last_line = ended.stderr.splitlines()[-1]
+    assert last_line.startswith("cashback receiver: the database's encoding is LATIN1")
 
 
 def test_it_serves_logs_json_and_ends_in_good_order(
@@ -70,7 +107,7 @@ def test_it_serves_logs_json_and_ends_in_good_order(
     ):
         process = ManagedProcess(
             name="receiver",
-            argv=[*UVICORN, "--port", str(port)],
+            argv=[*RECEIVER, "--port", str(port)],
             log_path=tmp_path / "receiver.log",
             cwd=ROOT,
             env=environment(
@@ -93,12 +130,98 @@ def test_it_serves_logs_json_and_ends_in_good_order(
             returncode = process.stop(timeout_seconds=120)
 
     assert [reply.status_code for reply in replies] == [200, 400]
-    # uvicorn, done with its shutdown, ends by the signal that asked for it.
+    # Its server, done with its shutdown, ends by the signal that asked for it.
     assert returncode == -signal.SIGTERM
     lines = [json.loads(line) for line in (tmp_path / "receiver.log").read_text("utf-8").splitlines()]
     assert {"make_not_received", "Application shutdown complete."} <= {line["event"] for line in lines}
     assert token not in (tmp_path / "receiver.log").read_text("utf-8")
     assert [line for line in lines if line["level"] in {"error", "critical"}] == []
+
+
+def test_it_listens_on_both_families_of_addresses(redis_url: str, database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    process = ManagedProcess(
+        name="receiver",
+        argv=[*RECEIVER, "--port", str(port)],
+        log_path=tmp_path / "receiver.log",
+        cwd=ROOT,
+        env=environment(
+            CASHBACK_REDIS_URL=redis_url,
+            CASHBACK_DATABASE_URL=database_url,
+            CASHBACK_BETCORE_URL="http://127.0.0.1:1",
+        ),
+    )
+    with running(process):
+        for host in ("127.0.0.1", "[::1]"):
+            wait_until(
+                lambda host=host: is_alive(f"http://{host}:{port}"),  # type: ignore[misc]  # a default binds it
+                what=f"{host} answers",
+                timeout_seconds=120,
+                process=process,
+            )
+        again = subprocess.run(
+            [*RECEIVER, "--port", str(port)],
+            cwd=ROOT,
+            env=environment(
+                CASHBACK_REDIS_URL=redis_url,
+                CASHBACK_DATABASE_URL=database_url,
+                CASHBACK_BETCORE_URL="http://127.0.0.1:1",
+            ),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    assert again.returncode == 1
+    assert again.stderr.splitlines()[-1].startswith(f"cashback receiver: port {port} cannot be listened on")
+
+
+def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
+    redis_url: str, database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    soon = (
+        "import sys\n"
+        "import producer.shared.preconditions.watch as w; w.LOOK_SECONDS = 0.1\n"
+        "import producer.shared.preconditions.postgres as p\nfrom dataclasses import replace\n"
+        "before = p.of_state\n"
+        "p.of_state = lambda *a: [replace(each, confirm_seconds=1) for each in before(*a)]\n"
+        f"sys.argv = ['producer', '--port', '{port}']\n"
+        "from producer.__main__ import main\nmain()\n"
+    )
+    process = ManagedProcess(
+        name="receiver",
+        argv=[sys.executable, "-c", soon],
+        log_path=tmp_path / "receiver.log",
+        cwd=ROOT,
+        env=environment(
+            CASHBACK_REDIS_URL=redis_url,
+            CASHBACK_DATABASE_URL=database_url,
+            CASHBACK_BETCORE_URL="http://127.0.0.1:1",
+        ),
+    )
+    with running(process):
+        wait_until(
+            lambda: is_alive(f"http://127.0.0.1:{port}"),
+            what="it serves",
+            timeout_seconds=120,
+            process=process,
+        )
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("ALTER TABLE schema_versions RENAME TO schema_versions_of_old")
+
+        status = process.wait(timeout_seconds=240)
+
+    assert status == 1
+    assert process.log_tail(lines=1).startswith("cashback receiver: the database does not have the schema")
+
+
+def is_alive(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
 
 
 def is_ready(client: httpx.Client) -> bool:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from producer.shared.preconditions.postgres import FUNCTIONS_VERSION, TABLES_VERSION
 from worker.schema.files import FUNCTIONS_DIGEST, FunctionFile, shipped_files
 
 FILES = shipped_files()
@@ -57,3 +58,7 @@ def test_a_file_is_known_by_its_text() -> None:
 
     assert file.functions == ["a"]
     assert file.digest != FunctionFile(file.name, f"{file.sql} ").digest
+
+
+def test_every_process_knows_the_versions_that_this_program_ships() -> None:
+    assert (FILES.version, FILES.functions_version) == (TABLES_VERSION, FUNCTIONS_VERSION)

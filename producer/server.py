@@ -1,0 +1,59 @@
+"""The HTTP server of the receiver: uvicorn on a socket of ours, which both families of addresses reach."""
+
+import os
+from contextlib import suppress
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from producer.shared.listening import listen
+
+GRACEFUL_SECONDS: Final = 10
+"""How long requests under way may take once the server is asked to end."""
+_BACKLOG: Final = 2048
+# Longer than the usual idle time-out of a load balancer, which is to be the one that hangs up.
+_KEEP_ALIVE_SECONDS: Final = 75
+
+
+class PortTaken(Exception):
+    """The port cannot be listened on. The text is a sentence for an operator."""
+
+
+class Server:
+    """Serves an application until a signal ends it, which then ends the process, or until `stop`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            # The composition root has set up all logging.
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+        self._server = uvicorn.Server(config)
+
+    def run(self, *, port: int) -> bool:
+        """Serve; returns whether it has started at all. Raises PortTaken."""
+        try:
+            listener = listen(port, backlog=_BACKLOG)
+        except OSError as error:
+            why = os.strerror(error.errno or 0)
+            raise PortTaken(
+                f"port {port} cannot be listened on ({why}): stop what has it, or set PORT to another one"
+            ) from error
+        with suppress(KeyboardInterrupt):
+            self._server.run(sockets=[listener])
+        return self._server.started
+
+    def stop(self) -> None:
+        """End in good order, from any thread."""
+        self._server.should_exit = True

@@ -1,0 +1,106 @@
+"""/readyz says whether a copy of a make could be made: it tries writes, and leaves nothing behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import wait_until
+from producer.client.contract import QUEUE
+from tests.support.receiver import RunningReceiver, running_receiver
+
+COPY_TIMEOUT_SECONDS = 2.0
+
+
+@contextmanager
+def full(redis_url: str) -> Iterator[None]:
+    """Have Redis refuse what needs memory."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", "1")
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", "0")
+
+
+@pytest.fixture
+def user_without_multi(redis_url: str) -> Iterator[str]:
+    """Give the URL of a user that may push and may not have it tried."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.acl_setuser(
+            "plain", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-multi"]
+        )
+        parts = urlsplit(redis_url)
+        yield parts._replace(netloc=f"plain:secret@{parts.netloc}").geturl()
+        client.acl_deluser("plain")
+
+
+def entries_in(redis_url: str) -> int:
+    with redis.Redis.from_url(redis_url) as client:
+        return int(client.llen(QUEUE))
+
+
+def wait_for_parts(receiver: RunningReceiver, **parts: str) -> None:
+    wait_until(
+        lambda: receiver.client.get("/readyz").json()["parts"] == {"keys": "ok", **parts},
+        what=f"the receiver says {parts}",
+        timeout_seconds=120,
+    )
+
+
+def test_with_a_full_redis_and_no_postgresql_makes_are_answered_503_and_so_is_the_question(
+    redis_url: str, database_url: str, postgres_server: PostgresServer
+) -> None:
+    with running_receiver(
+        redis_url=redis_url, database_url=database_url, copy_timeout_seconds=COPY_TIMEOUT_SECONDS
+    ) as receiver:
+        with full(redis_url):
+            wait_for_parts(receiver, postgresql="ok", redis="copy_failed")
+            one_copy = receiver.client.get("/readyz").status_code
+            postgres_server.stop_immediate()
+            try:
+                wait_until(
+                    lambda: not receiver.is_ready(), what="it is not ready any more", timeout_seconds=120
+                )
+                reply = receiver.make_event()
+            finally:
+                postgres_server.start()
+        wait_until(receiver.is_ready, what="it is ready again", timeout_seconds=120)
+
+    assert one_copy == 200
+    assert reply.status_code == 503
+
+
+def test_a_postgresql_that_takes_no_writes_is_no_place_for_a_copy(redis_url: str, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(
+                sql.Identifier(connection.info.dbname)
+            )
+        )
+
+    with running_receiver(redis_url=redis_url, database_url=database_url) as receiver:
+        wait_for_parts(receiver, postgresql="copy_failed", redis="ok")
+
+
+def test_the_question_leaves_nothing_on_the_queue(redis_url: str, database_url: str) -> None:
+    with running_receiver(redis_url=redis_url, database_url=database_url) as receiver:
+        wait_for_parts(receiver, postgresql="ok", redis="ok")
+
+    assert entries_in(redis_url) == 0
+
+
+def test_nor_where_the_try_itself_is_not_allowed(
+    user_without_multi: str, redis_url: str, database_url: str
+) -> None:
+    with running_receiver(redis_url=user_without_multi, database_url=database_url) as receiver:
+        wait_for_parts(receiver, postgresql="ok", redis="ok")
+        reply = receiver.make_event()
+
+    assert reply.status_code == 200
+    assert entries_in(redis_url) == 1

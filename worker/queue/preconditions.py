@@ -1,0 +1,56 @@
+"""What a worker must find in Redis, asked through kombu, which it will work through."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from producer.shared.preconditions.checks import answered_by
+from producer.shared.preconditions.redis import Command, of_error, redis_check, worker_needs
+from producer.shared.preconditions.verdict import Verdict
+from worker.queue.held import HELD, LANDING, LEASES, RETURNED
+
+_SECONDS: Final = 2.0
+# What a worker's own keys look like; none of these is ever written.
+_NAME: Final = "check"
+
+
+def check_redis(app: Celery) -> list[Verdict]:
+    """Ask, through a connection of its own, and return what is wrong."""
+    options = {
+        **app.conf.broker_transport_options,
+        "socket_timeout": _SECONDS,
+        "socket_connect_timeout": _SECONDS,
+    }
+    connection = app.connection_for_write(transport_options=options)
+    try:
+        # Each server of the URL once: by itself it would try for as long as the server is away.
+        connection.ensure_connection(
+            max_retries=max(0, len(connection.alt) - 1), reraise_as_library_errors=False
+        )
+        return _asked(app, connection.default_channel)
+    except (redis.RedisError, KombuError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, KombuError) else None
+        return [of_error(cause if isinstance(cause, Exception) else error)]
+    finally:
+        connection.collect()
+
+
+def _asked(app: Celery, channel: Any) -> list[Verdict]:  # noqa: ANN401 - kombu has no types
+    client = channel.client
+    # With the number of the database, which its pool puts in.
+    [events] = channel._get_publish_topics(app.conf.event_exchange, "worker.heartbeat")  # noqa: SLF001 - no other way
+    needs = worker_needs(
+        leases=LEASES, held=f"{HELD}{_NAME}", landing=f"{LANDING}{_NAME}", returned=RETURNED, events=events
+    )
+
+    def ask(commands: Sequence[Command]) -> list[object]:
+        with client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies: list[object] = pipeline.execute(raise_on_error=False)
+            return replies
+
+    return answered_by(redis_check(needs, needs_multi=True), ask)
