@@ -7,6 +7,8 @@ that table equal to these classes.
 from typing import Annotated, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -27,6 +29,15 @@ def _url_with_scheme(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _readable_by_libpq(value: str) -> str:
+    try:
+        conninfo_to_dict(value)
+    except psycopg.ProgrammingError:
+        # Without libpq's own words, which may quote the password.
+        raise ValueError("is no URL that PostgreSQL's client can read") from None
+    return value
+
+
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -37,7 +48,7 @@ def _base_url(value: str) -> str:
 
 
 RedisUrl = Annotated[str, _url_with_scheme("redis", "rediss", "sentinel")]
-DatabaseUrl = Annotated[str, _url_with_scheme("postgresql", "postgres")]
+DatabaseUrl = Annotated[str, _url_with_scheme("postgresql", "postgres"), AfterValidator(_readable_by_libpq)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
