@@ -22,6 +22,7 @@ from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.postgres import ReceiptConnection, connection_options, severed_at
 from producer.shared.abandoned import AbandonedConnections
 from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
+from producer.shared.session import TAKES_NO_WRITES
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
 # a message takes through an idle queue, well below the deadline.
@@ -35,7 +36,9 @@ _RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float
 _PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s)"
 # Waiting cancels are not among them; a message that was lost may be, for some seconds.
 _STUCK: Final = 3
-_CHECK: Final = "SELECT to_regproc('record_receipts') IS NOT NULL"
+_CHECK: Final = (
+    "SELECT to_regproc('record_receipts') IS NOT NULL, current_setting('transaction_read_only') = 'off'"
+)
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
 _SHUTDOWNS: Final = (
@@ -215,7 +218,11 @@ class Receipts:
 
 async def _has_schema(connection: Connection) -> bool:
     cursor = await connection.execute(_CHECK)
-    return await cursor.fetchone() == (True,)
+    [(has_schema, takes_writes)] = await cursor.fetchall()
+    if not takes_writes:
+        # As a statement that writes would say.
+        raise psycopg.errors.ReadOnlySqlTransaction(TAKES_NO_WRITES)
+    return bool(has_schema)
 
 
 def _failure(error: psycopg.Error) -> CopyFailed:
@@ -242,9 +249,10 @@ class _RowHeld(CopyTimedOut):
 class _ConnectionUnfit(CopyFailed):
     """No receipt can be recorded through this connection."""
 
+    shows_away = True
+
 
 class _ConnectionLost(_ConnectionUnfit):
     """The connection to PostgreSQL was lost."""
 
     reason = "connection_lost"
-    shows_away = True

@@ -64,23 +64,34 @@ _DURABLE: Final = (
 )
 # Not every version has every setting.
 _OPEN: Final = (
-    "SELECT pg_backend_pid(), current_setting('transaction_read_only'), {durable}, "
+    "SELECT current_setting('transaction_read_only'), {durable}, "
     "count(set_config(name, value, false)) FROM (VALUES {settings}) AS settings (name, value) "
     "WHERE current_setting(name, true) IS NOT NULL"
 )
+
+
+TAKES_NO_WRITES: Final = (
+    "PostgreSQL takes no writes here: it is a standby, or default_transaction_read_only is on"
+)
+
+
+class ReadOnlySession(psycopg.OperationalError):
+    """A session that is to write, and may not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What a kind of session is for. A time of 0 is none.
 
-    `lasting_plans`: it only looks up rows by their keys, again and again.
+    `lasting_plans`: it only looks up rows by their keys, again and again. `writes`: it is of no use where
+    nothing can be written.
     """
 
     application_name: str
     statement_timeout_ms: int = 0
     lock_timeout_ms: int = 0
     lasting_plans: bool = True
+    writes: bool = True
 
     def connect_options(
         self, database_url: str, *, connect_seconds: int, unanswered_ms: int
@@ -105,9 +116,14 @@ class Session:
         return {**chosen, "client_encoding": "UTF8"}
 
     def opening(self, connection: BaseConnection[Any]) -> PQGen[None]:
-        """Return the exchange that makes a new connection ours, for its `wait`; raises psycopg.Error."""
+        """Return the exchange that makes a new connection ours, for its `wait`.
+
+        Raises ReadOnlySession, and psycopg.Error for all else.
+        """
         connection.pgconn.send_query(self._statement())
-        yield from results_of(connection.pgconn)
+        [result] = yield from results_of(connection.pgconn)
+        if self.writes and result.get_value(0, 0) != b"off":
+            raise ReadOnlySession(TAKES_NO_WRITES)
 
     def _statement(self) -> bytes:
         own = {

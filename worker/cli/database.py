@@ -35,7 +35,10 @@ def open_database(*, timeout_seconds: float) -> Iterator[DeadlineConnection]:
     url = database_url()
     # The server gives up too when the client is gone or no longer waits. One that looks plans as usual.
     session = Session(
-        application_name="cashback", statement_timeout_ms=int(timeout_seconds * 1000), lasting_plans=False
+        application_name="cashback",
+        statement_timeout_ms=int(timeout_seconds * 1000),
+        lasting_plans=False,
+        writes=False,
     )
     options = session.connect_options(url, connect_seconds=_CONNECT_SECONDS, unanswered_ms=_UNANSWERED_MS)
     deadline = Deadline(time.monotonic() + timeout_seconds)

@@ -83,17 +83,19 @@ class DeadlineConnection(psycopg.Connection[Any]):
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         """Run one exchange with the server; raise AnswerTimeout when the time is over."""
         left_seconds = seconds_left()
-        if left_seconds is None:
-            return super().wait(gen, interval, timeout)
+        if left_seconds is not None and (timeout is None or left_seconds < timeout):
+            timeout = left_seconds
         try:
-            return super().wait(
-                gen, interval, left_seconds if timeout is None else min(timeout, left_seconds)
-            )
+            return super().wait(gen, interval, timeout)
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
             if self.abandoned is not None:
                 self.abandoned.let_go(self)
             self.close()
             raise AnswerTimeout("PostgreSQL did not answer in time") from error
+        except psycopg.errors.ReadOnlySqlTransaction:
+            # The server is no longer the primary; only a new connection can find the one that is.
+            self.close()
+            raise
 
 
 class Database:

@@ -13,7 +13,7 @@ from worker.schema.functions import InstalledFunctions
 # Any 64-bit number will do, as long as all versions of this program use the same one.
 _LOCK_KEY: Final = 0x6361736862616B
 _LOCK_TIMEOUT: Final = "60s"
-_SESSION: Final = Session(application_name="cashback", lasting_plans=False)
+_SESSION: Final = Session(application_name="cashback", lasting_plans=False, writes=False)
 
 
 class UnknownSchemaVersion(WorkerError):
