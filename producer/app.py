@@ -31,6 +31,7 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import build_keys, build_verifier
 
@@ -48,6 +49,7 @@ def create_app() -> ASGIApp:
         settings = load(ReceiverSettings)
         configure_logs(settings.log_level)
         app = build_app(settings)
+        refuse_shared_sessions(settings.database_url)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(_EXIT_BAD_SETTINGS) from None

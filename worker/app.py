@@ -7,8 +7,9 @@ Decision 5.
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import Celery, bootsteps, signals
 from kombu import Exchange, Queue
@@ -16,6 +17,7 @@ from kombu import Exchange, Queue
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError, load
 from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
@@ -23,6 +25,8 @@ from worker.queue.consumer import quarantining_consumer
 from worker.queue.tasks import SettleTask
 from worker.runtime import Runtime
 from worker.settings import WorkerSettings
+
+Result = TypeVar("Result")
 
 
 class WorkerProcess:
@@ -52,6 +56,7 @@ class WorkerProcess:
 
     def _open(self, sender: Any, **_: object) -> None:  # noqa: ANN401 - the signature of Celery's signals
         if sender.app is self._app:
+            _or_exit(lambda: refuse_shared_sessions(self.settings.database_url))
             self._runtime = Runtime.open(self.settings, self._app)
             calm_collector()
 
@@ -147,13 +152,18 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
     }
 
 
-@cache
-def _composed() -> Celery:
+def _or_exit(call: Callable[[], Result]) -> Result:
+    """Call it; with wrong settings end the process with status 2 and one sentence on stderr."""
     try:
-        settings = load(WorkerSettings)
+        return call()
     except SettingsError as error:
         sys.stderr.write(f"cashback worker: {error}\n")
         raise SystemExit(2) from None
+
+
+@cache
+def _composed() -> Celery:
+    settings = _or_exit(lambda: load(WorkerSettings))
     signals.setup_logging.connect(lambda **_: _configure_logs(settings.log_level), weak=False)
     return create_app(settings)
 

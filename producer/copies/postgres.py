@@ -25,6 +25,7 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
     """A connection that is counted where it is let go of in the middle of a statement."""
 
     abandoned: AbandonedConnections | None = None
+    backend: int = 0
 
     @classmethod
     async def connect(  # type: ignore[override]
@@ -40,7 +41,7 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
             connection = await super().connect(conninfo, **options)
             try:
                 async with severed_at(connection, _in_seconds(_CONNECT_TIMEOUT_SECONDS)):
-                    await connection.wait(session.opening(connection))
+                    connection.backend = await connection.wait(session.opening(connection))
                 connection.abandoned = abandoned
                 async with severed_at(connection, _in_seconds(_CONNECT_TIMEOUT_SECONDS)):
                     if asked := abandoned.take_in(connection):
@@ -76,7 +77,7 @@ async def severed_at(connection: ReceiptConnection, until: float) -> AsyncIterat
 
 def _sever(connection: ReceiptConnection, descriptor: int) -> None:
     if connection.abandoned is not None:
-        connection.abandoned.let_go(connection)
+        connection.abandoned.let_go(connection.backend)
     # Shutting the socket down, unlike closing it, leaves the descriptor to its owner.
     with socket.socket(fileno=os.dup(descriptor)) as duplicate:
         try:

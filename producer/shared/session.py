@@ -6,15 +6,18 @@ connection's `options`: PgBouncer takes none, and those of the URL are left as t
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
+import structlog
 from psycopg import BaseConnection
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
 from producer.shared.prepared import results_of
+from producer.shared.settings import ENV_PREFIX, SettingsError
 
 LASTING_PLANS: Final[Mapping[str, str]] = {
     # A connection keeps its plans, those of functions and of the foreign keys' checks among them. On a day on
@@ -64,7 +67,7 @@ _DURABLE: Final = (
 )
 # Not every version has every setting.
 _OPEN: Final = (
-    "SELECT current_setting('transaction_read_only'), {durable}, "
+    "SELECT current_setting('transaction_read_only'), pg_backend_pid(), {durable}, "
     "count(set_config(name, value, false)) FROM (VALUES {settings}) AS settings (name, value) "
     "WHERE current_setting(name, true) IS NOT NULL"
 )
@@ -73,6 +76,11 @@ _OPEN: Final = (
 TAKES_NO_WRITES: Final = (
     "PostgreSQL takes no writes here: it is a standby, or default_transaction_read_only is on"
 )
+# One that shares backends gives the next client the one that was used last; others may ask in between.
+_ROUNDS: Final = 5
+_ASK_CONNECT_SECONDS: Final = 2
+
+_log = structlog.get_logger(__name__)
 
 
 class ReadOnlySession(psycopg.OperationalError):
@@ -115,15 +123,16 @@ class Session:
         # UTF-8 is what `PreparedStatement` writes, whatever the server or the URL would choose.
         return {**chosen, "client_encoding": "UTF8"}
 
-    def opening(self, connection: BaseConnection[Any]) -> PQGen[None]:
-        """Return the exchange that makes a new connection ours, for its `wait`.
+    def opening(self, connection: BaseConnection[Any]) -> PQGen[int]:
+        """Return the exchange that makes a new connection ours, for its `wait`; it returns the backend's id.
 
-        Raises ReadOnlySession, and psycopg.Error for all else.
+        A pooler between tells the client another one. Raises ReadOnlySession, and psycopg.Error for all else.
         """
         connection.pgconn.send_query(self._statement())
         [result] = yield from results_of(connection.pgconn)
         if self.writes and result.get_value(0, 0) != b"off":
             raise ReadOnlySession(TAKES_NO_WRITES)
+        return int(result.get_value(0, 1) or b"0")
 
     def _statement(self) -> bytes:
         own = {
@@ -149,3 +158,51 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def refuse_shared_sessions(database_url: str) -> None:
+    """Raise SettingsError where connections lead to sessions that others use in between.
+
+    Where PostgreSQL cannot be asked now, nothing is refused: it may be away.
+    """
+    try:
+        if keeps_session_state(database_url):
+            return
+    except psycopg.Error as error:
+        _log.warning("session_state_unknown", error=f"{type(error).__name__}: {str(error).strip()}")
+        return
+    raise SettingsError(
+        f"{ENV_PREFIX}DATABASE_URL: leads through a pooler that shares sessions between clients, whose "
+        "settings and statements then meet: have PgBouncer use pool_mode = session, or go past it"
+    )
+
+
+def keeps_session_state(database_url: str, *, answer_seconds: float = 3.0) -> bool:
+    """Whether each connection has a backend of its own for as long as it lives.
+
+    With transaction pooling (PgBouncer) a backend goes to whoever asks next. Asks for seconds at most; raises
+    psycopg.Error where PostgreSQL does not answer.
+    """
+    options = Session(application_name="cashback").connect_options(
+        database_url, connect_seconds=_ASK_CONNECT_SECONDS, unanswered_ms=_ASK_CONNECT_SECONDS * 1000
+    )
+    with closing(psycopg.connect(database_url, **options)) as first:
+        if _backend_of(first, answer_seconds) == first.pgconn.backend_pid:
+            # No pooler between: one tells its clients ids of its own.
+            return True
+        with closing(psycopg.connect(database_url, **options)) as second:
+            seen = [
+                (_backend_of(first, answer_seconds), _backend_of(second, answer_seconds))
+                for _ in range(_ROUNDS)
+            ]
+    # Both are open, so that neither may have had what the other has.
+    return len(set(seen)) == 1 and seen[0][0] != seen[0][1]
+
+
+def _backend_of(connection: psycopg.Connection[Any], answer_seconds: float) -> int:
+    connection.pgconn.send_query(b"SELECT pg_backend_pid()")
+    try:
+        [result] = connection.wait(results_of(connection.pgconn), timeout=answer_seconds)
+    except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
+        raise psycopg.OperationalError("PostgreSQL did not answer in time") from error
+    return int(result.get_value(0, 0) or b"0")

@@ -43,6 +43,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """
 
     abandoned: AbandonedConnections | None = None
+    backend: int = 0
 
     @classmethod
     def connect(  # type: ignore[override]
@@ -74,7 +75,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
         connection = super().connect(conninfo, **options)
         try:
             with ends_by(Deadline(time.monotonic() + _CONNECT_SECONDS)):
-                connection.wait(session.opening(connection))
+                connection.backend = connection.wait(session.opening(connection))
         except BaseException:
             connection.close()
             raise
@@ -89,7 +90,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout)
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
             if self.abandoned is not None:
-                self.abandoned.let_go(self)
+                self.abandoned.let_go(self.backend)
             self.close()
             raise AnswerTimeout("PostgreSQL did not answer in time") from error
         except psycopg.errors.ReadOnlySqlTransaction:
