@@ -148,9 +148,7 @@ def test_a_database_without_the_schema_is_not_ready_and_the_message_alone_is_eno
         assert receiver.metric("cashback_copies_total", kind="receipt", result="copy_failed") == 1
 
 
-def test_a_server_that_is_read_only_is_away_until_it_takes_writes(
-    redis_url: str, database_url: str
-) -> None:
+def test_a_server_that_is_read_only_is_away_until_it_takes_writes(redis_url: str, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         database = sql.Identifier(connection.info.dbname)
         connection.execute(
