@@ -1,4 +1,4 @@
-"""What every process needs: settings, logs, the garbage collector, how PostgreSQL is spoken to.
+"""What every process needs: settings, logs, the garbage collector, how PostgreSQL and Redis are spoken to.
 
 May import `producer.client` and `producer.protocol`; the worker imports from here, too.
 """
