@@ -36,6 +36,7 @@ from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
+from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import build_keys, build_verifier, http_client
 
@@ -62,6 +63,7 @@ def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
         app = build_app(settings, on_fatal or _go_on)
         preconditions = _preconditions(settings, on_fatal or _go_on)
         preconditions.check_start()
+        refuse_shared_sessions(settings.database_url)
     except SettingsError as error:
         last_word(str(error))
         raise SystemExit(_EXIT_BAD_SETTINGS) from None

@@ -21,6 +21,7 @@ from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
+from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError
 from producer.shared.wiring import check_proxies
 from worker.handling.handler import Handler
@@ -110,6 +111,7 @@ class WorkerProcess:
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
         self._preconditions.check_start()
+        refuse_shared_sessions(self.settings.database_url)
         runtime = Runtime.open(self.settings, self._app, self.consumption)
         self._preconditions.start()
         self._watchdog.expect(threading.main_thread().name, self._preconditions.thread_name, *THREADS)
