@@ -10,8 +10,8 @@ from rich.console import Console
 from tests.faults.command import directory_option, form_option, list_of, run_and_exit, said_seed, seed_option
 from tests.faults.hosts.catalogue import SCENARIOS
 from tests.faults.hosts.network import require_hosts
-from tests.faults.hosts.partitions import HostScene
 from tests.faults.hosts.rig import HostRig
+from tests.faults.hosts.scene import HostScene
 from tests.faults.load import accounts_csv
 from tests.faults.rig import RigOptions
 from tests.faults.scene import LONG, SHORT

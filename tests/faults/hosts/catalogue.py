@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.faults.hosts import failovers, partitions
-from tests.faults.hosts.partitions import HostScene
+from tests.faults.hosts.scenarios import failovers, partitions
+from tests.faults.hosts.scene import HostScene
 
 SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "two-racks": partitions.two_racks,

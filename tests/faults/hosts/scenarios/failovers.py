@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.faults.hosts.partitions import HostScene
+from tests.faults.hosts.scene import HostScene
 
 _AROUND_SECONDS: Final = 1.5
 # From the cut to the new primary, two seconds of which the sentinels wait; and some while under it.
