@@ -1,7 +1,7 @@
 """What the checks of one scenario read: its part of the simulator's log and of the ledger, and its faults."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -44,6 +44,11 @@ class Evidence:
     received_by_ms: Mapping[str, int]
     users: Sequence[str]
     faults: Sequence[Fault] = ()
+
+    def without(self, tokens: Collection[str]) -> "Evidence":
+        """Return it as if the receiver had not answered for these tokens."""
+        kept = {token: at_ms for token, at_ms in self.received_by_ms.items() if token not in tokens}
+        return replace(self, received_by_ms=kept)
 
 
 def gather(

@@ -115,7 +115,7 @@ def run_scenario(
         cashback_ids=scene.cashback_ids,
         users=scene.users,
         faults=scene.faults,
-    )
+    ).without(scene.set_aside)
     return judge(
         scene.name,
         evidence,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.faults.hosts.scenarios import failovers, partitions
+from tests.faults.hosts.scenarios import failovers, partitions, rewinds
 from tests.faults.hosts.scene import HostScene
 
 SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
@@ -15,4 +15,7 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "valkey-split-brain": failovers.valkey_split_brain,
     "postgres-standby-away": failovers.postgres_standby_away,
     "postgres-failover": failovers.postgres_failover,
+    "postgres-split-brain": failovers.postgres_split_brain,
+    "postgres-failover-asynchronous": rewinds.postgres_failover_asynchronous,
+    "postgres-split-brain-asynchronous": rewinds.postgres_split_brain_asynchronous,
 }

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -67,6 +67,20 @@ class Network(Lifetime):
     def take_address(self, address: str, *, host: str) -> None:
         """Take an address from a host: nothing that is sent to it arrives there any more."""
         run("ip", "-n", _PREFIX + host, "address", "del", f"{address}/24", "dev", "eth0")
+
+    @contextmanager
+    def holders(self, address: str, holders: Mapping[str, str]) -> Iterator[None]:
+        """Let each of these hosts see a holder of its own of an address that several have."""
+        try:
+            for host, holder in holders.items():
+                told = run("ip", "-n", _PREFIX + holder, "-brief", "link", "show", "eth0")
+                hardware = told.split()[2]
+                entry = [address, "lladdr", hardware, "dev", "eth0", "nud", "permanent"]
+                run("ip", "-n", _PREFIX + host, "neigh", "replace", *entry)
+            yield
+        finally:
+            for host in holders:
+                run("ip", "-n", _PREFIX + host, "neigh", "del", address, "dev", "eth0")
 
     def _start(self) -> None:
         require_hosts()

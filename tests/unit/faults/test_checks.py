@@ -137,6 +137,14 @@ def test_a_received_event_without_a_receipt_is_lost_and_silent() -> None:
     assert len(checks.silent(gone)) == 1
 
 
+def test_what_its_scenario_judges_itself_is_set_aside() -> None:
+    gone = but(receipts=(), transactions=(), entries=(), accepts=())
+
+    assert judged(gone.without({TOKEN})).events == 0
+    assert checks.lost(gone.without({TOKEN})) == checks.silent(gone.without({TOKEN})) == []
+    assert len(checks.lost(gone.without({AGAIN}))) == 1
+
+
 def test_an_event_that_is_on_record_as_answered_and_was_never_acknowledged_is_lost() -> None:
     assert len(checks.lost(but(accepts=()))) == 1
     assert len(checks.lost(but(accepts=(accept(acknowledged=False),)))) == 1
