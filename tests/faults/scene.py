@@ -164,7 +164,9 @@ class SceneOf(Generic[RigT]):
         finally:
             result = load.join()
             self.received |= result.received
-            self._add_figures(submissions=result.submissions, turned_away=result.turned_away)
+            self._add_figures(
+                submissions=result.submissions, refused=result.refused, turned_away=result.turned_away
+            )
 
     @contextmanager
     def fault(self, name: str) -> Iterator[None]:
