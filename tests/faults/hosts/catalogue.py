@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.faults.hosts.scenarios import failovers, partitions, rewinds
+from tests.faults.hosts.scenarios import failovers, names, partitions, rewinds
 from tests.faults.hosts.scene import HostScene
 
 SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
@@ -11,6 +11,7 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "workers-without-redis": partitions.workers_without_redis,
     "workers-without-postgres": partitions.workers_without_postgres,
     "packets-lost": partitions.packets_lost,
+    "betcore-two-addresses": names.betcore_two_addresses,
     "valkey-failover": failovers.valkey_failover,
     "valkey-split-brain": failovers.valkey_split_brain,
     "postgres-standby-away": failovers.postgres_standby_away,

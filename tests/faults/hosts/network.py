@@ -27,6 +27,10 @@ _TABLE: Final = "cashback_cuts"
 _HOW_TO_LEAVE_OUT: Final = "run `make faults` alone to leave the hosts out"
 # One name more than there are hosts, and no host's: what is asked for by this address moves with its holder.
 DATABASE_ADDRESS: Final = f"{_NETWORK}.200"
+# BETCORE's beside that of its host: its name has both.
+SECOND_BETCORE_ADDRESS: Final = f"{_NETWORK}.201"
+# What a namespace sees in the place of the machine's own /etc.
+_ETC: Final = Path("/etc/netns")
 
 
 class Network(Lifetime):
@@ -55,6 +59,25 @@ class Network(Lifetime):
         rule = f"ip saddr {_NETWORK}.0/24 numgen random mod 100 < {percent} drop"
         with self._rules(dict.fromkeys(self.addresses, rule)):
             yield
+
+    @contextmanager
+    def silent(self, addresses: Collection[str], *, host: str) -> Iterator[None]:
+        """Drop every packet that arrives at a host for some of its addresses; the others go on."""
+        with self._rules({host: f"ip daddr {{ {', '.join(addresses)} }} drop"}):
+            yield
+
+    def name(self, name: str, addresses: Sequence[str]) -> None:
+        """Let a name have these addresses on all hosts, for processes that are started later."""
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for address in addresses), ""]
+        for host in self.addresses:
+            directory = _ETC / (_PREFIX + host)
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "hosts").write_text("\n".join(lines), "ascii")
+
+    def resolved(self, name: str, *, host: str) -> list[str]:
+        """Return the addresses of a name in the order in which a host tries them."""
+        told = run(*self.inside(host, "getent", "ahostsv4", name))
+        return list(dict.fromkeys(line.split()[0] for line in told.splitlines()))
 
     def give_address(self, address: str, *, host: str) -> None:
         """Let a host answer for one more address."""
@@ -155,6 +178,8 @@ def run(*argv: str, stdin: str = "") -> str:
 
 
 def _remove_all() -> None:
+    for directory in _ETC.glob(f"{_PREFIX}*"):
+        shutil.rmtree(directory)
     for line in run("ip", "netns", "list").splitlines():
         if line.startswith(_PREFIX):
             run("ip", "netns", "del", line.split()[0])

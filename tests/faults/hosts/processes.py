@@ -21,6 +21,7 @@ from tests.faults.rig import TRANSIT_SECONDS, RigOptions
 from tests.support.simulated import LOG_LIMIT
 
 RECEIVER_PORT: Final = 8000
+BETCORE_NAME: Final = "betcore.test"
 _BETCORE_PORT: Final = 8080
 
 
@@ -76,7 +77,7 @@ class Processes:
             environ,
             redis_url=urls[REDIS_URL],
             database_url=urls[DATABASE_URL],
-            betcore_url=self.betcore_url,
+            betcore_url=f"http://{BETCORE_NAME}:{_BETCORE_PORT}",
         )
 
 

@@ -16,9 +16,9 @@ from deploy.local.lifetime import Lifetime
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
 from producer.client.contract import QUEUE, RETRY_QUEUE
-from tests.faults.hosts.network import Network
+from tests.faults.hosts.network import SECOND_BETCORE_ADDRESS, Network
 from tests.faults.hosts.pair import PostgresPair
-from tests.faults.hosts.processes import RECEIVER_PORT, Processes, log_path
+from tests.faults.hosts.processes import BETCORE_NAME, RECEIVER_PORT, Processes, log_path
 from tests.faults.hosts.servers import (
     MASTER,
     READY_SECONDS,
@@ -62,7 +62,7 @@ class HostRig(Simulated, Lifetime):
 
     @property
     def simulator_url(self) -> str:
-        """The simulated BETCORE."""
+        """The simulated BETCORE, at its first address: the operator knows no names."""
         return self.processes.betcore_url
 
     @property
@@ -118,6 +118,8 @@ class HostRig(Simulated, Lifetime):
 
     def _start(self) -> None:
         self._cleanup.enter_context(self.network)
+        self.network.give_address(SECOND_BETCORE_ADDRESS, host="betcore")
+        self.network.name(BETCORE_NAME, [self._address("betcore"), SECOND_BETCORE_ADDRESS])
         self._start_servers()
         for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
             self._run_to_the_end(argv)
