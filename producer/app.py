@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from http import HTTPStatus
 from typing import Final
 
-import httpx
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,6 +30,7 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.outgoing import http_client
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import build_keys, build_verifier
 
@@ -59,7 +59,7 @@ def build_app(settings: ReceiverSettings) -> ASGIApp:
     """Wire the receiver; nothing connects until the application starts. Raises SettingsError."""
     _hand_over_server_logs()
     metrics = ReceiverMetrics(CollectorRegistry())
-    client = httpx.Client()
+    client = http_client()
     # What was signed before a rotation concerns only the worker: here retired keys go at once.
     keys = build_keys(settings, client=client, retired_key_seconds=0.0, on_fetch=metrics.key_fetched)
     metrics.watch_keys(lambda: keys.age_seconds)

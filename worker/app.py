@@ -17,9 +17,10 @@ from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
 from producer.shared.settings import SettingsError, load
+from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
-from worker.queue.consumer import quarantining_consumer
+from worker.queue.consumer import settling_consumer
 from worker.queue.tasks import SettleTask
 from worker.runtime import Runtime
 from worker.settings import WorkerSettings
@@ -45,6 +46,10 @@ class WorkerProcess:
     def handler(self) -> Handler:
         """Return the handler of the running worker."""
         return self.runtime.handler
+
+    def answering(self) -> Answering:
+        """Return what sends the accepts of the running worker."""
+        return self.runtime.answering
 
     def quarantine(self) -> Quarantine:
         """Return the quarantine of the running worker."""
@@ -90,8 +95,12 @@ def create_app(settings: WorkerSettings) -> Celery:
     app = Celery("cashback", set_as_current=False)
     app.conf.update(celery_configuration(settings))
     process = WorkerProcess(app, settings)
-    app.register_task(SettleTask(process.handler, process.quarantine))
-    app.conf.worker_consumer = quarantining_consumer(process.quarantine)
+    app.register_task(SettleTask(process.handler, process.quarantine, process.answering))
+    app.conf.worker_consumer = settling_consumer(
+        quarantine=process.quarantine,
+        answering=process.answering,
+        answers_seconds=settings.shutdown_grace_seconds / 2,
+    )
     app.steps["worker"].add(sweeper_step(process))
     return app
 

@@ -16,6 +16,10 @@ class Metrics:
         self.ended = self._counter("cashback_ended_total", "Events by their end", "state")
         self.retried = self._counter("cashback_retried_total", "Attempts put off, by reason", "reason")
         self.accepts = self._counter("cashback_accepts_total", "Accept attempts by verdict", "verdict")
+        self.bearers = self._counter("cashback_bearers_total", "Access tokens asked for, by result", "result")
+        self.waiting_accepts = self._gauge(
+            "cashback_waiting_accepts", "Accepts that wait for BETCORE's answer just now"
+        )
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
         self.oldest_snapshot_seconds = self._gauge(
             "cashback_oldest_snapshot_seconds",

@@ -14,8 +14,10 @@ from typing import Final
 import structlog
 
 from producer.client.contract import SettleMessage
+from worker.domain.settlement import Step
 from worker.errors import LedgerUnavailable
-from worker.handling.handler import Handler
+from worker.handling.answering import Answering
+from worker.handling.attempt import Answer
 from worker.metrics import Metrics
 from worker.recovery.broker import Broker, BrokerUnavailable
 from worker.recovery.overdue import OverdueEvent, OverdueReceipts
@@ -37,7 +39,7 @@ class Sweeper:
     retention: Retention
     upkeep: Upkeep
     broker: Broker
-    handler: Handler
+    answering: Answering
     executor: ThreadPoolExecutor
     metrics: Metrics
     interval_seconds: float
@@ -112,11 +114,7 @@ class Sweeper:
         return self._settle_directly(events[sent:])
 
     def _settle_directly(self, events: list[OverdueEvent]) -> bool:
-        # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
-        runs = [
-            self.executor.submit(self.handler.handle, _message(event), retries=event.attempts)
-            for event in events
-        ]
+        runs = [self.executor.submit(self._settle_one, event) for event in events]
         # One bad event does not keep the others from being settled.
         wait(runs)
         # What was dropped as the worker stops is overdue again for another one.
@@ -132,6 +130,13 @@ class Sweeper:
                 exc_info=failed[0][1].exception(),
             )
         return bool(events)
+
+    def _settle_one(self, event: OverdueEvent) -> Step | Answer:
+        came_to = self.answering.handler.handle(_message(event), retries=event.attempts)
+        if isinstance(came_to, Answer):
+            # Whatever step follows needs no action: where it says "again later", the receipt does so too.
+            self.answering.send(came_to, then=lambda _step: None)
+        return came_to
 
     def _count(self, action: str, events: int, **details: object) -> None:
         if events:

@@ -18,6 +18,7 @@ from tests.support.books import pool_of
 from tests.support.handler_bench import Bench, bench
 from tests.support.raw_betcore import reply
 from worker.errors import LedgerUnavailable
+from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
 from worker.metrics import Metrics
@@ -70,7 +71,7 @@ def sweeping(at: Bench, database_url: str, queue: Queue, *, limit: int = 10) -> 
             ),
             upkeep=Upkeep([], monotonic=time.monotonic),
             broker=queue,
-            handler=at.handler,
+            answering=at.answering,
             executor=executor,
             metrics=Metrics(),
             interval_seconds=0.01,
@@ -110,7 +111,7 @@ def test_without_a_broker_events_are_settled_and_answered_straight_from_their_re
         assert sweeper.sweep()
         assert not sweeper.sweep()
 
-        assert len(at.accepts()) == 3
+        at.await_accepts(3)
         assert [(at.receipt(message) or ())[1] for message in messages] == [200, 200, 200]
 
 
@@ -123,7 +124,7 @@ def test_a_broker_that_fails_half_way_leaves_no_claimed_event_without_a_run(data
         sweeper.sweep()
 
         assert len(queue.published) == 1
-        assert len(at.accepts()) == 2
+        at.await_accepts(2)
 
 
 def test_a_flood_is_one_log_line_for_each_thing_done_with_the_first_ids(database_url: str) -> None:
@@ -141,7 +142,7 @@ def test_a_flood_is_one_log_line_for_each_thing_done_with_the_first_ids(database
     ]
     assert [len(line["event_ids"]) for line in lines] == [10, 3]
     assert {each for line in lines for each in line["event_ids"]} <= {str(one.event_id) for one in messages}
-    assert lines[1]["steps"] == {"Done": 3}
+    assert lines[1]["steps"] == {"Answer": 3}
     assert not any("event_id" in line for line in logs)
 
 
@@ -152,7 +153,9 @@ def test_what_cannot_be_settled_is_named_once_with_the_first_reason(database_url
 
     with bench(database_url, reply(200)) as at, sweeping(at, database_url, Queue(is_away=True)) as sweeper:
         messages = [overdue_message(at, number) for number in range(1, 4)]
-        failing = replace(sweeper, handler=object.__new__(Failing))
+        broken = object.__new__(Answering)
+        broken.handler = object.__new__(Failing)
+        failing = replace(sweeper, answering=broken)
 
         with capture_logs() as logs:
             assert failing.sweep()
@@ -188,7 +191,7 @@ def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> Non
             )
             replace(sweeper, overdue=failing).run(stopping)
 
-        assert len(at.accepts()) == 1
+        at.await_accepts(1)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.app.task import Context
-from celery.exceptions import Ignore, Reject, Retry
 from kombu.transport import virtual
 from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
 
 from producer.protocol.errors import BadSignature, KeysUnavailable
 from tests.support.bad_messages import settle
-from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
+from worker.errors import BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
 from worker.ledger.database import Database, DeadlineConnection
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.entry import EntryMessage, read_entry
@@ -50,7 +49,7 @@ def ended() -> Ended:
         random=lambda: 0.5,
     )
     app = Celery(set_as_current=False)
-    task = app.register_task(SettleTask(never, lambda: quarantine))
+    task = app.register_task(SettleTask(never, lambda: quarantine, never))
 
     def end(error: Exception) -> list[str]:
         seen: list[str] = []
@@ -94,24 +93,14 @@ def test_an_event_whose_end_is_on_record_lets_go_of_its_message(ended: Ended, er
     assert ended(error) == ["acknowledged"]
 
 
-@pytest.mark.parametrize("error", [Retry(exc=AcceptFailed()), Retry(exc=BadMessage()), Ignore()], ids=repr)
-def test_a_run_that_goes_on_as_another_message_lets_go_of_this_one(ended: Ended, error: Exception) -> None:
-    assert ended(error) == ["acknowledged"]
-
-
 def test_a_run_that_another_worker_has_by_now_leaves_the_message_alone(ended: Ended) -> None:
     assert ended(GivenToAnother()) == []
-
-
-def test_a_retry_that_could_not_be_published_gives_the_message_back(ended: Ended) -> None:
-    # What Celery's Task.retry raises when the broker does not take the next message.
-    assert ended(Reject(OSError("away"), requeue=False)) == ["requeued"]
 
 
 def test_a_retry_takes_headers_of_the_message_along_and_nothing_that_only_this_process_knows() -> None:
     # Given a message with a header of its sender's own, in the hands of a worker that holds it under a lease
     app = Celery(set_as_current=False)
-    task = app.register_task(SettleTask(never, never))
+    task = app.register_task(SettleTask(never, never, never))
     taken = Taken.of("1 0 cashback", settle(headers={"trace": "t1"}))
     message = EntryMessage(read_entry(taken, HOLDER), channel=Channel())
     request = SettleRequest(message, app=app, task=task)
