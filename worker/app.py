@@ -14,7 +14,7 @@ from producer.shared.broker import broker_configuration
 from producer.shared.settings import SettingsError, load
 from worker.lifecycle import EXIT_BAD_SETTINGS, WorkerProcess, configure_worker_logs, sweeper_step
 from worker.process.ending import last_word
-from worker.queue.consumer import quarantining_consumer
+from worker.queue.consumer import settling_consumer
 from worker.queue.tasks import SettleTask
 from worker.settings import WorkerSettings
 
@@ -24,9 +24,12 @@ def create_app(settings: WorkerSettings) -> Celery:
     app = Celery("cashback", set_as_current=False)
     app.conf.update(celery_configuration(settings))
     process = WorkerProcess(app, settings)
-    app.register_task(SettleTask(process.handler, process.quarantine))
-    app.conf.worker_consumer = quarantining_consumer(
-        process.quarantine, able_to_take=process.consumption.able
+    app.register_task(SettleTask(process.handler, process.quarantine, process.answering))
+    app.conf.worker_consumer = settling_consumer(
+        quarantine=process.quarantine,
+        able_to_take=process.consumption.able,
+        answering=process.answering,
+        answers_seconds=settings.shutdown_grace_seconds / 2,
     )
     app.steps["worker"].add(sweeper_step(process))
     return app

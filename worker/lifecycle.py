@@ -24,6 +24,7 @@ from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError
 from producer.shared.wiring import check_proxies
+from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
 from worker.ledger.fitness import why_unfit
@@ -76,6 +77,10 @@ class WorkerProcess:
     def handler(self) -> Handler:
         """Return the handler of the running worker."""
         return self.runtime.handler
+
+    def answering(self) -> Answering:
+        """Return what sends the accepts of the running worker."""
+        return self.runtime.answering
 
     def quarantine(self) -> Quarantine:
         """Return the quarantine of the running worker."""
