@@ -49,9 +49,7 @@ from worker.settings import WorkerSettings
 _EXTRA_CONNECTIONS: Final = 4 + AFTERWARDS_THREADS
 # Of the deadline: a Token endpoint that hangs is asked again while there is time.
 _TOKEN_SHARE: Final = 0.25
-
-
-THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys")
+THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys", "answering")
 """The names of the threads that run from `open` to `close`."""
 
 
@@ -99,7 +97,12 @@ class Runtime:
         bearers = _bearers(settings, client, app, metrics)
         answering = Answering(
             handler=handler,
-            accept=_accept_client(settings, bearers),
+            accept=AcceptClient(
+                Caller(),
+                base_url=settings.betcore_url,
+                bearers=bearers,
+                bearer_seconds=settings.accept_timeout_seconds,
+            ),
             max_in_flight=settings.accepts_in_flight,
             loop_factory=uvloop.new_event_loop,
         )
@@ -122,11 +125,8 @@ class Runtime:
         return runtime
 
     def _start(self) -> None:
-        self.keys.start()
-        self.answered_marks.start()
-        self.answering.start()
-        self.quarantine.start()
-        self.ledger_watch.start()
+        for part in (self.keys, self.answered_marks, self.answering, self.quarantine, self.ledger_watch):
+            part.start()
 
     def close(self) -> None:
         """Write what is still to be written and close everything, in bounded time."""
@@ -148,15 +148,6 @@ def _timing(settings: WorkerSettings) -> Timing:
         deadline_seconds=settings.deadline_seconds,
         hold_seconds=settings.accept_timeout_seconds,
         backoff=Backoff(base_seconds=settings.backoff_base_seconds, cap_seconds=settings.backoff_cap_seconds),
-    )
-
-
-def _accept_client(settings: WorkerSettings, bearers: BearerSource) -> AcceptClient:
-    return AcceptClient(
-        Caller(),
-        base_url=settings.betcore_url,
-        bearers=bearers,
-        bearer_seconds=settings.accept_timeout_seconds,
     )
 
 
