@@ -61,9 +61,11 @@ class Network(Lifetime):
             yield
 
     @contextmanager
-    def silent(self, addresses: Collection[str], *, host: str) -> Iterator[None]:
-        """Drop every packet that arrives at a host for some of its addresses; the others go on."""
-        with self._rules({host: f"ip daddr {{ {', '.join(addresses)} }} drop"}):
+    def silent(self, addresses: Collection[str], *, host: str, port: int) -> Iterator[None]:
+        """Drop what other hosts send to a port at some addresses of a host; its other addresses go on."""
+        to = f"ip daddr {{ {', '.join(addresses)} }} tcp dport {port}"
+        rule = f"ip saddr != {OPERATOR} {to} drop"
+        with self._rules({host: rule}):
             yield
 
     def name(self, name: str, addresses: Sequence[str]) -> None:

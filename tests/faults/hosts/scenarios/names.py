@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from typing import Final
 
-from tests.faults.hosts.processes import BETCORE_NAME
+from tests.faults.hosts.processes import BETCORE_NAME, BETCORE_PORT
 from tests.faults.hosts.rig import WORKERS
 from tests.faults.hosts.scene import HostScene
 
@@ -20,6 +20,6 @@ def betcore_two_addresses(scene: HostScene) -> None:
             # Connections that are kept alive fall silent, too.
             scene.pause(_BEFORE_SECONDS)
             silence.enter_context(scene.fault(f"{', '.join(tried_first)} is silent"))
-            silence.enter_context(network.silent(tried_first, host="betcore"))
+            silence.enter_context(network.silent(tried_first, host="betcore", port=BETCORE_PORT))
         # Not until it is back: every event could be answered in the end, then.
         scene.wait_for_ends()
