@@ -11,7 +11,7 @@ import psycopg
 
 from deploy.local.processes import ManagedProcess
 from tests.faults.errors import PointNotReached
-from tests.faults.evidence import Fault
+from tests.faults.evidence import Aside, Fault
 from tests.faults.load import USERS, Load, LoadMake, plan_load
 from tests.faults.rig import Rig
 
@@ -123,8 +123,7 @@ class SceneOf(Generic[RigT]):
         self.unmet: list[str] = []
         self.figures: dict[str, float] = {}
         self.received: set[str] = set()
-        # Digests of tokens that are known to be on record nowhere, and that the scenario itself judges.
-        self.set_aside: set[str] = set()
+        self.set_aside = Aside()
         # A service that answers nothing keeps every other promise.
         self.least_in_time_share = 0.8
         self._next_cashback_id = self.cashback_ids.start + 1
@@ -230,7 +229,7 @@ class SceneOf(Generic[RigT]):
             (self.cashback_ids.start, self.cashback_ids.stop - 1),
         ).fetchone()
         # There may be more receipts than events: the reply of the receiver was lost for some.
-        return row is not None and row[0] == 0 and row[1] >= len(self.received - self.set_aside)
+        return row is not None and row[0] == 0 and row[1] >= len(self.received - self.set_aside.tokens)
 
     def _add_figures(self, **figures: float) -> None:
         for name, value in figures.items():

@@ -20,3 +20,6 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "postgres-failover-asynchronous": rewinds.postgres_failover_asynchronous,
     "postgres-split-brain-asynchronous": rewinds.postgres_split_brain_asynchronous,
 }
+
+# A rewind is looked for once a minute, and the short form has three minutes in all.
+LONG_ONLY: Final = frozenset({"postgres-failover-asynchronous", "postgres-split-brain-asynchronous"})

@@ -5,12 +5,16 @@ BETCORE sends again is credited once, under the name that it was told before.
 """
 
 from collections import defaultdict
-from typing import Any, Final, LiteralString
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
 
-import psycopg
 import redis
 
-from tests.faults.evidence import Key
+from deploy.local.demo import check
+from deploy.local.demo.answers import WITH_TRANSACTION
+from deploy.local.demo.history import Accept, History, read_history
+from tests.faults.evidence import Aside, Key
 from tests.faults.hosts.rig import WORKERS
 from tests.faults.hosts.scene import HostScene
 from tests.faults.load import LoadMake
@@ -22,14 +26,6 @@ _AROUND_SECONDS: Final = 1.5
 _BEHIND_SECONDS: Final = 3.0
 # Two comparisons at most, and some time on a slow machine.
 _NAMED_SECONDS: Final = 3 * COMPARE_SECONDS
-_ON_RECORD: Final = """
-    SELECT encode(sha256(convert_to(tokens.token, 'UTF8')), 'hex')
-    FROM receipts JOIN tokens USING (received_at, event_id)
-    WHERE cashback_id BETWEEN %s AND %s
-"""
-_COMMITTED: Final = (
-    "SELECT cashback_id, transaction_type FROM transactions WHERE cashback_id BETWEEN %s AND %s"
-)
 
 
 def postgres_failover_asynchronous(scene: HostScene) -> None:
@@ -47,9 +43,9 @@ def postgres_failover_asynchronous(scene: HostScene) -> None:
                 scene.pause(scene.form.freeze_seconds)
                 ledger.fail_over()
                 scene.pause(_AROUND_SECONDS)
-                _set_aside(scene)
+                old_history = _history(scene, ledger.standby.url)
                 ledger.standby.stop()
-    _check_and_send_again(scene, rewinds_before=rewinds_before)
+    _check_and_send_again(scene, old_history, rewinds_before=rewinds_before)
 
 
 def postgres_split_brain_asynchronous(scene: HostScene) -> None:
@@ -65,42 +61,55 @@ def postgres_split_brain_asynchronous(scene: HostScene) -> None:
         with scene.fault(f"{old} goes on for {' and '.join(keep)} alone"), rig.cut((old,), others):
             with ledger.split(rig.others_than(old), keep=keep):
                 scene.pause(seconds)
-            _set_aside(scene)
+            old_history = _history(scene, ledger.standby.url)
             ledger.standby.stop()
-    _check_and_send_again(scene, rewinds_before=rewinds_before)
+    _check_and_send_again(scene, old_history, rewinds_before=rewinds_before)
 
 
-def _set_aside(scene: HostScene) -> None:
-    """Note what is on record on the old primary; what is missing on the new one is known at the end."""
-    scene.set_aside = {token for (token,) in _asked(scene, scene.rig.ledger.standby.url, _ON_RECORD)}
-    scene.figures["on_the_old_primary"] = len(scene.set_aside)
-
-
-def _check_and_send_again(scene: HostScene, *, rewinds_before: int) -> None:
+def _check_and_send_again(scene: HostScene, old_history: History, *, rewinds_before: int) -> None:
+    """Wait until all that is lost is named, send it again, and set aside what the old primary alone has."""
     scene.wait_for_ends()
     ledger = scene.rig.ledger
-    lost = _told(scene).keys() - _keys(scene, ledger.primary.url)
-    scene.set_aside -= {token for (token,) in _asked(scene, ledger.primary.url, _ON_RECORD)}
-    scene.figures.update(lost_commits=len(lost), lost_events=len(scene.set_aside))
+    history = _history(scene, ledger.primary.url)
+    made = {(row.cashback_id, row.transaction_type): row.created_at for row in history.transactions}
+    told = [accept for accept in history.accepts if _tells(accept)]
+    lost = {_key(accept) for accept in told} - made.keys()
+    tokens = {row.token_sha256 for row in old_history.receipts}
+    tokens -= {row.token_sha256 for row in history.receipts}
+    # What was made again by itself, from its message or a make of BETCORE's, was told of before it was made.
+    orphans = tuple(one for one in told if _key(one) in lost or _moment(one) < made[_key(one)])
+    scene.set_aside = Aside(tokens=tokens, accept_ids={accept.accept_id for accept in orphans})
+    scene.figures.update(lost_commits=len(lost), lost_events=len(tokens), lost_accepts=len(orphans))
     scene.expect(bool(lost), "no credit was lost: it proves nothing")
-    scene.wait_for(
-        lambda: lost <= _named(scene), what="the rewind names every lost commit", seconds=_NAMED_SECONDS
-    )
+    for finding in check.false_success(replace(old_history, accepts=orphans)):
+        scene.expect(False, f"on the old primary: {finding}")
+    what = "the rewind names every lost commit"
+    scene.wait_for(lambda: lost <= _named(scene), what=what, seconds=_NAMED_SECONDS)
     scene.expect(_rewinds_logged(scene) > rewinds_before, "no worker logged ledger_rewound")
-    with scene.sending(_makes_again(scene)):
+    with scene.sending(_makes_again(scene, lost)):
         pass
     scene.wait_for_ends()
-    scene.expect(lost <= _keys(scene, ledger.primary.url), "not all that was sent again was credited")
-    for key, names in _told(scene).items():
-        scene.expect(len(names) == 1, f"{key} was told under {sorted(names)}")
+    _check_names(scene, lost, _history(scene, ledger.primary.url))
     ledger.rejoin()
 
 
-def _makes_again(scene: HostScene) -> list[LoadMake]:
-    """Return what was set aside as makes with tokens of their own, in the order in which it was sent."""
-    makes = scene.rig.simulator_log()["makes"]
-    first = {make["token_sha256"]: make for make in reversed(makes)}
-    again = [make for token, make in reversed(first.items()) if token in scene.set_aside]
+def _check_names(scene: HostScene, lost: set[Key], history: History) -> None:
+    missing = sorted(lost - {(row.cashback_id, row.transaction_type) for row in history.transactions})
+    scene.expect(not missing, f"{len(missing)} were sent again and not credited: {missing[:5]}")
+    told: defaultdict[Key, set[str | None]] = defaultdict(set)
+    for accept in filter(_tells, history.accepts):
+        told[_key(accept)].add(accept.partner_transaction_id)
+    twice = [key for key, names in told.items() if len(names) > 1]
+    scene.expect(not twice, f"{len(twice)} cashbacks were told under two PartnerTransactionIds: {twice[:5]}")
+
+
+def _makes_again(scene: HostScene, lost: set[Key]) -> list[LoadMake]:
+    """Return what is to be sent again, in tokens of its own and in the order in which it was sent."""
+    first: dict[str, dict[str, Any]] = {}
+    for make in scene.rig.simulator_log()["makes"]:
+        key = make["cashback_id"], make["transaction_type"]
+        if key in lost or make["token_sha256"] in scene.set_aside.tokens:
+            first.setdefault(make["token_sha256"], make)
     members = ("cashback_id", "user_id", "transaction_type", "amount")
     return [
         LoadMake(
@@ -108,18 +117,8 @@ def _makes_again(scene: HostScene) -> list[LoadMake]:
             at_seconds=number / scene.form.rate_per_second,
             order={name: make[name] for name in members},
         )
-        for number, make in enumerate(again)
+        for number, make in enumerate(first.values())
     ]
-
-
-def _told(scene: HostScene) -> dict[Key, set[str]]:
-    """Return the PartnerTransactionIds that BETCORE was told of, by what moves money once."""
-    told: defaultdict[Key, set[str]] = defaultdict(set)
-    for accept in scene.rig.simulator_log()["accepts"]:
-        if accept["cashback_id"] in scene.cashback_ids and accept["partner_transaction_id"]:
-            key = accept["cashback_id"], accept["transaction_type"]
-            told[key].add(accept["partner_transaction_id"])
-    return dict(told)
 
 
 def _named(scene: HostScene) -> set[Key]:
@@ -137,11 +136,27 @@ def _rewinds_logged(scene: HostScene) -> int:
     return sum(worker.log_path.read_text("utf-8").count('"ledger_rewound"') for worker in scene.rig.workers)
 
 
-def _keys(scene: HostScene, url: str) -> set[Key]:
-    return set(_asked(scene, url, _COMMITTED))
+def _history(scene: HostScene, url: str) -> History:
+    """Return what BETCORE and the ledger at `url` have to say of this scenario."""
+    ids, log = scene.cashback_ids, scene.rig.simulator_log()
+    history = read_history(log, url)
+    return replace(
+        history,
+        makes=tuple(row for row in history.makes if row.cashback_id in ids),
+        accepts=tuple(row for row in history.accepts if row.cashback_id in ids),
+        receipts=tuple(row for row in history.receipts if row.cashback_id in ids),
+        transactions=tuple(row for row in history.transactions if row.cashback_id in ids),
+    )
 
 
-def _asked(scene: HostScene, url: str, query: LiteralString) -> list[tuple[Any, ...]]:
-    between = (scene.cashback_ids.start, scene.cashback_ids.stop - 1)
-    with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(query, between).fetchall()
+def _key(accept: Accept) -> Key:
+    return accept.cashback_id, accept.transaction_type
+
+
+def _tells(accept: Accept) -> bool:
+    """Whether it tells BETCORE of a transaction."""
+    return accept.error_code in WITH_TRANSACTION
+
+
+def _moment(accept: Accept) -> datetime:
+    return datetime.fromtimestamp(accept.received_at_ms / 1000, tz=UTC)
