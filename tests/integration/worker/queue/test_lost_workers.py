@@ -25,14 +25,15 @@ _POLL_SECONDS = 0.02
 
 
 class Held:
-    """A BETCORE that answers the accepts of one CashbackId only when it is told to."""
+    """A BETCORE that answers the accepts of some CashbackIds only when it is told to."""
 
-    def __init__(self, cashback_id: int) -> None:
+    def __init__(self, *cashback_ids: int) -> None:
         self.released = threading.Event()
-        self._member = f'"CashbackId":{cashback_id},'
+        self._members = [f'"CashbackId":{cashback_id},' for cashback_id in cashback_ids]
 
     def __call__(self, peer: Peer, connection: socket.socket, request: Request) -> None:
-        if self._member in "".join(request.body.decode().split()):
+        body = "".join(request.body.decode().split())
+        if any(member in body for member in self._members):
             while not self.released.wait(_POLL_SECONDS) and not peer.closing.is_set():
                 pass
         reply(200)(peer, connection, request)
@@ -40,7 +41,7 @@ class Held:
 
 @pytest.fixture
 def betcore() -> Held:
-    return Held(1)
+    return Held(1, 2)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_what_a_killed_worker_had_in_hand_is_settled_by_the_next_one(bench: Benc
     worker = bench.start_worker()
     for cashback_id in (1, 2):
         bench.push(good(cashback_id))
-    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "one runs, and one waits in the worker")
+    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "both wait in the worker")
 
     worker.kill()
     betcore.released.set()
