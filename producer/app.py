@@ -62,8 +62,8 @@ def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
         configure_logs(settings.log_level)
         app = build_app(settings, on_fatal or _go_on)
         preconditions = _preconditions(settings, on_fatal or _go_on)
-        preconditions.check_start()
         refuse_shared_sessions(settings.database_url)
+        preconditions.check_start()
     except SettingsError as error:
         last_word(str(error))
         raise SystemExit(_EXIT_BAD_SETTINGS) from None

@@ -115,8 +115,8 @@ class WorkerProcess:
         check_proxies()
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
-        self._preconditions.check_start()
         refuse_shared_sessions(self.settings.database_url)
+        self._preconditions.check_start()
         runtime = Runtime.open(self.settings, self._app, self.consumption)
         self._preconditions.start()
         self._watchdog.expect(threading.main_thread().name, self._preconditions.thread_name, *THREADS)

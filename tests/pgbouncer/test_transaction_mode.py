@@ -38,7 +38,9 @@ def test_it_is_seen(url: str) -> None:
     assert [keeps_session_state(url) for _ in range(10)] == [False] * 10
 
 
-@pytest.mark.parametrize(("arguments", "begins"), [(RECEIVER, ""), (WORKER, "cashback worker: ")])
+@pytest.mark.parametrize(
+    ("arguments", "begins"), [(RECEIVER, "cashback receiver: "), (WORKER, "cashback worker: ")]
+)
 def test_a_process_ends_with_a_sentence(
     url: str, redis_url: str, arguments: tuple[str, ...], begins: str
 ) -> None:

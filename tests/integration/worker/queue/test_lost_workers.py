@@ -71,6 +71,15 @@ def lease_left_seconds(bench: Bench) -> float:
     return float(max(ends for _, ends in leases)) / 1000 - seconds - microseconds / 1e6
 
 
+def waits_for_a_lock(connection: psycopg.Connection) -> bool:
+    """Whether a statement of a worker waits for a lock."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ).fetchone()
+    return row != (0,)
+
+
 def attempts(bench: Bench, cashback_id: int) -> int:
     with psycopg.connect(bench.database_url, autocommit=True) as connection:
         row = connection.execute(
@@ -113,17 +122,18 @@ def test_what_several_workers_had_in_hand_when_they_died_is_not_given_to_another
 
 
 def test_what_waited_in_a_paused_worker_is_not_run_beside_its_heir(bench: Bench, betcore: Held) -> None:
-    paused = bench.start_worker()
-    for cashback_id in (1, 2):
-        bench.push(good(cashback_id))
-    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "one runs, and one waits in the worker")
+    betcore.released.set()
+    paused = bench.start_worker(database_timeout_seconds="60")
+    with psycopg.connect(bench.database_url) as holding:
+        holding.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        for cashback_id in (1, 2):
+            bench.push(good(cashback_id))
+        bench.wait(lambda: in_hand(bench) == 2 and waits_for_a_lock(holding), "one runs, and one waits")
+        os.kill(paused.pid, signal.SIGSTOP)
 
-    os.kill(paused.pid, signal.SIGSTOP)
     try:
-        # With a slot for each accept: the first one's is not answered yet.
-        heir = bench.start_worker(concurrency="4")
+        heir = bench.start_worker()
         bench.wait_for_success(2)
-        betcore.released.set()
         bench.wait_until_idle()
         heir.kill()
     finally:
