@@ -1,27 +1,30 @@
 """The accept call, and what BETCORE's replies to it mean (BETCORE, cashback accept)."""
 
-import time
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Protocol
 
+import httpx
+
 from producer.client.contract import ErrorCode
-from producer.shared.outgoing import Caller, CallFailed, Reply
+from producer.protocol.reply import ReplyUnreadable, read_bounded
 from worker.betcore.accept_body import Oddity, read_code
-from worker.betcore.retry_after import retry_after_seconds
+from worker.betcore.slots import Slots
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
+from worker.time_limit import ends_by
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536
 
-_HEADERS: Final = {
-    "User-Agent": "cashback-worker",
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "Content-Type": "application/json",
-}
+_HEADERS: Final = (
+    (b"User-Agent", b"cashback-worker"),
+    (b"Accept", b"application/json"),
+    (b"Accept-Encoding", b"identity"),
+    (b"Content-Type", b"application/json"),
+)
 
 
 class Verdict(StrEnum):
@@ -34,24 +37,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AcceptReply:
-    """What came of an accept; `detail` says it in a few words, for logs and the receipt.
-
-    `was_sent`: something may have reached BETCORE; `was_answered`: an HTTP answer came.
-    `retry_after_seconds`: how long BETCORE asks to wait.
-    """
+    """BETCORE's answer; `detail` says in a few words what came, for logs and the receipt."""
 
     verdict: Verdict
     detail: str
     oddity: Oddity | None = None
-    was_sent: bool = True
-    was_answered: bool = True
-    retry_after_seconds: float = 0.0
 
 
 class BearerSource(Protocol):
-    """Where access tokens come from; for the event loop, which none of its methods holds up."""
+    """Where access tokens come from."""
 
-    async def bearer(self, deadline: Deadline) -> str:
+    def bearer(self, deadline: Deadline) -> str:
         """Return a token that is thought to be good; raises BearerUnavailable."""
         ...
 
@@ -59,74 +55,70 @@ class BearerSource(Protocol):
         """Take note that BETCORE rejected this token; True if asking again may give another one."""
         ...
 
-    def close(self) -> None:
-        """Stop asking for tokens; may be called from any thread."""
-        ...
-
 
 class AcceptClient:
-    """Sends accept answers; an accept that waits for its answer holds no thread. For one event loop.
+    """Sends accept answers over kept-alive connections; safe for use by many threads.
 
-    `bearer_seconds` is how long one attempt waits for an access token.
+    It asks the transport, not a client: an accept has no redirect, no cookie and no login of httpx's, and
+    what looks for them costs as much as the rest of the call.
     """
 
     def __init__(
-        self, caller: Caller, *, base_url: str, bearers: BearerSource, bearer_seconds: float
+        self,
+        transport: httpx.BaseTransport,
+        *,
+        base_url: str,
+        bearers: BearerSource,
+        slots: Slots,
     ) -> None:
-        self._caller = caller
-        self._url = base_url + ACCEPT_PATH
+        self._transport = transport
+        self._url = httpx.URL(base_url + ACCEPT_PATH)
         self._bearers = bearers
-        self._bearer_seconds = bearer_seconds
+        self._slots = slots
 
-    async def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
-        """Make one attempt, which ends by `deadline` (monotonic); never raises for what the network does.
+    def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
+        """Make one attempt, which ends before `deadline`; never raises for what the network does.
 
-        A 401 renews the access token and sends once more at once.
+        A 401 renews the access token and sends once more at once. Where no slot becomes free, nothing is
+        sent: the caller's thread is needed for fresh credits.
         """
+        with self._slots.take(deadline) as has_slot, ends_by(deadline):
+            if not has_slot:
+                return AcceptReply(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
+            return self._attempt(body, deadline)
+
+    def _attempt(self, body: bytes, deadline: Deadline) -> AcceptReply:
         try:
-            bearer = await self._bearer(deadline)
+            bearer = self._bearers.bearer(deadline)
+            status, content = self._post(body, bearer)
+            if status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
+                status, content = self._post(body, self._bearers.bearer(deadline))
         except BearerUnavailable as error:
-            return _not_answered(f"{error.reason}: {error}", was_sent=False)
-        try:
-            reply = await self._post(body, bearer, deadline)
-            if reply.status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
-                reply = await self._post(body, await self._bearer(deadline), deadline)
-        except (BearerUnavailable, CallFailed) as error:
-            return _not_answered(str(error), was_sent=True)
-        asked = retry_after_seconds(reply.status, reply.retry_after, now=time.time())
-        return read_accept_reply(reply.status, reply.content, retry_after_seconds=asked)
+            return AcceptReply(Verdict.PASSING, f"{error.reason}: {error}")
+        except httpx.HTTPError as error:
+            return AcceptReply(Verdict.PASSING, f"{type(error).__name__}: {error}")
+        return read_accept_reply(status, content)
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._caller.close()
-
-    async def _bearer(self, deadline: Deadline) -> str:
-        longest = Deadline(min(deadline.at_seconds, time.monotonic() + self._bearer_seconds))
-        return await self._bearers.bearer(longest)
-
-    async def _post(self, body: bytes, bearer: str, deadline: Deadline) -> Reply:
-        return await self._caller.post(
-            self._url,
-            headers={**_HEADERS, "Authorization": f"Bearer {bearer}"},
-            content=body,
-            timeout_seconds=deadline.remaining_seconds(time.monotonic()),
-            max_bytes=MAX_REPLY_BYTES,
-        )
+    def _post(self, body: bytes, bearer: str) -> tuple[int, bytes]:
+        # In the order and the spelling in which they are sent; httpx adds Host and Content-Length.
+        headers = [*_HEADERS, (b"Authorization", b"Bearer " + bearer.encode("ascii"))]
+        request = httpx.Request("POST", self._url, content=body, headers=headers)
+        with closing(self._transport.handle_request(request)) as response:
+            try:
+                return response.status_code, read_bounded(response, max_bytes=MAX_REPLY_BYTES)
+            except ReplyUnreadable:
+                # A reply without end is no envelope of BETCORE's, and neither is an empty one.
+                return response.status_code, b""
 
 
-def _not_answered(detail: str, *, was_sent: bool) -> AcceptReply:
-    return AcceptReply(Verdict.PASSING, detail, was_sent=was_sent, was_answered=False)
-
-
-def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float = 0.0) -> AcceptReply:
+def read_accept_reply(status: int, content: bytes) -> AcceptReply:
     """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
     code, oddity = read_code(content)
     if code is None:
-        detail = f"HTTP {status} without BETCORE's envelope"
-        return AcceptReply(Verdict.PASSING, detail, retry_after_seconds=retry_after_seconds)
+        return AcceptReply(Verdict.PASSING, f"HTTP {status} without BETCORE's envelope")
     detail = f"HTTP {status}, ErrorCode {code}"
     if code == ErrorCode.SUCCESS and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return AcceptReply(Verdict.ACKNOWLEDGED, detail, oddity)
     if code == ErrorCode.INCORRECT_REQUEST_PARAMETERS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return AcceptReply(Verdict.REFUSED, detail, oddity)
-    return AcceptReply(Verdict.PASSING, detail, oddity, retry_after_seconds=retry_after_seconds)
+    return AcceptReply(Verdict.PASSING, detail, oddity)
