@@ -1,7 +1,7 @@
 """What is asked of PostgreSQL, and what its answers mean."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, Self
 
@@ -86,14 +86,8 @@ class SchemaVersions:
     functions: int | None
 
 
-def check_postgres(
-    database_url: str, *, keeps_session_state: Callable[[psycopg.Connection], bool] | None = None
-) -> list[Verdict]:
-    """Ask, through a connection of its own, and return what is wrong. Raises SettingsError.
-
-    `keeps_session_state` says of a connection whether the next transaction on it meets the same session; a
-    pooler that hands out another one mixes up what clients have set. `producer.shared.session` is to know it.
-    """
+def check_postgres(database_url: str) -> list[Verdict]:
+    """Ask, through a connection of its own, and return what is wrong. Raises SettingsError."""
     try:
         with psycopg.connect(
             database_url,
@@ -104,8 +98,6 @@ def check_postgres(
         ) as connection:
             # Not in the options: a pooler may refuse those.
             connection.execute(f"SET statement_timeout = {_STATEMENT_MS}")
-            if keeps_session_state is not None and not keeps_session_state(connection):
-                return [_pooled_by_transaction()]
             return _asked(connection)
     except psycopg.ProgrammingError as error:
         if error.sqlstate is None:
@@ -213,12 +205,4 @@ def _takes_no_writes(why: str) -> Verdict:
         kind=Kind.PASSING,
         what=f"PostgreSQL: {why}",
         what_to_do="promote it, or name the primary; it is asked again",
-    )
-
-
-def _pooled_by_transaction() -> Verdict:
-    return _fatal(
-        "postgresql_pooled_by_transaction",
-        "a pooler between the service and PostgreSQL hands each transaction another session",
-        f"set its pool_mode to session, or let {_SETTING} name PostgreSQL itself",
     )

@@ -247,13 +247,6 @@ def test_a_postgresql_that_takes_no_writes_or_is_away_passes(database_url: str) 
     ]
 
 
-def test_a_session_that_is_not_kept_is_none_of_ours(database_url: str) -> None:
-    found = check_postgres(database_url, keeps_session_state=lambda _connection: False)
-
-    assert kinds(found) == [("postgresql_pooled_by_transaction", Kind.FATAL)]
-    assert check_postgres(database_url, keeps_session_state=lambda _connection: True) == []
-
-
 def test_a_url_that_cannot_be_read_is_named_without_its_password() -> None:
     with pytest.raises(SettingsError, match="CASHBACK_DATABASE_URL") as caught:
         check_postgres("postgresql://user:hidden@host/x?nonsense=1")
