@@ -66,6 +66,12 @@ def worker_needs(*, leases: str, held: str, landing: str, returned: str, events:
         ("LPUSH", RETRY_QUEUE, b""),
         ("RPUSH", returned, b""),
         ("PUBLISH", events, b""),
+        # What the sweeper looks at: without it events would all go straight from their receipts.
+        ("LINDEX", QUEUE, -1),
+        ("LPOS", QUEUE, b""),
+        ("LRANGE", QUEUE, -1, -1),
+        ("LLEN", RETRY_QUEUE),
+        ("ZRANGE", leases, 0, -1),
     )
 
 
