@@ -26,6 +26,15 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | settings
 
 
+def good_environment(redis_url: str, database_url: str) -> dict[str, str]:
+    """Return what a receiver needs that works but for BETCORE, which is nowhere."""
+    return environment(
+        CASHBACK_REDIS_URL=redis_url,
+        CASHBACK_DATABASE_URL=database_url,
+        CASHBACK_BETCORE_URL="http://127.0.0.1:1",
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -145,11 +154,7 @@ def test_it_listens_on_both_families_of_addresses(redis_url: str, database_url: 
         argv=[*RECEIVER, "--port", str(port)],
         log_path=tmp_path / "receiver.log",
         cwd=ROOT,
-        env=environment(
-            CASHBACK_REDIS_URL=redis_url,
-            CASHBACK_DATABASE_URL=database_url,
-            CASHBACK_BETCORE_URL="http://127.0.0.1:1",
-        ),
+        env=good_environment(redis_url, database_url),
     )
     with running(process):
         for host in ("127.0.0.1", "[::1]"):
@@ -162,11 +167,7 @@ def test_it_listens_on_both_families_of_addresses(redis_url: str, database_url: 
         again = subprocess.run(
             [*RECEIVER, "--port", str(port)],
             cwd=ROOT,
-            env=environment(
-                CASHBACK_REDIS_URL=redis_url,
-                CASHBACK_DATABASE_URL=database_url,
-                CASHBACK_BETCORE_URL="http://127.0.0.1:1",
-            ),
+            env=good_environment(redis_url, database_url),
             capture_output=True,
             text=True,
             timeout=240,
@@ -195,11 +196,7 @@ def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
         argv=[sys.executable, "-c", soon],
         log_path=tmp_path / "receiver.log",
         cwd=ROOT,
-        env=environment(
-            CASHBACK_REDIS_URL=redis_url,
-            CASHBACK_DATABASE_URL=database_url,
-            CASHBACK_BETCORE_URL="http://127.0.0.1:1",
-        ),
+        env=good_environment(redis_url, database_url),
     )
     with running(process):
         wait_until(

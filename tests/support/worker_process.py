@@ -1,0 +1,49 @@
+"""A real worker process that a test starts, and what it can be asked."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from deploy.local.environment import ROOT
+from deploy.local.processes import ManagedProcess, running, wait_until
+from deploy.local.readiness import worker_answers
+
+# The end of a hang, far above what a slow machine takes.
+END_SECONDS: Final = 240.0
+_WORKER: Final = ["worker", "--hostname", "worker-{pid}@%h", "--without-gossip", "--without-mingle"]
+
+
+def worker_process(
+    directory: Path, environment: dict[str, str], *, name: str, before: str = ""
+) -> ManagedProcess:
+    """Return a worker, not started; `before` is Python that it runs first."""
+    code = (
+        f"import os, sys\n{before}\n"
+        "sys.argv = ['celery', '--app', 'worker.app', "
+        f"*(each.format(pid=os.getpid()) for each in {_WORKER})]\n"
+        "from celery.__main__ import main\nsys.exit(main())\n"
+    )
+    return ManagedProcess(
+        name=name,
+        argv=[sys.executable, "-c", code],
+        log_path=directory / f"{name}.log",
+        env=environment,
+        cwd=ROOT,
+    )
+
+
+def ended(process: ManagedProcess) -> tuple[int, str]:
+    """Wait for the end; return the status and the last line."""
+    with running(process):
+        status = process.wait(timeout_seconds=END_SECONDS)
+    return status, process.log_tail(lines=1)
+
+
+def wait_until_it_works(process: ManagedProcess, redis_url: str) -> None:
+    """Wait until a worker consumes; raises NotReadyInTime, ProcessDied."""
+    wait_until(
+        lambda: worker_answers(redis_url, process.pid),
+        what=f"{process.name} works",
+        timeout_seconds=END_SECONDS,
+        process=process,
+    )
