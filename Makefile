@@ -60,6 +60,10 @@ test: .venv/project ## Unit, property, integration and end-to-end tests, on real
 test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=... names it)
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
+.PHONY: test-pgbouncer
+test-pgbouncer: .venv/project ## Receiver, worker and command behind a real PgBouncer (PGBOUNCER=... names it)
+	$(BIN)/python -m pytest tests/pgbouncer $(PYTEST_ARGS)
+
 .PHONY: faults faults-long faults-hosts faults-hosts-long
 faults: .venv/project ## Kill, cut and freeze everything, the short form; writes var/faults/report.json
 	@$(BIN)/python -m tests.faults run --short $(FAULTS_ARGS)

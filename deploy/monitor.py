@@ -11,10 +11,10 @@ from typing import Final
 
 from celery import Celery
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.flower_events import SILENCE_SECONDS, ListeningApp
-from producer.shared.settings import ENV_PREFIX, RedisUrl, SettingsError, load
+from producer.shared.broker import broker_configuration
+from producer.shared.settings import RedisSettings, SettingsError, load
 
 MIN_PASSWORD_CHARS: Final = 8
 _TIMEOUT_SECONDS: Final = 3.0
@@ -22,17 +22,9 @@ _TIMEOUT_SECONDS: Final = 3.0
 _LOGIN_CHARACTERS: Final = frozenset(string.ascii_letters + string.digits + string.punctuation)
 
 
-class MonitorSettings(BaseSettings):
+class MonitorSettings(RedisSettings):
     """Settings of Flower."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
-    )
-
-    redis_url: RedisUrl = Field(description="As for the receiver and the worker.")
-    redis_sentinel_master: str = Field(
-        default="mymaster", min_length=1, description="As for the receiver and the worker."
-    )
     flower_basic_auth: SecretStr = Field(
         description="Logins of Flower as `user:password`, several separated by commas; "
         f"a password has at least {MIN_PASSWORD_CHARS} characters. Flower does not start without one."
@@ -70,23 +62,18 @@ def settings_or_exit() -> MonitorSettings:
 def create_app(settings: MonitorSettings) -> Celery:
     """Build the Celery app that Flower listens and asks through; connects nothing."""
     app = ListeningApp("cashback-monitor", set_as_current=False)
+    broker = broker_configuration(settings, timeout_seconds=_TIMEOUT_SECONDS)
     app.conf.update(
-        broker_url=settings.redis_url,
-        broker_transport_options={
-            "master_name": settings.redis_sentinel_master,
-            # Sentinels are asked in turn: one that is away must not cost the time of redis-py's retries.
-            "sentinel_kwargs": {
-                "socket_timeout": _TIMEOUT_SECONDS / 3,
-                "socket_connect_timeout": _TIMEOUT_SECONDS / 3,
-                "retry": None,
+        {
+            **broker,
+            "broker_transport_options": {
+                **broker["broker_transport_options"],
+                "socket_keepalive": True,
+                "health_check_interval": SILENCE_SECONDS,
             },
-            "socket_timeout": _TIMEOUT_SECONDS,
-            "socket_connect_timeout": _TIMEOUT_SECONDS,
-            "socket_keepalive": True,
-            "health_check_interval": SILENCE_SECONDS,
-        },
-        accept_content=["json"],
-        enable_utc=True,
+            "accept_content": ["json"],
+            "enable_utc": True,
+        }
     )
     return app
 

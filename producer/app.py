@@ -36,8 +36,9 @@ from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
+from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import ReceiverSettings, SettingsError, load
-from producer.shared.wiring import build_keys, build_verifier, http_client
+from producer.shared.wiring import betcore_client, build_keys, build_verifier
 
 MAKE_PATH: Final = "/cashback-payments/make"
 
@@ -61,6 +62,7 @@ def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
         configure_logs(settings.log_level)
         app = build_app(settings, on_fatal or _go_on)
         preconditions = _preconditions(settings, on_fatal or _go_on)
+        refuse_shared_sessions(settings.database_url)
         preconditions.check_start()
     except SettingsError as error:
         last_word(str(error))
@@ -98,7 +100,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
     """
     _hand_over_server_logs()
     metrics = ReceiverMetrics(CollectorRegistry())
-    client = http_client()
+    client = betcore_client()
     # What was signed before a rotation concerns only the worker: here retired keys go at once.
     keys = build_keys(settings, client=client, retired_key_seconds=0.0, on_fetch=metrics.key_fetched)
     metrics.watch_keys(lambda: keys.age_seconds)

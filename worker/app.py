@@ -10,10 +10,11 @@ from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from producer.client.contract import QUEUE, RETRY_QUEUE
+from producer.shared.broker import broker_configuration
 from producer.shared.settings import SettingsError, load
 from worker.lifecycle import EXIT_BAD_SETTINGS, WorkerProcess, configure_worker_logs, sweeper_step
 from worker.process.ending import last_word
-from worker.queue.consumer import quarantining_consumer
+from worker.queue.consumer import settling_consumer
 from worker.queue.tasks import SettleTask
 from worker.settings import WorkerSettings
 
@@ -23,9 +24,12 @@ def create_app(settings: WorkerSettings) -> Celery:
     app = Celery("cashback", set_as_current=False)
     app.conf.update(celery_configuration(settings))
     process = WorkerProcess(app, settings)
-    app.register_task(SettleTask(process.handler, process.quarantine))
-    app.conf.worker_consumer = quarantining_consumer(
-        process.quarantine, able_to_take=process.consumption.able
+    app.register_task(SettleTask(process.handler, process.quarantine, process.answering))
+    app.conf.worker_consumer = settling_consumer(
+        quarantine=process.quarantine,
+        able_to_take=process.consumption.able,
+        answering=process.answering,
+        answers_seconds=settings.shutdown_grace_seconds / 2,
     )
     app.steps["worker"].add(sweeper_step(process))
     return app
@@ -33,21 +37,13 @@ def create_app(settings: WorkerSettings) -> Celery:
 
 def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
     """Celery's configuration; each line that guards an invariant says which."""
-    timeout_seconds = settings.broker_timeout_seconds
+    broker = broker_configuration(settings, timeout_seconds=settings.broker_timeout_seconds)
     return {
-        "broker_url": settings.redis_url,
+        **broker,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            "master_name": settings.redis_sentinel_master,
-            # Sentinels are asked in turn: one that is away must not cost the time of redis-py's retries.
-            "sentinel_kwargs": {
-                "socket_timeout": timeout_seconds / 3,
-                "socket_connect_timeout": timeout_seconds / 3,
-                "retry": None,
-            },
-            "socket_timeout": timeout_seconds,
-            "socket_connect_timeout": timeout_seconds,
+            **broker["broker_transport_options"],
             "socket_keepalive": True,
             "health_check_interval": 5,
             "lease_seconds": settings.lease_seconds,

@@ -53,6 +53,16 @@ class BearerUnavailable(WorkerError):
 
     reason = "bearer_unavailable"
 
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class CredentialsRefused(BearerUnavailable):
+    """BETCORE's Token endpoint refuses our credentials."""
+
+    reason = "credentials_refused"
+
 
 class BadMessage(WorkerError):
     """The message's arguments are not those of cashback.settle."""

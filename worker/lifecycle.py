@@ -21,8 +21,10 @@ from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
+from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError
 from producer.shared.wiring import check_proxies
+from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
 from worker.ledger.fitness import why_unfit
@@ -76,6 +78,10 @@ class WorkerProcess:
         """Return the handler of the running worker."""
         return self.runtime.handler
 
+    def answering(self) -> Answering:
+        """Return what sends the accepts of the running worker."""
+        return self.runtime.answering
+
     def quarantine(self) -> Quarantine:
         """Return the quarantine of the running worker."""
         return self.runtime.quarantine
@@ -109,6 +115,7 @@ class WorkerProcess:
         check_proxies()
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
+        refuse_shared_sessions(self.settings.database_url)
         self._preconditions.check_start()
         runtime = Runtime.open(self.settings, self._app, self.consumption)
         self._preconditions.start()

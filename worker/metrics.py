@@ -19,6 +19,10 @@ class Metrics:
         self.odd_replies = self._counter(
             "cashback_odd_replies_total", "Replies to accept whose ErrorCode was read leniently", "oddity"
         )
+        self.bearers = self._counter("cashback_bearers_total", "Access tokens asked for, by result", "result")
+        self.waiting_accepts = self._gauge(
+            "cashback_waiting_accepts", "Accepts that wait for BETCORE's answer just now"
+        )
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
         self.oldest_snapshot_seconds = self._gauge(
             "cashback_oldest_snapshot_seconds",

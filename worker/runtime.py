@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import httpx
+import uvloop
 from celery import Celery
 from psycopg_pool import ConnectionPool
 
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.protocol.keys import KeySet
+from producer.shared.outgoing import Caller
 from producer.shared.settings import reveal
-from producer.shared.wiring import build_keys, build_verifier
+from producer.shared.wiring import betcore_client, build_keys, build_verifier
 from worker.betcore.accept import AcceptClient, BearerSource
 from worker.betcore.bearer import CachedBearer, StaticBearer
 from worker.betcore.shared_tokens import RedisTokens
-from worker.betcore.slots import Slots
 from worker.betcore.token_endpoint import TokenEndpoint
-from worker.domain.deadline import AttemptTime, Backoff
+from worker.domain.deadline import Backoff
+from worker.handling.answering import AFTERWARDS_THREADS, Answering
 from worker.handling.handler import Handler, Timing
-from worker.http.transport import DeadlineTransport
 from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.database import Database, DeadlineConnection, open_pool
 from worker.ledger.group_commit import GroupCommitLedger
@@ -44,10 +45,11 @@ from worker.recovery.witness import RedisWitness
 from worker.settings import WorkerSettings
 
 # Beside the task threads: the answered marks, the sweeper, the quarantine and the ledger watch have one each.
-_EXTRA_CONNECTIONS: Final = 4
-
-
-THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys")
+# What follows from BETCORE's answers has its own: it waits for no settlement, and none for it.
+_EXTRA_CONNECTIONS: Final = 4 + AFTERWARDS_THREADS
+# Of the deadline: a Token endpoint that hangs is asked again while there is time.
+_TOKEN_SHARE: Final = 0.25
+THREADS: Final = ("answered-marks", "quarantine", "ledger-watch", "betcore-keys", "answering")
 """The names of the threads that run from `open` to `close`."""
 
 
@@ -56,7 +58,9 @@ class Runtime:
     """The open parts of a worker process."""
 
     handler: Handler
+    answering: Answering
     answered_marks: AnsweredMarks
+    bearers: BearerSource
     sweeper: Sweeper
     ledger_watch: LedgerWatch
     quarantine: Quarantine
@@ -69,8 +73,7 @@ class Runtime:
     def open(cls, settings: WorkerSettings, app: Celery, consumption: Consumption) -> Self:
         """Build and start everything. Nothing waits for a server: what is away is found when it is back."""
         metrics = Metrics()
-        transport = DeadlineTransport(max_connections=2 * settings.concurrency + 1)
-        client = _http_client(settings, transport)
+        client = betcore_client()
         pool = open_pool(
             settings.database_url,
             size=settings.concurrency + _EXTRA_CONNECTIONS,
@@ -85,19 +88,32 @@ class Runtime:
         handler = Handler(
             verifier=build_verifier(settings, keys=keys, client=client),
             ledger=ledger,
-            accept=_accept_client(settings, transport, _bearers(settings, client, app)),
             answered_marks=answered_marks,
             timing=_timing(settings),
             cancel_types=settings.cancel_types,
             metrics=metrics,
             random=random.random,
         )
+        bearers = _bearers(settings, client, app, metrics)
+        answering = Answering(
+            handler=handler,
+            accept=AcceptClient(
+                Caller(),
+                base_url=settings.betcore_url,
+                bearers=bearers,
+                bearer_seconds=settings.accept_timeout_seconds,
+            ),
+            max_in_flight=settings.accepts_in_flight,
+            loop_factory=uvloop.new_event_loop,
+        )
         database = Database(pool, timeout_seconds=settings.database_timeout_seconds)
         store = QuarantineStore(database)
         runtime = cls(
             handler=handler,
+            answering=answering,
             answered_marks=answered_marks,
-            sweeper=_sweeper(settings, _queue_watch(settings, app, consumption), handler, database, store),
+            bearers=bearers,
+            sweeper=_sweeper(settings, _queue_watch(settings, app, consumption), answering, database, store),
             ledger_watch=_ledger_watch(settings, app, handler, pool),
             quarantine=Quarantine(store, registry=metrics.registry, random=random.random),
             keys=keys,
@@ -109,14 +125,15 @@ class Runtime:
         return runtime
 
     def _start(self) -> None:
-        self.keys.start()
-        self.answered_marks.start()
-        self.quarantine.start()
-        self.ledger_watch.start()
+        for part in (self.keys, self.answered_marks, self.answering, self.quarantine, self.ledger_watch):
+            part.start()
 
     def close(self) -> None:
         """Write what is still to be written and close everything, in bounded time."""
         self.sweeper.close()
+        # The consumer has closed it by now; where there was none, this does.
+        self.answering.close(timeout_seconds=0)
+        self.bearers.close()
         self.quarantine.close(timeout_seconds=self.settings.database_timeout_seconds)
         self.answered_marks.close(timeout_seconds=self.settings.shutdown_grace_seconds)
         self.ledger_watch.close(timeout_seconds=self.settings.database_timeout_seconds)
@@ -125,36 +142,12 @@ class Runtime:
         self.client.close()
 
 
-def _http_client(settings: WorkerSettings, transport: httpx.BaseTransport) -> httpx.Client:
-    return httpx.Client(
-        transport=transport,
-        timeout=AttemptTime(settings.accept_timeout_seconds).longest_seconds,
-        follow_redirects=False,
-        headers={
-            "User-Agent": "cashback-worker",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        },
-    )
-
-
 def _timing(settings: WorkerSettings) -> Timing:
     return Timing(
         cutoff_seconds=settings.credit_cutoff_seconds,
         deadline_seconds=settings.deadline_seconds,
-        attempt=AttemptTime(settings.accept_timeout_seconds),
+        hold_seconds=settings.accept_timeout_seconds,
         backoff=Backoff(base_seconds=settings.backoff_base_seconds, cap_seconds=settings.backoff_cap_seconds),
-    )
-
-
-def _accept_client(
-    settings: WorkerSettings, transport: httpx.BaseTransport, bearers: BearerSource
-) -> AcceptClient:
-    return AcceptClient(
-        transport,
-        base_url=settings.betcore_url,
-        bearers=bearers,
-        slots=Slots(max(1, settings.concurrency * 3 // 4)),
     )
 
 
@@ -170,10 +163,11 @@ def _queue_watch(settings: WorkerSettings, app: Celery, consumption: Consumption
 def _sweeper(
     settings: WorkerSettings,
     queue_watch: QueueWatch,
-    handler: Handler,
+    answering: Answering,
     database: Database,
     store: QuarantineStore,
 ) -> Sweeper:
+    handler = answering.handler
     hold_seconds = settings.accept_timeout_seconds + OVERDUE_SECONDS
     overdue = OverdueReceipts(
         database,
@@ -194,7 +188,7 @@ def _sweeper(
         retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
         broker=queue_watch.broker,
         queue_watch=queue_watch,
-        handler=handler,
+        answering=answering,
         executor=ThreadPoolExecutor(settings.concurrency, thread_name_prefix="direct-settlement"),
         log=SweepLog(handler.metrics),
         interval_seconds=settings.sweep_interval_seconds,
@@ -235,7 +229,7 @@ def _ledger_policy(settings: WorkerSettings) -> LedgerPolicy:
     )
 
 
-def _bearers(settings: WorkerSettings, client: httpx.Client, app: Celery) -> BearerSource:
+def _bearers(settings: WorkerSettings, client: httpx.Client, app: Celery, metrics: Metrics) -> BearerSource:
     static = reveal(settings.bearer_token)
     if static is not None:
         return StaticBearer(static)
@@ -243,8 +237,13 @@ def _bearers(settings: WorkerSettings, client: httpx.Client, app: Celery) -> Bea
         settings.token_id_field: settings.client_id or "",
         settings.token_secret_field: reveal(settings.client_secret) or "",
     }
-    endpoint = TokenEndpoint(client, base_url=settings.betcore_url, credentials=credentials)
+    endpoint = TokenEndpoint(
+        client,
+        base_url=settings.betcore_url,
+        credentials=credentials,
+        timeout_seconds=_TOKEN_SHARE * settings.deadline_seconds,
+    )
     shared = RedisTokens(
         app.pool, name=settings.client_id or "", timeout_seconds=settings.broker_timeout_seconds
     )
-    return CachedBearer(endpoint, shared)
+    return CachedBearer(endpoint, shared, metrics=metrics, random=random.random)

@@ -58,8 +58,15 @@ class WorkerSettings(SharedSettings):
         default=3.0,
         gt=0,
         le=60,
-        description="Longest time for the first accept attempt, in seconds; later ones get up to four times "
-        "as long, and none more than the time left.",
+        description="An accept without an answer for this long is sent once more where BETCORE answers later "
+        "ones, and in the last moments; the first one goes on waiting until the deadline. In seconds.",
+    )
+    accepts_in_flight: int = Field(
+        default=2_000,
+        ge=1,
+        le=50_000,
+        description="Accepts that may wait for BETCORE's answer at once, per worker process; beyond it "
+        "events are credited, and their accepts are sent later.",
     )
     database_timeout_seconds: float = Field(
         default=3.0, gt=0, le=60, description="Longest time for one call of PostgreSQL, in seconds."

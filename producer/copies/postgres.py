@@ -8,12 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Self
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.preconditions.postgres import STATE, PostgresState
-from producer.shared.session import LASTING_PLANS
-from producer.shared.settings import ENV_PREFIX, SettingsError
+from producer.shared.session import Session
 
 # libpq's smallest.
 _CONNECT_TIMEOUT_SECONDS: Final = 2
@@ -28,6 +26,7 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
     """A connection that is counted where it is let go of in the middle of a statement."""
 
     abandoned: AbandonedConnections | None = None
+    backend: int = 0
 
     @classmethod
     async def connect(  # type: ignore[override]
@@ -35,15 +34,18 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
         conninfo: str = "",
         *,
         abandoned: AbandonedConnections,
+        session: Session,
         **options: Any,  # noqa: ANN401 - psycopg's own
     ) -> Self:
         """Connect, if `abandoned` lets us; raises ConnectionsHeldBack."""
         with abandoned.connecting():
             connection = await super().connect(conninfo, **options)
-            connection.abandoned = abandoned
             try:
-                if asked := abandoned.take_in(connection):
-                    async with severed_at(connection, _in_seconds(_CONNECT_TIMEOUT_SECONDS)):
+                async with severed_at(connection, _in_seconds(_CONNECT_TIMEOUT_SECONDS)):
+                    connection.backend = await connection.wait(session.opening(connection))
+                connection.abandoned = abandoned
+                async with severed_at(connection, _in_seconds(_CONNECT_TIMEOUT_SECONDS)):
+                    if asked := abandoned.take_in(connection):
                         cursor = await connection.execute(STILL_RUNNING, (asked,))
                         abandoned.decide(asked, await cursor.fetchall())
             except BaseException:
@@ -83,7 +85,7 @@ async def severed_at(connection: ReceiptConnection, until: float) -> AsyncIterat
 
 def _sever(connection: ReceiptConnection, descriptor: int) -> None:
     if connection.abandoned is not None:
-        connection.abandoned.let_go(connection)
+        connection.abandoned.let_go(connection.backend)
     # Shutting the socket down, unlike closing it, leaves the descriptor to its owner.
     with socket.socket(fileno=os.dup(descriptor)) as duplicate:
         try:
@@ -94,31 +96,21 @@ def _sever(connection: ReceiptConnection, descriptor: int) -> None:
 
 
 def connection_options(database_url: str, timeout_seconds: float) -> dict[str, Any]:
-    """Return the options of a connection whose statements end within `timeout_seconds`; raise SettingsError.
+    """Return the options of a connection whose statements end within `timeout_seconds`.
 
     A wait for a row that somebody else holds ends sooner: it is one event's trouble, and others may be in the
     same statement.
     """
-    try:
-        given = conninfo_to_dict(database_url)
-    except psycopg.ProgrammingError as error:
-        raise SettingsError(f"{ENV_PREFIX}DATABASE_URL: {str(error).strip()}") from None
     timeout_ms = max(1, int(timeout_seconds * 1000))
-    statement_ms = max(1, int(timeout_ms * _STATEMENT_SHARE))
-    lock_ms = max(1, int(timeout_ms * _LOCK_SHARE))
-    options = (
-        f"{given.get('options', '')} -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
-        f"{LASTING_PLANS}"
-    ).strip()
-    defaults: dict[str, Any] = {
-        "application_name": "cashback-receiver",
-        "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
-        "keepalives": 1,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": timeout_ms,
+    session = Session(
+        application_name="cashback-receiver",
+        statement_timeout_ms=max(1, int(timeout_ms * _STATEMENT_SHARE)),
+        lock_timeout_ms=max(1, int(timeout_ms * _LOCK_SHARE)),
+    )
+    return {
+        **session.connect_options(
+            database_url, connect_seconds=_CONNECT_TIMEOUT_SECONDS, unanswered_ms=timeout_ms
+        ),
+        "session": session,
+        "autocommit": True,
     }
-    chosen = {name: value for name, value in defaults.items() if name not in given}
-    # UTF-8 is what `PreparedStatement` writes, whatever the server or the URL would choose.
-    return {**chosen, "options": options, "autocommit": True, "client_encoding": "UTF8"}

@@ -21,7 +21,9 @@ from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.postgres import ReceiptConnection, connection_options, severed_at, state_of
 from producer.shared.abandoned import AbandonedConnections
+from producer.shared.preconditions.postgres import PostgresState
 from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
+from producer.shared.session import TAKES_NO_WRITES
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
 # a message takes through an idle queue, well below the deadline.
@@ -129,7 +131,7 @@ class Receipts:
     async def check(self, *, timeout_seconds: float) -> None:
         """Return if a receipt could be recorded; raise CopyFailed or CopyTimedOut if not."""
         until = asyncio.get_running_loop().time() + timeout_seconds
-        if why := (await self._call(state_of, until=until)).why_no_writes:
+        if why := (await self._call(_writable, until=until)).why_no_writes:
             raise CopyFailed(f"PostgreSQL: {why}")
 
     async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
@@ -212,6 +214,14 @@ class Receipts:
             raise _failure(error) from error
 
 
+async def _writable(connection: ReceiptConnection) -> PostgresState:
+    state = await state_of(connection)
+    if state.is_standby or state.is_read_only:
+        # As a statement that writes would say: the connection is of no use any more.
+        raise psycopg.errors.ReadOnlySqlTransaction(state.why_no_writes or TAKES_NO_WRITES)
+    return state
+
+
 def _failure(error: psycopg.Error) -> CopyFailed:
     """Return what a statement's error means, where the connection is sound."""
     text = f"PostgreSQL: {type(error).__name__}: {error}"
@@ -236,9 +246,10 @@ class _RowHeld(CopyTimedOut):
 class _ConnectionUnfit(CopyFailed):
     """No receipt can be recorded through this connection."""
 
+    shows_away = True
+
 
 class _ConnectionLost(_ConnectionUnfit):
     """The connection to PostgreSQL was lost."""
 
     reason = "connection_lost"
-    shows_away = True

@@ -1,10 +1,8 @@
 """The receiver's Redis client, from the URL that Celery reads too."""
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
@@ -16,55 +14,41 @@ from redis.exceptions import RedisError
 from producer.shared.preconditions.checks import answered_by
 from producer.shared.preconditions.redis import RECEIVER_NEEDS, Command, of_error, redis_check
 from producer.shared.preconditions.verdict import Verdict
-from producer.shared.settings import ENV_PREFIX, SettingsError, SharedSettings
+from producer.shared.redis_server import RedisServer
+from producer.shared.settings import RedisSettings
 
 # A publish takes one round trip, so few connections carry many publishes.
 MAX_CONNECTIONS: Final = 32
 
 _CHECK_SECONDS: Final = 1.0
-_DEFAULT_PORTS: Final = {"redis": 6379, "rediss": 6379, "sentinel": 26379}
-_VERIFY_MODES: Final = {
-    "CERT_REQUIRED": ssl.CERT_REQUIRED,
-    "CERT_OPTIONAL": ssl.CERT_OPTIONAL,
-    "CERT_NONE": ssl.CERT_NONE,
-    "required": ssl.CERT_REQUIRED,
-    "optional": ssl.CERT_OPTIONAL,
-    "none": ssl.CERT_NONE,
-}
-_SSL_TEXT_OPTIONS: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 
-def redis_client(settings: SharedSettings, *, timeout_seconds: float) -> "Redis":
-    """Return a client for `settings.redis_url`; nothing connects yet. Raises SettingsError.
+def redis_client(settings: RedisSettings, *, timeout_seconds: float) -> "Redis":
+    """Return a client for the server that the settings name; nothing connects yet.
 
-    The URL is read as kombu reads it: `/db` and percent-encoded credentials of the first address, TLS
-    options `ssl_*` in the query, several `sentinel://` addresses separated by `;`. Other query options
-    are kombu's alone and are left to it. `timeout_seconds` bounds one connect and one reply each.
+    `timeout_seconds` bounds one connect and one reply each.
     """
-    try:
-        addresses = [urlsplit(part.strip()) for part in settings.redis_url.split(";") if part.strip()]
-        first = addresses[0]
-        options = _connection_options(first, timeout_seconds)
-        hosts = [
-            (part.hostname or "127.0.0.1", part.port or _DEFAULT_PORTS[first.scheme]) for part in addresses
-        ]
-    except (ValueError, KeyError) as error:
-        raise SettingsError(f"{ENV_PREFIX}REDIS_URL: {error}") from None
-    if first.scheme == "sentinel":
+    server = settings.redis_server
+    options = _connection_options(server, timeout_seconds)
+    tls = server.tls if server.tls is not None else {}
+    if server.is_found_by_sentinels:
         sentinel = Sentinel(  # type: ignore[no-untyped-call] # redis-py left this constructor untyped
-            hosts, sentinel_kwargs=_sentinel_options(timeout_seconds), **options
+            server.hosts,
+            sentinel_kwargs=_sentinel_options(settings, timeout_seconds),
+            **options,
+            ssl=server.tls is not None,
+            **tls,
         )
         client: Redis = sentinel.master_for(settings.redis_sentinel_master, max_connections=MAX_CONNECTIONS)
         return client
-    if len(hosts) > 1:
-        raise SettingsError(f"{ENV_PREFIX}REDIS_URL: only sentinel:// URLs may name several addresses")
-    host, port = hosts[0]
+    [(host, port)] = server.hosts
     pool = ConnectionPool(
-        connection_class=SSLConnection if first.scheme == "rediss" else Connection,
+        connection_class=Connection if server.tls is None else SSLConnection,
         max_connections=MAX_CONNECTIONS,
         host=host,
         port=port,
         **options,
+        **tls,
     )
     return Redis.from_pool(pool)
 
@@ -78,7 +62,7 @@ async def replies_to(client: "Redis", commands: Sequence[Command]) -> list[objec
         return replies
 
 
-def check_redis(settings: SharedSettings) -> list[Verdict]:
+def check_redis(settings: RedisSettings) -> list[Verdict]:
     """Ask Redis, through a connection of its own, what the receiver must find; return what is wrong.
 
     For a thread without an event loop. Raises SettingsError.
@@ -104,11 +88,11 @@ async def close_client(client: "Redis") -> None:
         await pool.sentinel_manager.aclose()
 
 
-def _connection_options(address: SplitResult, timeout_seconds: float) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "db": _database(address.path),
-        "username": unquote(address.username) if address.username else None,
-        "password": unquote(address.password) if address.password else None,
+def _connection_options(server: RedisServer, timeout_seconds: float) -> dict[str, Any]:
+    return {
+        "db": server.database,
+        "username": server.username,
+        "password": server.password,
         # The newer protocol only adds greetings to each connect.
         "protocol": 2,
         "driver_info": None,
@@ -117,40 +101,13 @@ def _connection_options(address: SplitResult, timeout_seconds: float) -> dict[st
         "socket_keepalive": True,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=3),
     }
-    if address.scheme == "rediss":
-        options |= _ssl_options(dict(parse_qsl(address.query)))
-    return options
 
 
-def _sentinel_options(timeout_seconds: float) -> dict[str, Any]:
-    # Several sentinels are asked in turn, so the first one that is away must not use up the whole time.
-    share = timeout_seconds / 4
+def _sentinel_options(settings: RedisSettings, timeout_seconds: float) -> dict[str, Any]:
     return {
+        # Several sentinels are asked in turn, so the first one that is away must not use up the whole time.
+        **settings.sentinel_options(timeout_seconds=timeout_seconds / 4),
         "protocol": 2,
         "driver_info": None,
-        "socket_timeout": share,
-        "socket_connect_timeout": share,
         "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=0),
     }
-
-
-def _database(path: str) -> int:
-    text = path.strip("/")
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"the database after the last / must be a number, not {text!r}")
-    return int(text)
-
-
-def _ssl_options(query: dict[str, str]) -> dict[str, Any]:
-    options: dict[str, Any] = {name: value for name, value in query.items() if name in _SSL_TEXT_OPTIONS}
-    if "ssl_cert_reqs" in query:
-        mode = query["ssl_cert_reqs"]
-        if mode not in _VERIFY_MODES:
-            raise ValueError("ssl_cert_reqs must be required, optional or none")
-        options["ssl_cert_reqs"] = _VERIFY_MODES[mode]
-        options["ssl_check_hostname"] = _VERIFY_MODES[mode] is ssl.CERT_REQUIRED
-    if "ssl_check_hostname" in query:
-        options["ssl_check_hostname"] = query["ssl_check_hostname"].lower() != "false"
-    return options

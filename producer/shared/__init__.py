@@ -1,4 +1,4 @@
-"""What every process needs: settings, logs, the garbage collector, PostgreSQL's session, preconditions.
+"""What every process needs: settings, logs, the garbage collector, how PostgreSQL and Redis are used.
 
 May import `producer.client` and `producer.protocol`; the worker imports from here, too.
 """

@@ -49,10 +49,10 @@ class AbandonedConnections:
         self._looking = False
         self._next_at = 0.0
 
-    def let_go(self, connection: BaseConnection[Any]) -> None:
-        """Remember a connection that is about to be closed without its statement's answer."""
+    def let_go(self, backend: int) -> None:
+        """Remember the backend of a connection that is about to be closed without its statement's answer."""
         with self._lock:
-            self._running.add(connection.pgconn.backend_pid)
+            self._running.add(backend)
 
     @contextmanager
     def connecting(self, *, wait_seconds: float = 0.0) -> Iterator[None]:

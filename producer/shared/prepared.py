@@ -54,13 +54,14 @@ class PreparedStatement:
         pgconn = connection.pgconn
         if connection not in self._prepared_on:
             pgconn.send_prepare(self._name, self._query, self._oids)
-            yield from _good_end(pgconn)
+            yield from results_of(pgconn)
             self._prepared_on.add(connection)
         pgconn.send_query_prepared(self._name, parameters, self._formats)
-        return (yield from _good_end(pgconn))
+        return (yield from results_of(pgconn))
 
 
-def _good_end(pgconn: PGconn) -> PQGen[list[PGresult]]:
+def results_of(pgconn: PGconn) -> PQGen[list[PGresult]]:
+    """Return the exchange that reads what was sent to the end; raises a psycopg.Error as a cursor would."""
     results: list[PGresult] = yield from generators.execute(pgconn)
     # All of them: what fails at the commit comes behind the statement's own good end.
     for result in results:

@@ -4,41 +4,20 @@ Each is an environment variable with the prefix `CASHBACK_`; README.md lists the
 that table equal to these classes.
 """
 
-from typing import Annotated, Final, Self, TypeVar
-from urllib.parse import urlsplit
+import os
+from typing import Any, Final, Self, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from producer.shared.redis_server import RedisServer, read_redis_url
+from producer.shared.urls import BaseUrl, DatabaseUrl, RedisUrl
 
 ENV_PREFIX: Final = "CASHBACK_"
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the text names the variable and is fit for an operator."""
-
-
-def _url_with_scheme(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        # Only the scheme is checked: the client libraries own the rest (lists of hosts, options).
-        if value.split("://", 1)[0] not in schemes or "://" not in value:
-            raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in schemes)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL")
-    if parts.query or parts.fragment:
-        raise ValueError("must be a base URL, without query or fragment")
-    return value.rstrip("/")
-
-
-RedisUrl = Annotated[str, _url_with_scheme("redis", "rediss", "sentinel")]
-DatabaseUrl = Annotated[str, _url_with_scheme("postgresql", "postgres")]
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class DatabaseSettings(BaseSettings):
@@ -56,16 +35,75 @@ class DatabaseSettings(BaseSettings):
     )
 
 
-class SharedSettings(DatabaseSettings):
-    """What the receiver and the worker must agree on."""
+class RedisSettings(BaseSettings):
+    """What every process needs that speaks to Redis."""
+
+    model_config = DatabaseSettings.model_config
 
     redis_url: RedisUrl = Field(
-        description="Redis or Valkey: `redis://`, `rediss://` or `sentinel://` (several, separated by `;`). "
-        "Must run with `maxmemory-policy noeviction`.",
+        description="Redis or Valkey: `redis://`, or by its sentinels `sentinel://` (several, separated "
+        "by `;`); over TLS `rediss://` and `sentinels://`. Must run with `maxmemory-policy noeviction`.",
     )
     redis_sentinel_master: str = Field(
-        default="mymaster", min_length=1, description="Name of the primary, for `sentinel://` URLs."
+        default="mymaster", min_length=1, description="Name of the primary that the sentinels know."
     )
+    redis_sentinel_username: str | None = Field(
+        default=None, description="User at the sentinels, which is another one than that of the URL."
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        default=None, description="Password of the sentinels; that of the URL is the server's."
+    )
+    redis_ca_file: str | None = Field(
+        default=None,
+        description="Certificates (PEM) of who may vouch for Redis and its sentinels; unset: the system's.",
+    )
+    redis_cert_file: str | None = Field(
+        default=None, description="Certificate (PEM) that is shown to Redis and its sentinels."
+    )
+    redis_key_file: str | None = Field(default=None, description="Key (PEM) of that certificate.")
+
+    @property
+    def redis_server(self) -> RedisServer:
+        """What the URL and the files say."""
+        files = {
+            "ssl_ca_certs": self.redis_ca_file,
+            "ssl_certfile": self.redis_cert_file,
+            "ssl_keyfile": self.redis_key_file,
+        }
+        return read_redis_url(self.redis_url, tls_files=files)
+
+    def sentinel_options(self, *, timeout_seconds: float) -> dict[str, Any]:
+        """Return redis-py's options of a connection to a sentinel."""
+        tls = self.redis_server.tls
+        return {
+            "username": self.redis_sentinel_username,
+            "password": reveal(self.redis_sentinel_password),
+            "socket_timeout": timeout_seconds,
+            "socket_connect_timeout": timeout_seconds,
+            **({"ssl": True, **tls} if tls is not None else {}),
+        }
+
+    @model_validator(mode="after")
+    def _files_can_be_used(self) -> Self:
+        if (self.redis_cert_file is None) != (self.redis_key_file is None):
+            raise ValueError(f"{ENV_PREFIX}REDIS_CERT_FILE and {ENV_PREFIX}REDIS_KEY_FILE go together")
+        for name in ("redis_ca_file", "redis_cert_file", "redis_key_file"):
+            path = getattr(self, name)
+            if path is None:
+                continue
+            variable = f"{ENV_PREFIX}{name.upper()}"
+            if self.redis_server.tls is None:
+                raise ValueError(
+                    f"{variable} is set, and {ENV_PREFIX}REDIS_URL asks for no TLS: use rediss:// or sentinels://"
+                )
+            if not os.access(path, os.R_OK):
+                raise ValueError(f"{variable}: {path} cannot be read")
+        return self
+
+
+class SharedSettings(RedisSettings, DatabaseSettings):
+    """What the receiver and the worker must agree on."""
+
     betcore_url: BaseUrl = Field(description="Base URL of BETCORE's API (`{base_url}` of its pages).")
     deadline_seconds: float = Field(
         default=30.0,

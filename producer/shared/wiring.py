@@ -12,15 +12,16 @@ import httpx
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.protocol.verify_endpoint import VerifyEndpoint
+from producer.shared.outgoing import http_client
 from producer.shared.settings import SettingsError, SharedSettings
 
 _UNREADABLE: Final = (httpx.InvalidURL, ImportError, ValueError)
 
 
-def http_client() -> httpx.Client:
-    """Return a client that goes the way that the environment's proxy variables say; raises SettingsError."""
+def betcore_client() -> httpx.Client:
+    """Return a client of BETCORE's for calls that a thread waits for; raises SettingsError."""
     check_proxies()
-    return httpx.Client()
+    return http_client()
 
 
 def check_proxies() -> None:

@@ -25,11 +25,11 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from producer.shared.session import LASTING_PLANS
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.measure import Table, interleave
 from tests.benchmarks.rig import Rig
 from tests.benchmarks.tokens import USERS
+from tests.support.plans import LASTING_PLANS
 
 NAME: Final = "storage"
 ROW: Final = "in groups of 16"

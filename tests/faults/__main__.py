@@ -1,12 +1,22 @@
 """`python -m tests.faults`: the fault suite."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from tests.faults.catalogue import SCENARIOS
-from tests.faults.command import directory_option, form_option, list_of, run_and_exit, said_seed, seed_option
+from tests.faults.command import (
+    directory_option,
+    form_option,
+    list_of,
+    run_and_exit,
+    said_seed,
+    seed_option,
+    shedding_option,
+)
 from tests.faults.scene import LONG, SHORT
+from tests.faults.shedding import comparison
 from tests.faults.suite import BASELINE, SuiteOptions, run_suite
 
 
@@ -21,8 +31,11 @@ def main() -> None:
     "--scenario", "scenarios", type=click.Choice([*SCENARIOS, BASELINE]), multiple=True, help="Default: all."
 )
 @form_option
+@shedding_option
 @directory_option("var/faults")
-def run(*, seed: int | None, scenarios: tuple[str, ...], short: bool, directory: Path) -> None:
+def run(
+    *, seed: int | None, scenarios: tuple[str, ...], short: bool, compare_shedding: bool, directory: Path
+) -> None:
     """Run scenarios; ends with 1 when one of them shows a broken invariant or proves nothing."""
     everything = tuple(SCENARIOS) if short else (*SCENARIOS, BASELINE)
     options = SuiteOptions(
@@ -31,7 +44,8 @@ def run(*, seed: int | None, scenarios: tuple[str, ...], short: bool, directory:
         form=SHORT if short else LONG,
         scenarios=scenarios or everything,
     )
-    run_and_exit(lambda console: run_suite(options, console=console), directory=directory)
+    suite = partial(comparison.compare_shedding, run=run_suite) if compare_shedding else run_suite
+    run_and_exit(lambda console: suite(options, console=console), directory=directory)
 
 
 @main.command(name="list")

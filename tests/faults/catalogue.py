@@ -33,6 +33,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Scene], None]]] = {
     "postgres-immediate": postgres_faults.postgres_immediate,
     "postgres-freeze": postgres_faults.postgres_freeze,
     "postgres-cuts": postgres_faults.postgres_cuts,
+    "postgres-read-only": postgres_faults.postgres_read_only,
     "betcore-down": betcore_faults.betcore_down,
     "betcore-slow": betcore_faults.betcore_slow,
     "betcore-half": betcore_faults.betcore_half,

@@ -22,6 +22,11 @@ seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=None, help="Replays a run; default: a new one."
 )
 form_option = click.option("--short/--long", "short", default=True, show_default=True)
+shedding_option = click.option(
+    "--compare-shedding",
+    is_flag=True,
+    help="Run all twice, the second time without load shedding, and put what was refused side by side.",
+)
 
 
 def directory_option(default: str) -> Callable[[Command], Command]:

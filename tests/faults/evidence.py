@@ -1,7 +1,8 @@
 """What the checks of one scenario read: its part of the simulator's log and of the ledger, and its faults."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -44,6 +45,20 @@ class Evidence:
     received_by_ms: Mapping[str, int]
     users: Sequence[str]
     faults: Sequence[Fault] = ()
+
+    def without(self, aside: "Aside") -> "Evidence":
+        """Return it as if the receiver had not answered for these tokens, and nobody sent these accepts."""
+        kept = {token: at_ms for token, at_ms in self.received_by_ms.items() if token not in aside.tokens}
+        accepts = tuple(one for one in self.history.accepts if one.accept_id not in aside.accept_ids)
+        return replace(self, received_by_ms=kept, history=replace(self.history, accepts=accepts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """What no ledger can speak for any more, and the scenario judges itself: token digests, and accepts."""
+
+    tokens: AbstractSet[str] = frozenset()
+    accept_ids: AbstractSet[int] = frozenset()
 
 
 def gather(

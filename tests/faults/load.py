@@ -40,10 +40,11 @@ class LoadMake:
 
 @dataclass(slots=True, kw_only=True)
 class LoadResult:
-    """What the receiver said. `received`: digests of the tokens it answered with 200."""
+    """What the receiver said. `received`: digests of the tokens it answered with 200; `refused`: 503s."""
 
     received: set[str] = field(default_factory=set)
     submissions: int = 0
+    refused: int = 0
     turned_away: int = 0
 
 
@@ -167,6 +168,7 @@ class Load:
                 self.result.received.add(reply["token_sha256"])
                 self._make_ids[make.number].set_result(reply["make_id"])
                 return
+            self.result.refused += reply["http_status"] == httpx.codes.SERVICE_UNAVAILABLE
             order = dict(make.order)
             await asyncio.sleep(_RESUBMIT_SECONDS)
         self.result.turned_away += 1

@@ -33,6 +33,10 @@ TRANSIT_SECONDS: Final = 1.0
 _TIMEOUT_SECONDS: Final = 60.0
 
 
+# No setting switches it off: see there.
+NO_SHEDDING: Final = {"PYTHONPATH": str(Path(__file__).with_name("shedding") / "off")}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigOptions:
     """What to run. Times are the product's own settings, in seconds; `settings` are further ones."""

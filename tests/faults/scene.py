@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -11,8 +11,8 @@ import psycopg
 
 from deploy.local.processes import ManagedProcess
 from tests.faults.errors import PointNotReached
-from tests.faults.evidence import Fault
-from tests.faults.load import USERS, Load, plan_load
+from tests.faults.evidence import Aside, Fault
+from tests.faults.load import USERS, Load, LoadMake, plan_load
 from tests.faults.rig import Rig
 
 CASHBACK_IDS: Final = 10_000_000
@@ -123,6 +123,7 @@ class SceneOf(Generic[RigT]):
         self.unmet: list[str] = []
         self.figures: dict[str, float] = {}
         self.received: set[str] = set()
+        self.set_aside = Aside()
         # A service that answers nothing keeps every other promise.
         self.least_in_time_share = 0.8
         self._next_cashback_id = self.cashback_ids.start + 1
@@ -136,7 +137,7 @@ class SceneOf(Generic[RigT]):
     def load(
         self, *, seconds: float, rate_per_second: float | None = None, resubmits: bool = True
     ) -> Iterator[Load]:
-        """Send makes beside the block, for about so long; the block ends when the last one was replied to."""
+        """Draw makes and send them beside the block, for about so long; it ends with the last one's reply."""
         rate = rate_per_second or self.form.rate_per_second
         makes = plan_load(
             self.rng,
@@ -146,6 +147,12 @@ class SceneOf(Generic[RigT]):
             rate_per_second=rate,
         )
         self._next_cashback_id += len(makes)
+        with self.sending(makes, resubmits=resubmits) as load:
+            yield load
+
+    @contextmanager
+    def sending(self, makes: Sequence[LoadMake], *, resubmits: bool = True) -> Iterator[Load]:
+        """Send these makes beside the block, which ends when the last one was replied to."""
         load = Load(makes, simulator_url=self.rig.simulator_url, resubmits=resubmits)
         load.start()
         try:
@@ -156,7 +163,9 @@ class SceneOf(Generic[RigT]):
         finally:
             result = load.join()
             self.received |= result.received
-            self._add_figures(submissions=result.submissions, turned_away=result.turned_away)
+            self._add_figures(
+                submissions=result.submissions, refused=result.refused, turned_away=result.turned_away
+            )
 
     @contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -187,12 +196,12 @@ class SceneOf(Generic[RigT]):
         if not holds:
             self.unmet.append(what)
 
-    def wait_for(self, check: Callable[[], bool], *, what: str) -> None:
+    def wait_for(self, check: Callable[[], bool], *, what: str, seconds: float = _POINT_SECONDS) -> None:
         """Wait until the path has come to a point; raises PointNotReached."""
-        ends_at = time.monotonic() + _POINT_SECONDS
+        ends_at = time.monotonic() + seconds
         while not check():
             if time.monotonic() >= ends_at:
-                raise PointNotReached(f"{self.name}: not within {_POINT_SECONDS:g} s: {what}")
+                raise PointNotReached(f"{self.name}: not within {seconds:g} s: {what}")
             time.sleep(_POLL_SECONDS)
 
     def wait_for_ends(self) -> None:
@@ -220,7 +229,7 @@ class SceneOf(Generic[RigT]):
             (self.cashback_ids.start, self.cashback_ids.stop - 1),
         ).fetchone()
         # There may be more receipts than events: the reply of the receiver was lost for some.
-        return row is not None and row[0] == 0 and row[1] >= len(self.received)
+        return row is not None and row[0] == 0 and row[1] >= len(self.received - self.set_aside.tokens)
 
     def _add_figures(self, **figures: float) -> None:
         for name, value in figures.items():

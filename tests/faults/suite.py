@@ -20,7 +20,7 @@ from tests.faults.evidence import gather
 from tests.faults.load import accounts_csv
 from tests.faults.outcome import INVARIANTS, Outcome, judge
 from tests.faults.plain_celery import measure_plain_celery
-from tests.faults.rig import Rig, RigOptions
+from tests.faults.rig import NO_SHEDDING, Rig, RigOptions
 from tests.faults.scene import Form, RigT, Scene, SceneOf
 
 REPORT_NAME: Final = "report.json"
@@ -29,12 +29,26 @@ BASELINE: Final = "plain-celery"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteOptions:
-    """What to run. `scenarios` are names of the catalogue, and may hold `plain-celery`."""
+    """What to run. `scenarios` are names of the catalogue, and may hold `plain-celery`.
+
+    `sheds`: whether the receiver refuses what it expects to wait too long, as it does by default.
+    """
 
     directory: Path
     seed: int
     form: Form
     scenarios: Sequence[str]
+    sheds: bool = True
+
+    def rig_options(self, *, prefixes: Sequence[str]) -> RigOptions:
+        """Return what a rig needs to know, for scenarios whose users have these prefixes."""
+        return RigOptions(
+            directory=self.directory,
+            accounts_csv=accounts_csv(prefixes),
+            deadline_seconds=self.form.deadline_seconds,
+            reserve_seconds=self.form.reserve_seconds,
+            settings={} if self.sheds else NO_SHEDDING,
+        )
 
 
 def run_suite(options: SuiteOptions, *, console: Console) -> bool:
@@ -46,7 +60,7 @@ def run_suite(options: SuiteOptions, *, console: Console) -> bool:
     outcomes: list[Outcome] = []
     names = [name for name in options.scenarios if name != BASELINE]
     if names:
-        with Rig(_rig_options(options)) as rig:
+        with Rig(options.rig_options(prefixes=options.scenarios)) as rig:
             for name in names:
                 outcomes.append(_run(name, rig, options))
                 say(console, outcomes[-1])
@@ -78,16 +92,6 @@ def conclude(
     return bool(report["ok"])
 
 
-def _rig_options(options: SuiteOptions) -> RigOptions:
-    form = options.form
-    return RigOptions(
-        directory=options.directory,
-        accounts_csv=accounts_csv(options.scenarios),
-        deadline_seconds=form.deadline_seconds,
-        reserve_seconds=form.reserve_seconds,
-    )
-
-
 def _run(name: str, rig: Rig, options: SuiteOptions) -> Outcome:
     number = list(SCENARIOS).index(name) + 1
     scene = Scene(name, rig=rig, form=options.form, seed=options.seed, number=number)
@@ -115,7 +119,7 @@ def run_scenario(
         cashback_ids=scene.cashback_ids,
         users=scene.users,
         faults=scene.faults,
-    )
+    ).without(scene.set_aside)
     return judge(
         scene.name,
         evidence,

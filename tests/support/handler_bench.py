@@ -3,26 +3,29 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import psycopg
+import uvloop
 
 from producer.client.contract import SettleMessage
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
+from producer.shared.outgoing import Caller, http_client
 from tests.support.betcore import cashback, signer
 from tests.support.books import CANCEL_TYPES, CUTOFF_SECONDS, DEADLINE_SECONDS, add_user, policy, pool_of
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
 from worker.betcore.accept import AcceptClient
 from worker.betcore.bearer import StaticBearer
-from worker.betcore.slots import Slots
-from worker.domain.deadline import AttemptTime, Backoff
+from worker.domain.deadline import Backoff
 from worker.domain.settlement import Step
+from worker.handling.answering import Answering as Answers
+from worker.handling.attempt import Answer
 from worker.handling.handler import Handler, Timing
-from worker.http.transport import DeadlineTransport
 from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.ledger import Ledger
 from worker.metrics import Metrics
@@ -36,12 +39,18 @@ class Bench:
     """A handler, BETCORE, and a view of the database past all of the worker's code."""
 
     handler: Handler
+    answering: Answers
     peer: Peer
     connection: psycopg.Connection
 
     def accepts(self) -> list[Any]:
         """Return the bodies of the accepts that BETCORE got."""
         return self.peer.bodies("accept")
+
+    def await_accepts(self, count: int) -> None:
+        """Wait until BETCORE has got so many accepts."""
+        while len(self.accepts()) < count:
+            time.sleep(0.01)
 
     def message(
         self, data: dict[str, object] | None = None, *, age_seconds: float = 0.0, key: int = 1
@@ -52,8 +61,13 @@ class Bench:
         return SettleMessage(token=token, received_at_ms=int(received_at * 1000))
 
     def handle(self, message: SettleMessage, *, retries: int = 0) -> Step:
-        """Run one attempt."""
-        return self.handler.handle(message, retries=retries)
+        """Run one attempt, and wait for what follows from BETCORE's answer."""
+        came_to = self.handler.handle(message, retries=retries)
+        if not isinstance(came_to, Answer):
+            return came_to
+        step: Future[Step] = Future()
+        self.answering.send(came_to, then=step.set_result)
+        return step.result()
 
     def close_answered_marks(self) -> None:
         """Have all marks written."""
@@ -90,12 +104,13 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     cutoff_seconds: float = CUTOFF_SECONDS,
     deadline_seconds: float = DEADLINE_SECONDS,
     ledger_timeout_seconds: float = 30.0,
+    hold_seconds: float = 5.0,
+    max_in_flight: int = 100,
 ) -> Iterator[Bench]:
     """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`."""
     with ExitStack() as stack:
         peer = stack.enter_context(serving(by_path(accept=accept, jwks=keys or jwks(1))))
-        transport = DeadlineTransport(max_connections=8)
-        client = stack.enter_context(httpx.Client(transport=transport, timeout=120))
+        client = stack.enter_context(http_client())
         connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
         pool = stack.enter_context(pool_of(ledger_url or database_url))
         ledger = Ledger(
@@ -109,20 +124,30 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
         handler = Handler(
             verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
             ledger=ledger,
-            accept=AcceptClient(transport, base_url=peer.url, bearers=StaticBearer("x"), slots=Slots(100)),
             answered_marks=answered_marks,
             timing=Timing(
                 cutoff_seconds=cutoff_seconds,
                 deadline_seconds=deadline_seconds,
-                attempt=AttemptTime(5),
+                hold_seconds=hold_seconds,
                 backoff=BACKOFF,
             ),
             cancel_types=CANCEL_TYPES,
             metrics=Metrics(),
             random=lambda: 0.5,
         )
+        client_of_accept = AcceptClient(
+            Caller(), base_url=peer.url, bearers=StaticBearer("x"), bearer_seconds=hold_seconds
+        )
+        answering = Answers(
+            handler=handler,
+            accept=client_of_accept,
+            max_in_flight=max_in_flight,
+            loop_factory=uvloop.new_event_loop,
+        )
+        answering.start()
+        stack.callback(answering.close, timeout_seconds=0)
         add_user(connection, USER)
-        yield Bench(handler, peer, connection)
+        yield Bench(handler, answering, peer, connection)
 
 
 def _key_set(betcore_url: str, client: httpx.Client) -> KeySet:

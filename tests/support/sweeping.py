@@ -48,7 +48,7 @@ def sweeping(
             broker=broker,
             # By default the worker can take from the queue, at any time.
             queue_watch=queue_watch or QueueWatch(broker, Consumption(monotonic=lambda: 0.0), queues=()),
-            handler=at.handler,
+            answering=at.answering,
             executor=executor,
             log=SweepLog(Metrics()),
             interval_seconds=0.01,

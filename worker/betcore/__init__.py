@@ -1,4 +1,5 @@
 """What is asked of BETCORE: the accept call, and the access token that it needs.
 
-May import `domain`, `producer.client` and `producer.protocol`; HTTP comes to it as a transport of httpx's.
+May import `domain`, `metrics`, `producer.client`, `producer.protocol` and `producer.shared`, which has the
+way out.
 """

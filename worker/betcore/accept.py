@@ -1,30 +1,27 @@
 """The accept call, and what BETCORE's replies to it mean (BETCORE, cashback accept)."""
 
-from contextlib import closing
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Protocol
 
-import httpx
-
 from producer.client.contract import ErrorCode
-from producer.protocol.reply import ReplyUnreadable, read_bounded
+from producer.shared.outgoing import Caller, CallFailed, Reply
 from worker.betcore.accept_body import Oddity, read_code
-from worker.betcore.slots import Slots
+from worker.betcore.retry_after import retry_after_seconds
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
-from worker.time_limit import ends_by
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536
 
-_HEADERS: Final = (
-    (b"User-Agent", b"cashback-worker"),
-    (b"Accept", b"application/json"),
-    (b"Accept-Encoding", b"identity"),
-    (b"Content-Type", b"application/json"),
-)
+_HEADERS: Final = {
+    "User-Agent": "cashback-worker",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
 
 
 class Verdict(StrEnum):
@@ -37,17 +34,24 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AcceptReply:
-    """BETCORE's answer; `detail` says in a few words what came, for logs and the receipt."""
+    """What came of an accept; `detail` says it in a few words, for logs and the receipt.
+
+    `was_sent`: something may have reached BETCORE; `was_answered`: an HTTP answer came.
+    `retry_after_seconds`: how long BETCORE asks to wait.
+    """
 
     verdict: Verdict
     detail: str
     oddity: Oddity | None = None
+    was_sent: bool = True
+    was_answered: bool = True
+    retry_after_seconds: float = 0.0
 
 
 class BearerSource(Protocol):
-    """Where access tokens come from."""
+    """Where access tokens come from; for the event loop, which none of its methods holds up."""
 
-    def bearer(self, deadline: Deadline) -> str:
+    async def bearer(self, deadline: Deadline) -> str:
         """Return a token that is thought to be good; raises BearerUnavailable."""
         ...
 
@@ -55,70 +59,74 @@ class BearerSource(Protocol):
         """Take note that BETCORE rejected this token; True if asking again may give another one."""
         ...
 
+    def close(self) -> None:
+        """Stop asking for tokens; may be called from any thread."""
+        ...
+
 
 class AcceptClient:
-    """Sends accept answers over kept-alive connections; safe for use by many threads.
+    """Sends accept answers; an accept that waits for its answer holds no thread. For one event loop.
 
-    It asks the transport, not a client: an accept has no redirect, no cookie and no login of httpx's, and
-    what looks for them costs as much as the rest of the call.
+    `bearer_seconds` is how long one attempt waits for an access token.
     """
 
     def __init__(
-        self,
-        transport: httpx.BaseTransport,
-        *,
-        base_url: str,
-        bearers: BearerSource,
-        slots: Slots,
+        self, caller: Caller, *, base_url: str, bearers: BearerSource, bearer_seconds: float
     ) -> None:
-        self._transport = transport
-        self._url = httpx.URL(base_url + ACCEPT_PATH)
+        self._caller = caller
+        self._url = base_url + ACCEPT_PATH
         self._bearers = bearers
-        self._slots = slots
+        self._bearer_seconds = bearer_seconds
 
-    def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
-        """Make one attempt, which ends before `deadline`; never raises for what the network does.
+    async def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
+        """Make one attempt, which ends by `deadline` (monotonic); never raises for what the network does.
 
-        A 401 renews the access token and sends once more at once. Where no slot becomes free, nothing is
-        sent: the caller's thread is needed for fresh credits.
+        A 401 renews the access token and sends once more at once.
         """
-        with self._slots.take(deadline) as has_slot, ends_by(deadline):
-            if not has_slot:
-                return AcceptReply(Verdict.PASSING, "not sent: too many accepts wait for BETCORE")
-            return self._attempt(body, deadline)
-
-    def _attempt(self, body: bytes, deadline: Deadline) -> AcceptReply:
         try:
-            bearer = self._bearers.bearer(deadline)
-            status, content = self._post(body, bearer)
-            if status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
-                status, content = self._post(body, self._bearers.bearer(deadline))
+            bearer = await self._bearer(deadline)
         except BearerUnavailable as error:
-            return AcceptReply(Verdict.PASSING, f"{error.reason}: {error}")
-        except httpx.HTTPError as error:
-            return AcceptReply(Verdict.PASSING, f"{type(error).__name__}: {error}")
-        return read_accept_reply(status, content)
+            return _not_answered(f"{error.reason}: {error}", was_sent=False)
+        try:
+            reply = await self._post(body, bearer, deadline)
+            if reply.status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
+                reply = await self._post(body, await self._bearer(deadline), deadline)
+        except (BearerUnavailable, CallFailed) as error:
+            return _not_answered(str(error), was_sent=True)
+        asked = retry_after_seconds(reply.status, reply.retry_after, now=time.time())
+        return read_accept_reply(reply.status, reply.content, retry_after_seconds=asked)
 
-    def _post(self, body: bytes, bearer: str) -> tuple[int, bytes]:
-        # In the order and the spelling in which they are sent; httpx adds Host and Content-Length.
-        headers = [*_HEADERS, (b"Authorization", b"Bearer " + bearer.encode("ascii"))]
-        request = httpx.Request("POST", self._url, content=body, headers=headers)
-        with closing(self._transport.handle_request(request)) as response:
-            try:
-                return response.status_code, read_bounded(response, max_bytes=MAX_REPLY_BYTES)
-            except ReplyUnreadable:
-                # A reply without end is no envelope of BETCORE's, and neither is an empty one.
-                return response.status_code, b""
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._caller.close()
+
+    async def _bearer(self, deadline: Deadline) -> str:
+        longest = Deadline(min(deadline.at_seconds, time.monotonic() + self._bearer_seconds))
+        return await self._bearers.bearer(longest)
+
+    async def _post(self, body: bytes, bearer: str, deadline: Deadline) -> Reply:
+        return await self._caller.post(
+            self._url,
+            headers={**_HEADERS, "Authorization": f"Bearer {bearer}"},
+            content=body,
+            timeout_seconds=deadline.remaining_seconds(time.monotonic()),
+            max_bytes=MAX_REPLY_BYTES,
+        )
 
 
-def read_accept_reply(status: int, content: bytes) -> AcceptReply:
+def _not_answered(detail: str, *, was_sent: bool) -> AcceptReply:
+    return AcceptReply(Verdict.PASSING, detail, was_sent=was_sent, was_answered=False)
+
+
+def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float = 0.0) -> AcceptReply:
     """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
     code, oddity = read_code(content)
     if code is None:
-        return AcceptReply(Verdict.PASSING, f"HTTP {status} without BETCORE's envelope")
+        detail = f"HTTP {status} without BETCORE's envelope"
+        return AcceptReply(Verdict.PASSING, detail, retry_after_seconds=retry_after_seconds)
     detail = f"HTTP {status}, ErrorCode {code}"
     if code == ErrorCode.SUCCESS and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return AcceptReply(Verdict.ACKNOWLEDGED, detail, oddity)
     if code == ErrorCode.INCORRECT_REQUEST_PARAMETERS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return AcceptReply(Verdict.REFUSED, detail, oddity)
-    return AcceptReply(Verdict.PASSING, detail, oddity)
+    return AcceptReply(Verdict.PASSING, detail, oddity, retry_after_seconds=retry_after_seconds)

@@ -1,27 +1,35 @@
-"""The access token of the accept call: cached per process, shared through Redis, renewed by one at a time."""
+"""The access token of the accept call: cached per process, shared through Redis, renewed by one at a time.
 
+The Token endpoint is asked in a thread of its own: accepts that wait for a token wait in the event loop.
+"""
+
+import asyncio
+import threading
 import time
 from collections.abc import Callable
-from threading import Lock
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 import structlog
 
 from worker.betcore.token_endpoint import AccessToken, TokenEndpoint
-from worker.domain.deadline import Deadline
-from worker.errors import BearerUnavailable
-from worker.time_limit import ends_by
+from worker.domain.deadline import Backoff, Deadline
+from worker.errors import BearerUnavailable, CredentialsRefused
+from worker.metrics import Metrics
 
-_WAIT_FOR_OTHER_SECONDS: Final = 0.05
-# Of the time that an attempt has: a Token endpoint that hangs must not cost the accept itself.
-_EARLY_RENEWAL_SHARE: Final = 0.5
-_PAUSE_AFTER_FAILURE_SECONDS: Final = 5.0
+# Between two calls of the Token endpoint, whatever came of the first one and whichever process made it.
+LEAST_PAUSE_SECONDS: Final = 1.0
+_PAUSES: Final = Backoff(base_seconds=1.0, cap_seconds=8.0)
+_LOOK_SECONDS: Final = 0.05
+# A token that BETCORE rejects sooner than this was hardly ever good.
+_SHORT_LIFE_SECONDS: Final = 10.0
+_LOG_PAUSE_SECONDS: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
 
 class SharedTokens(Protocol):
-    """Where processes share the token, and the lock that lets one of them renew it.
+    """Where processes share the token, and the lock that lets one of them ask for it.
 
     All methods raise OSError when that cannot be reached; the token is then kept per process.
     """
@@ -39,11 +47,11 @@ class SharedTokens(Protocol):
         ...
 
     def try_lock(self) -> bool:
-        """Become the one that renews; the lock ends by itself after some seconds."""
+        """Become the one that asks; the lock ends by itself after some seconds."""
         ...
 
-    def unlock(self) -> None:
-        """Let others renew."""
+    def rest(self, seconds: float) -> None:
+        """Have nobody ask for so long: keep the lock, and let it end then."""
         ...
 
 
@@ -52,117 +60,137 @@ class StaticBearer:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._log_after = 0.0
 
-    def bearer(self, deadline: Deadline) -> str:  # noqa: ARG002 - the interface of all sources
+    async def bearer(self, deadline: Deadline) -> str:  # noqa: ARG002 - the interface of all sources
         """Return the token."""
         return self._text
 
     def rejected(self, bearer: str) -> bool:  # noqa: ARG002 - the interface of all sources
         """Log it: only the operator can help."""
-        _log.error("bearer_rejected", hint="BETCORE rejects CASHBACK_BEARER_TOKEN: set a new one")
+        now = time.monotonic()
+        if now >= self._log_after:
+            self._log_after = now + _LOG_PAUSE_SECONDS
+            _log.error("bearer_rejected", hint="BETCORE rejects CASHBACK_BEARER_TOKEN: set a new one")
         return False
+
+    def close(self) -> None:
+        """There is nothing to stop."""
 
 
 class CachedBearer:
     """The token of the Token endpoint, held here and shared with the other processes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its clocks are arguments, keyword-only
         self,
         endpoint: TokenEndpoint,
         shared: SharedTokens,
         *,
+        metrics: Metrics,
+        random: Callable[[], float],
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._endpoint = endpoint
         self._shared = shared
+        self._metrics = metrics
+        self._random = random
         self._clock = clock
         self._monotonic = monotonic
-        self._sleep = sleep
         self._token: AccessToken | None = None
         self._rejected: str | None = None
-        self._renew_after = 0.0
-        self._renewing = Lock()
+        self._to_forget: str | None = None
+        self._failures = 0
+        self._rejections = 0
+        self._ask_again_at = 0.0
+        self._log_after = 0.0
+        self._closing = threading.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bearer")
+        self._renewal: asyncio.Future[None] | None = None
 
-    def bearer(self, deadline: Deadline) -> str:
-        """Return a good token. Near its end one thread renews it while the others go on using it."""
-        now = self._clock()
-        token = self._token
-        if token is None or not token.is_good(now):
-            return self._awaited(deadline).text
-        if not token.wants_renewal(now) or now < self._renew_after:
-            return token.text
-        if not self._renewing.acquire(blocking=False):
-            return token.text
-        try:
-            return self._renewed_early(token, deadline).text
-        finally:
-            self._renewing.release()
+    async def bearer(self, deadline: Deadline) -> str:
+        """Return a good token; near its end it is renewed while it is used. Raises BearerUnavailable."""
+        last: BearerUnavailable | None = None
+        while True:
+            token = self._token
+            if token is not None and token.is_good(self._clock()):
+                if token.wants_renewal(self._clock()) and self._monotonic() >= self._ask_again_at:
+                    self._renewing()
+                return token.text
+            left_seconds = deadline.remaining_seconds(self._monotonic())
+            if left_seconds <= 0:
+                raise last or BearerUnavailable("no access token came in time, from here or another process")
+            done, _ = await asyncio.wait({self._renewing()}, timeout=left_seconds)
+            error = next((renewal.exception() for renewal in done), None)
+            if isinstance(error, BearerUnavailable):
+                last = error
+            elif error is not None:
+                raise error
 
     def rejected(self, bearer: str) -> bool:
         """Drop the token here and for all, so that the next call gets another one."""
-        with self._renewing:
-            if self._token is not None and self._token.text == bearer:
-                self._token = None
-                self._rejected = bearer
-        try:
-            self._shared.forget(bearer)
-        except OSError:
-            _log.warning("bearer_not_shared", exc_info=True)
+        token = self._token
+        if token is None or token.text != bearer:
+            return True
+        self._token = None
+        self._rejected = self._to_forget = bearer
+        self._metrics.bearers.labels(result="rejected").inc()
+        if self._clock() - token.issued_at < _SHORT_LIFE_SECONDS:
+            self._log_failure("bearer_rejected", "BETCORE rejects the access token that it has just given")
+            self._ask_again_at = self._monotonic() + self._pause_seconds(self._rejections)
+            self._rejections += 1
+        else:
+            self._rejections = 0
         return True
 
-    def _awaited(self, deadline: Deadline) -> AccessToken:
-        """Get a token where there is none to go on with: one thread asks, the others wait for it."""
-        if not self._renewing.acquire(timeout=deadline.remaining_seconds(self._monotonic())):
-            raise BearerUnavailable("another thread is still asking for the token")
-        try:
-            token = self._token
-            while token is None or not token.is_good(self._clock()):
-                token = self._shared_or_fetched()
-                if token is None:
-                    self._wait_for_other_process(deadline)
-            self._token = token
-            return token
-        finally:
-            self._renewing.release()
+    def close(self) -> None:
+        """Stop asking; who waits for a token gets none."""
+        self._closing.set()
+        self._thread.shutdown(cancel_futures=True)
 
-    def _renewed_early(self, old: AccessToken, deadline: Deadline) -> AccessToken:
-        """Try for a new token while the old one works; whatever happens, the attempt in hand goes on."""
-        now = self._monotonic()
-        share = Deadline(now + deadline.remaining_seconds(now) * _EARLY_RENEWAL_SHARE)
-        try:
-            with ends_by(share):
-                new = self._shared_or_fetched()
-        except BearerUnavailable:
-            _log.warning("bearer_renewal_failed", exc_info=True)
-            self._renew_after = self._clock() + _PAUSE_AFTER_FAILURE_SECONDS
-            return old
-        if new is None:  # another process is at it
-            self._renew_after = self._clock() + _WAIT_FOR_OTHER_SECONDS
-            return old
-        self._token = new
-        return new
+    def _renewing(self) -> "asyncio.Future[None]":
+        """Return the renewal that is under way, and begin one where there is none."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.get_running_loop().run_in_executor(self._thread, self._renew)
+            # Nobody may wait for one that was begun early.
+            self._renewal.add_done_callback(lambda renewal: renewal.cancelled() or renewal.exception())
+        return self._renewal
 
-    def _shared_or_fetched(self) -> AccessToken | None:
-        """Take the shared token, or fetch one as the only one who does; None while another process does."""
-        try:
-            token = self._shared_token()
+    def _renew(self) -> None:
+        """Take the shared token, or ask for one as the only one who does; raises BearerUnavailable."""
+        self._forget()
+        while not self._closing.is_set():
+            try:
+                token = self._shared_token()
+                may_ask = token is None and self._may_ask_now() and self._shared.try_lock()
+            except OSError as error:
+                _log.warning("bearer_not_shared", error=str(error))
+                token, may_ask = None, self._may_ask_now()
+            if token is None and may_ask:
+                token = self._fetched()
             if token is not None:
-                return token
-            if not self._shared.try_lock():
-                return None
-        except OSError:
-            _log.warning("bearer_not_shared", exc_info=True)
-            return self._endpoint.fetch()
+                self._token = token
+                return
+            self._closing.wait(_LOOK_SECONDS)
+        raise BearerUnavailable("the worker stops")
+
+    def _may_ask_now(self) -> bool:
+        return self._monotonic() >= self._ask_again_at
+
+    def _fetched(self) -> AccessToken:
         try:
-            # Once more: between the look and the lock another process may have shared a new one.
-            return self._shared_token() or self._fetched_and_shared()
-        except OSError:
-            _log.warning("bearer_not_shared", exc_info=True)
-            return self._endpoint.fetch()
-        finally:
-            self._unlock()
+            token = self._endpoint.fetch()
+        except BearerUnavailable as error:
+            self._metrics.bearers.labels(result=error.reason).inc()
+            self._log_failure(error.reason, f"{error}{_hint(error)}")
+            self._leave_alone(max(self._pause_seconds(self._failures), error.retry_after_seconds))
+            self._failures += 1
+            raise
+        self._metrics.bearers.labels(result="ok").inc()
+        self._failures = 0
+        self._share(token)
+        self._leave_alone(LEAST_PAUSE_SECONDS)
+        return token
 
     def _shared_token(self) -> AccessToken | None:
         token = self._shared.read()
@@ -170,21 +198,41 @@ class CachedBearer:
             return None
         return token
 
-    def _fetched_and_shared(self) -> AccessToken:
-        token = self._endpoint.fetch()
+    def _share(self, token: AccessToken) -> None:
         try:
             self._shared.write(token, now=self._clock())
-        except OSError:
-            _log.warning("bearer_not_shared", exc_info=True)
-        return token
+        except OSError as error:
+            _log.warning("bearer_not_shared", error=str(error))
 
-    def _unlock(self) -> None:
+    def _forget(self) -> None:
+        text, self._to_forget = self._to_forget, None
+        if text is None:
+            return
         try:
-            self._shared.unlock()
-        except OSError:  # the lock ends by itself
-            _log.warning("bearer_lock_left", exc_info=True)
+            self._shared.forget(text)
+        except OSError as error:
+            _log.warning("bearer_not_shared", error=str(error))
 
-    def _wait_for_other_process(self, deadline: Deadline) -> None:
-        if deadline.remaining_seconds(self._monotonic()) <= _WAIT_FOR_OTHER_SECONDS:
-            raise BearerUnavailable("another process is still asking for the token")
-        self._sleep(_WAIT_FOR_OTHER_SECONDS)
+    def _pause_seconds(self, failures: int) -> float:
+        jittered = _PAUSES.delay_seconds(retries=failures, random=lambda: 0.5 + self._random() / 2)
+        return max(LEAST_PAUSE_SECONDS, jittered)
+
+    def _leave_alone(self, seconds: float) -> None:
+        """Have no process ask the Token endpoint for so long."""
+        self._ask_again_at = self._monotonic() + seconds
+        try:
+            self._shared.rest(seconds)
+        except OSError as error:  # the lock ends by itself
+            _log.warning("bearer_lock_left", error=str(error))
+
+    def _log_failure(self, event: str, error: str) -> None:
+        now = self._monotonic()
+        if now >= self._log_after:
+            self._log_after = now + _LOG_PAUSE_SECONDS
+            _log.error(event, error=error)
+
+
+def _hint(error: BearerUnavailable) -> str:
+    if not isinstance(error, CredentialsRefused):
+        return ""
+    return ": check CASHBACK_CLIENT_ID and CASHBACK_CLIENT_SECRET"

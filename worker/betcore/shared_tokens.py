@@ -12,8 +12,13 @@ from worker.broker_client import client_of
 if TYPE_CHECKING:
     import redis
 
+# More than a call of the Token endpoint can take.
 _LOCK_SECONDS: Final = 10
-# Deletes the key only while it still holds what the caller thinks it holds.
+# These change the key only while it still holds what the caller thinks it holds.
+_KEEP_IF_EQUAL: Final = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) "
+    "else return 0 end"
+)
 _DELETE_IF_EQUAL: Final = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"
 )
@@ -50,14 +55,14 @@ class RedisTokens:
                 client.eval(_DELETE_IF_EQUAL, 1, self._key, stored)
 
     def try_lock(self) -> bool:
-        """Become the one that renews, for at most some seconds."""
+        """Become the one that asks, for at most some seconds."""
         with self._client() as client:
             return bool(client.set(self._lock_key, self._owner, nx=True, ex=_LOCK_SECONDS))
 
-    def unlock(self) -> None:
-        """Let others renew."""
+    def rest(self, seconds: float) -> None:
+        """Have nobody ask for so long."""
         with self._client() as client:
-            client.eval(_DELETE_IF_EQUAL, 1, self._lock_key, self._owner)
+            client.eval(_KEEP_IF_EQUAL, 1, self._lock_key, self._owner, max(1, round(seconds * 1000)))
 
     def _client(self) -> AbstractContextManager["redis.Redis"]:
         return client_of(self._pool, timeout_seconds=self._timeout_seconds)

@@ -12,12 +12,14 @@ from typing import Final
 
 import httpx
 
-from producer.protocol.reply import ReplyUnreadable, read_bounded
-from worker.errors import BearerUnavailable
+from producer.protocol.reply import REQUEST_HEADERS, ReplyUnreadable, read_bounded
+from worker.betcore.retry_after import retry_after_seconds
+from worker.errors import BearerUnavailable, CredentialsRefused
 
 TOKEN_PATH: Final = "/mis-api/api/v2/auth/token"  # noqa: S105 - the path of the endpoint
 MAX_REPLY_BYTES: Final = 65_536
 
+_REFUSALS: Final = frozenset({400, 401, 403})
 _TOKEN_NAMES: Final = ("AccessToken", "access_token", "Token", "token")
 _LIFETIME_NAMES: Final = ("ExpiresIn", "expires_in")
 _DEFAULT_LIFETIME_SECONDS: Final = 300.0
@@ -52,24 +54,41 @@ class TokenEndpoint:
         *,
         base_url: str,
         credentials: Mapping[str, str],
+        timeout_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
+        self._timeout_seconds = timeout_seconds
         self._url = base_url + TOKEN_PATH
         self._credentials = dict(credentials)
         self._clock = clock
 
     def fetch(self) -> AccessToken:
-        """Ask for a new token; raises BearerUnavailable."""
+        """Ask for a new token; raises BearerUnavailable, or CredentialsRefused."""
         asked_at = self._clock()
         try:
-            with self._client.stream("POST", self._url, json=self._credentials) as response:
+            with self._client.stream(
+                "POST",
+                self._url,
+                json=self._credentials,
+                headers=REQUEST_HEADERS,
+                timeout=self._timeout_seconds,
+            ) as response:
                 content = read_bounded(response, max_bytes=MAX_REPLY_BYTES)
         except (httpx.HTTPError, ReplyUnreadable) as error:
             raise BearerUnavailable(f"Token endpoint: {type(error).__name__}: {error}") from error
         if not response.is_success:
-            raise BearerUnavailable(f"Token endpoint answered HTTP {response.status_code}")
+            raise self._refusal(response)
         return read_token_reply(content, asked_at=asked_at)
+
+    def _refusal(self, response: httpx.Response) -> BearerUnavailable:
+        text = f"Token endpoint answered HTTP {response.status_code}"
+        if response.status_code in _REFUSALS:
+            return CredentialsRefused(text)
+        asked = response.headers.get("retry-after")
+        return BearerUnavailable(
+            text, retry_after_seconds=retry_after_seconds(response.status_code, asked, now=self._clock())
+        )
 
 
 def read_token_reply(content: bytes, *, asked_at: float) -> AccessToken:

@@ -7,24 +7,17 @@ from typing import Final
 import redis
 from kombu import Connection
 from kombu.exceptions import KombuError
-from pydantic import Field
 
-from producer.shared.settings import RedisUrl, SharedSettings, load
+from producer.shared.broker import broker_configuration
+from producer.shared.settings import RedisSettings, load
 from worker.recovery.broker import BrokerUnavailable
 from worker.settings import CommandSettings
 
 _TIMEOUT_SECONDS: Final = 5.0
 
 
-class BrokerSettings(CommandSettings):
+class BrokerSettings(CommandSettings, RedisSettings):
     """Settings of the commands that need the queues too."""
-
-    redis_url: RedisUrl = Field(description=SharedSettings.model_fields["redis_url"].description)
-    redis_sentinel_master: str = Field(
-        default=SharedSettings.model_fields["redis_sentinel_master"].default,
-        min_length=1,
-        description=SharedSettings.model_fields["redis_sentinel_master"].description,
-    )
 
 
 @contextmanager
@@ -34,14 +27,12 @@ def open_queues() -> Iterator[Callable[[str, bytes], None]]:
     Raises SettingsError; the function raises BrokerUnavailable, and then the entry may be there all the same.
     """
     settings = load(BrokerSettings)
-    timeouts = {"socket_timeout": _TIMEOUT_SECONDS, "socket_connect_timeout": _TIMEOUT_SECONDS}
-    options = {
-        "master_name": settings.redis_sentinel_master,
-        # One attempt for each sentinel: redis-py would ask one that is away for many seconds.
-        "sentinel_kwargs": {**timeouts, "retry": None},
-        **timeouts,
-    }
-    with Connection(settings.redis_url, transport_options=options) as connection:
+    broker = broker_configuration(settings, timeout_seconds=_TIMEOUT_SECONDS)
+    with Connection(
+        broker["broker_url"],
+        ssl=broker["broker_use_ssl"],
+        transport_options=broker["broker_transport_options"],
+    ) as connection:
 
         def push(queue: str, entry: bytes) -> None:
             try:

@@ -4,6 +4,7 @@ import click
 import psycopg
 from psycopg import errors
 
+from producer.shared.session import TAKES_NO_WRITES
 from producer.shared.settings import SettingsError
 from worker.errors import WorkerError
 from worker.ledger.database import AnswerTimeout
@@ -39,6 +40,8 @@ def _database_fault(error: psycopg.Error) -> str:
         return "the database does not have the schema of this program: run `cashback migrate`"
     if isinstance(error, AnswerTimeout | errors.QueryCanceled):
         return "PostgreSQL did not answer in time: try again when it has less to do"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return f"{TAKES_NO_WRITES}; name the primary in CASHBACK_DATABASE_URL"
     if isinstance(error, errors.LockNotAvailable):
         return "another run of `cashback` holds the database for long: try again when it has ended"
     # Some errors of psycopg have no text of their own.

@@ -7,9 +7,12 @@ from typing import Final
 # An attempt with less time than this would only be cut off half-way.
 LEAST_ATTEMPT_SECONDS: Final = 0.25
 
+# The last attempt leaves at least this long before the end: what is on its way there (a queue, a busy worker)
+# must not eat the attempt itself.
+LAST_ATTEMPT_SECONDS: Final = 1.5
+
 # Beyond this exponent every backoff is at its cap; 2**retries itself would grow without limit.
 _MAX_DOUBLINGS: Final = 32
-_MAX_ATTEMPT_DOUBLINGS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +46,19 @@ class Backoff:
         return ceiling * random()
 
     def delay_within_seconds(
-        self, *, retries: int, remaining_seconds: float, random: Callable[[], float]
+        self,
+        *,
+        retries: int,
+        remaining_seconds: float,
+        random: Callable[[], float],
+        least_seconds: float = 0.0,
     ) -> float | None:
         """Return the pause that still leaves time for an attempt, or None where nothing does.
 
-        A pause that would outlast the time left is shortened, so that the last moments are used.
+        A pause that would outlast the time left is shortened, so that the last attempt leaves with a margin;
+        within that margin there is one more chance, at once. `least_seconds`: what the peer asked for.
         """
-        longest = remaining_seconds - LEAST_ATTEMPT_SECONDS
-        if longest <= 0:
+        if remaining_seconds <= LEAST_ATTEMPT_SECONDS:
             return None
-        return min(self.delay_seconds(retries=retries, random=random), longest)
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptTime:
-    """How long one attempt may take: `first_seconds`, doubled with each of the first retries.
-
-    Short at first, so that the event of a worker that died is soon known to be overdue; longer later, so
-    that a BETCORE that is merely slow gets to answer.
-    """
-
-    first_seconds: float
-
-    def seconds(self, retries: int) -> float:
-        """Return the longest time of the attempt that follows `retries` retries."""
-        return self.first_seconds * 2.0 ** min(retries, _MAX_ATTEMPT_DOUBLINGS)
-
-    @property
-    def longest_seconds(self) -> float:
-        """Return the longest time that any attempt gets."""
-        return self.seconds(_MAX_ATTEMPT_DOUBLINGS)
+        delay_seconds = max(least_seconds, self.delay_seconds(retries=retries, random=random))
+        return max(0.0, min(delay_seconds, remaining_seconds - LAST_ATTEMPT_SECONDS))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from producer.client.contract import SettleMessage
+from worker.domain.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +30,12 @@ class Attempt:
     def seconds_since_receipt(self, now: float) -> float:
         """Return how long ago the event was received, at `now` (Unix seconds)."""
         return now - self.message.received_at_ms / 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A settled event whose accept is to be sent; `deadline` is the event's own (monotonic)."""
+
+    attempt: Attempt
+    body: bytes
+    deadline: Deadline

@@ -1,4 +1,7 @@
-"""One event from message to answer: verify again, settle, send accept, mark."""
+"""One event from message to answer: verify again, settle, and what follows from BETCORE's reply.
+
+What lies between, the accept itself, holds no thread: see `answering`. Decision 33.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,9 +11,9 @@ from typing import Final
 from producer.client.contract import DataError, ErrorCode, SettleMessage, cashback_id_of, read_data
 from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError
 from producer.protocol.verifier import Verifier
-from worker.betcore.accept import AcceptClient, AcceptReply, Verdict
+from worker.betcore.accept import AcceptReply, Verdict
 from worker.betcore.accept_body import accept_body
-from worker.domain.deadline import AttemptTime, Backoff, Deadline
+from worker.domain.deadline import Backoff, Deadline
 from worker.domain.settlement import (
     Done,
     GiveUp,
@@ -31,7 +34,7 @@ from worker.errors import (
     PayoutNotHere,
     RefusedByBetcore,
 )
-from worker.handling.attempt import Attempt
+from worker.handling.attempt import Answer, Attempt
 from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.commit_notes import CommitNotes
 from worker.ledger.ledger import Ledger, VerifiedEvent
@@ -47,11 +50,14 @@ _MAY_CHANGE: Final = (KeysUnavailable, UnknownKey, NotVouchedFor)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """When things end and are tried again. Seconds count from receipt."""
+    """When things end and are tried again. Seconds count from receipt.
+
+    `hold_seconds` after its settlement an event is overdue, unless its hold is made longer.
+    """
 
     cutoff_seconds: float
     deadline_seconds: float
-    attempt: AttemptTime
+    hold_seconds: float
     backoff: Backoff
 
 
@@ -61,7 +67,6 @@ class Handler:
 
     verifier: Verifier
     ledger: Ledger
-    accept: AcceptClient
     answered_marks: AnsweredMarks
     timing: Timing
     cancel_types: frozenset[int]
@@ -71,15 +76,15 @@ class Handler:
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
-    def handle(self, message: SettleMessage, *, retries: int) -> Step:
-        """Run one attempt and return the step that the caller is to take.
+    def handle(self, message: SettleMessage, *, retries: int) -> Step | Answer:
+        """Settle the event and return the step that the caller is to take, or the answer that it is to send.
 
         Raises BadMessage for a message that nobody can answer, which belongs into quarantine.
         """
         attempt = Attempt(message=message, retries=retries, begun_at=self.monotonic())
         try:
             event, instruction = self._read(message)
-            settlement = self._settle(event, instruction, attempt)
+            settlement = self._settle(event, instruction)
             return self._next_step(attempt, settlement, instruction)
         except VerificationError as error:
             return self._unverifiable(attempt, error)
@@ -104,19 +109,19 @@ class Handler:
         )
         return event, read_instruction(data, cashback_id=cashback_id, cancel_types=self.cancel_types)
 
-    def _settle(self, event: VerifiedEvent, instruction: Instruction, attempt: Attempt) -> Settlement:
-        attempt_seconds = self.timing.attempt.seconds(attempt.retries)
+    def _settle(self, event: VerifiedEvent, instruction: Instruction) -> Settlement:
+        hold_seconds = self.timing.hold_seconds
         with self.metrics.settle_seconds.time():
             try:
-                settlement = self.ledger.settle(event, instruction, attempt_seconds=attempt_seconds)
+                settlement = self.ledger.settle(event, instruction, attempt_seconds=hold_seconds)
             except CutoffPassed:
-                settlement = self.ledger.settle(event, instruction, attempt_seconds=attempt_seconds)
+                settlement = self.ledger.settle(event, instruction, attempt_seconds=hold_seconds)
         self.metrics.settled.labels(code=str(settlement.code)).inc()
         if settlement.code == ErrorCode.SUCCESS and settlement.transaction is not None:
             self.commit_notes.note(settlement.transaction, event.event_id)
         return settlement
 
-    def _next_step(self, attempt: Attempt, settlement: Settlement, instruction: Instruction) -> Step:
+    def _next_step(self, attempt: Attempt, settlement: Settlement, instruction: Instruction) -> Step | Answer:
         if settlement.is_closed:
             return Done(settlement.state)
         if settlement.code is None:
@@ -125,12 +130,14 @@ class Handler:
         deadline = Deadline(attempt.begun_at + settlement.seconds_to_deadline)
         if not deadline.leaves_an_attempt(self.monotonic()):
             return self._close(attempt, State.EXPIRED, DeadlineExceeded())
-        longest_seconds = self.timing.attempt.seconds(attempt.retries)
-        until = Deadline(min(deadline.at_seconds, self.monotonic() + longest_seconds))
-        with self.metrics.accept_seconds.time():
-            reply = self.accept.send(accept_body(settlement, instruction), until)
-        self.metrics.accept_read(reply.verdict, reply.oddity)
-        return self._after_reply(attempt, reply, deadline)
+        return Answer(attempt=attempt, body=accept_body(settlement, instruction), deadline=deadline)
+
+    def after_reply(self, answer: Answer, reply: AcceptReply) -> Step:
+        """Say what follows from BETCORE's reply, and put it on record. Never raises."""
+        try:
+            return self._after_reply(answer.attempt, reply, answer.deadline)
+        except LedgerUnavailable as error:
+            return self._without_ledger(answer.attempt, error)
 
     def _after_reply(self, attempt: Attempt, reply: AcceptReply, deadline: Deadline) -> Step:
         if reply.verdict is Verdict.ACKNOWLEDGED:
@@ -144,6 +151,7 @@ class Handler:
             retries=attempt.retries,
             remaining_seconds=deadline.remaining_seconds(self.monotonic()),
             random=self.random,
+            least_seconds=reply.retry_after_seconds,
         )
         if delay_seconds is None:
             return self._close(attempt, State.EXPIRED, DeadlineExceeded(f"last answer: {reply.detail}"))
@@ -157,7 +165,7 @@ class Handler:
         self.metrics.ended.labels(state=state).inc()
         return GiveUp(error)
 
-    def _unverifiable(self, attempt: Attempt, error: VerificationError) -> Step:
+    def _unverifiable(self, attempt: Attempt, error: VerificationError) -> Step | Answer:
         """Credit nothing: wait until the cut-off for what may change, then tell BETCORE.
 
         Only an event that has a receipt is answered: whoever wrote it had verified the same token. Others are

@@ -51,6 +51,10 @@ class AnsweredMarks:
         except Full:
             _log.error("mark_dropped", event_id=str(event_id), waiting=self._waiting.qsize())
 
+    def has_room(self) -> bool:
+        """Whether `answered` would not block."""
+        return not self._waiting.full()
+
     def close(self, *, timeout_seconds: float) -> None:
         """Write what is waiting, for at most `timeout_seconds`; what is left is answered once more later."""
         ends_at = time.monotonic() + timeout_seconds

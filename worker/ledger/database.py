@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 
 from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.prepared import PreparedStatement
-from producer.shared.session import LASTING_PLANS
+from producer.shared.session import Session
 from worker.domain.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
 from worker.time_limit import ends_by, seconds_left
@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 _RECONNECT_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 3
 _MAX_IDLE_SECONDS: Final = 300.0
+_UNANSWERED_MS: Final = 10_000
 # Raised by settle_event and settle_events, see worker/schema/functions/.
 _CUTOFF_PASSED: Final = "CB001"
 
@@ -42,21 +43,23 @@ class DeadlineConnection(psycopg.Connection[Any]):
     """
 
     abandoned: AbandonedConnections | None = None
+    backend: int = 0
 
     @classmethod
     def connect(  # type: ignore[override]
         cls,
         conninfo: str = "",
         *,
+        session: Session,
         abandoned: AbandonedConnections | None = None,
         **options: Any,  # noqa: ANN401 - psycopg's own
     ) -> Self:
         """Connect, if `abandoned` lets us; raises ConnectionsHeldBack."""
         if abandoned is None:
-            return super().connect(conninfo, **options)
+            return cls._open(conninfo, session, options)
         # Behind a look that finds nothing all others go on at once; held back, they would wait a second.
         with abandoned.connecting(wait_seconds=_CONNECT_SECONDS):
-            connection = super().connect(conninfo, **options)
+            connection = cls._open(conninfo, session, options)
             connection.abandoned = abandoned
             try:
                 with ends_by(Deadline(time.monotonic() + _CONNECT_SECONDS)):
@@ -67,20 +70,33 @@ class DeadlineConnection(psycopg.Connection[Any]):
                 raise
             return connection
 
+    @classmethod
+    def _open(cls, conninfo: str, session: Session, options: dict[str, Any]) -> Self:
+        connection = super().connect(conninfo, **options)
+        try:
+            with ends_by(Deadline(time.monotonic() + _CONNECT_SECONDS)):
+                connection.backend = connection.wait(session.opening(connection))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         """Run one exchange with the server; raise AnswerTimeout when the time is over."""
         left_seconds = seconds_left()
-        if left_seconds is None:
-            return super().wait(gen, interval, timeout)
+        if left_seconds is not None and (timeout is None or left_seconds < timeout):
+            timeout = left_seconds
         try:
-            return super().wait(
-                gen, interval, left_seconds if timeout is None else min(timeout, left_seconds)
-            )
+            return super().wait(gen, interval, timeout)
         except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - psycopg documents it under this name
             if self.abandoned is not None:
-                self.abandoned.let_go(self)
+                self.abandoned.let_go(self.backend)
             self.close()
             raise AnswerTimeout("PostgreSQL did not answer in time") from error
+        except psycopg.errors.ReadOnlySqlTransaction:
+            # The server is no longer the primary; only a new connection can find the one that is.
+            self.close()
+            raise
 
 
 class Database:
@@ -153,7 +169,9 @@ def open_pool(
     database_url: str, *, size: int, statement_timeout_seconds: float
 ) -> ConnectionPool[DeadlineConnection]:
     """Open a pool of up to `size` autocommit connections; it connects in the background and when asked."""
-    statement_timeout_ms = int(statement_timeout_seconds * 1000)
+    session = Session(
+        application_name="cashback-worker", statement_timeout_ms=int(statement_timeout_seconds * 1000)
+    )
     pool = ConnectionPool(
         database_url,
         connection_class=DeadlineConnection,
@@ -165,17 +183,12 @@ def open_pool(
         open=False,
         kwargs={
             "abandoned": AbandonedConnections(size=size, monotonic=time.monotonic, random=random.random),
+            "session": session,
             "autocommit": True,
             "prepare_threshold": 1,
-            # What `PreparedStatement` writes and reads, whatever the server or the URL would choose.
-            "client_encoding": "UTF8",
-            "connect_timeout": _CONNECT_SECONDS,
-            "application_name": "cashback-worker",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 10_000,
-            "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC {LASTING_PLANS}",
+            **session.connect_options(
+                database_url, connect_seconds=_CONNECT_SECONDS, unanswered_ms=_UNANSWERED_MS
+            ),
         },
     )
     pool.open()

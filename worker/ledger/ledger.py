@@ -164,6 +164,10 @@ class Ledger:
             self._database.one_row("SELECT postpone_event(%s, %s, %s)", (event_id, overdue_seconds, error))[0]
         )
 
+    def hold(self, event_ids: Sequence[UUID], *, hold_seconds: float) -> int:
+        """Have settled events not be overdue before `hold_seconds` from now; returns how many are open."""
+        return int(self._database.one_row("SELECT hold_events(%s, %s)", (list(event_ids), hold_seconds))[0])
+
 
 def _as_json(request: SettlementRequest) -> dict[str, object]:
     # One document, not an array for each column: that costs psycopg six times as much processor time.

@@ -15,6 +15,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer
 
 from producer.client.contract import QUEUE
+from worker.handling.answering import Answering
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
 from worker.queue.entry import UNREADABLE
@@ -27,15 +28,16 @@ _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionErro
 # Nobody waits for an acknowledgement or for what Flower is told, and both cost less for many at once.
 PAUSE_SECONDS: Final = 0.02
 WORTH_WAKING: Final = 8
-MAX_EVENTS: Final = 240
+# Beyond it the thread that sends one more event would write them all, and wait for Redis.
+MAX_EVENTS: Final = 100_000
 # An entry that this many workers had in hand when they went is not given to another one.
 MAX_LOST_WORKERS: Final = 3
 
 _logger: Final = logging.getLogger(__name__)
 
 
-class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
-    """Celery's consumer, whose bad messages are kept.
+class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
+    """Celery's consumer, whose bad messages are kept, and which waits for answers when it ends.
 
     A message is acknowledged after its row is committed, in the thread of the event loop, as Celery
     acknowledges those of its tasks.
@@ -43,6 +45,8 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
 
     quarantine: ClassVar[Callable[[], Quarantine]]
     able_to_take: ClassVar[Callable[[], None]]
+    answering: ClassVar[Callable[[], Answering]]
+    answers_seconds: ClassVar[float]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
         super().__init__(*args, **kwargs)
@@ -56,6 +60,7 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         self._reconnects = Reconnects()
         # As many as messages are in hand, at most.
         self._acknowledgements: deque[Callable[[], object]] = deque()
+        self._set_aside = 0
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
         """Connect with the channels of `worker.queue.redis_channel`."""
@@ -85,7 +90,6 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         """Have what waits for the event loop done together."""
         super().register_with_event_loop(hub)
         if self.event_dispatcher:
-            # Beyond it the thread that sends one more event writes them all.
             self.event_dispatcher.buffer_limit = MAX_EVENTS
         hub.call_repeatedly(PAUSE_SECONDS, self._catch_up)
 
@@ -96,6 +100,14 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
         """
         self._acknowledgements.append(partial(p, *args, **kwargs))
         if len(self._acknowledgements) >= self._worth_waking:
+            self.hub.call_soon(self._acknowledge)
+
+    def room_made(self) -> None:
+        """Have the window looked at soon, when several were set aside; for any thread."""
+        # Counted without a lock: one that is missed waits for the next look.
+        self._set_aside += 1
+        if self._set_aside >= self._worth_waking:
+            self._set_aside = 0
             self.hub.call_soon(self._acknowledge)
 
     def on_send_event_buffered(self) -> None:
@@ -110,6 +122,11 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
             except self.connection_errors:
                 _logger.warning("the lease was not made to last until the worker has stopped", exc_info=True)
         super().stop()
+
+    def shutdown(self) -> None:
+        """Wait for answers, so that what they end is acknowledged; the rest is given back."""
+        type(self).answering().close(timeout_seconds=type(self).answers_seconds)
+        super().shutdown()
 
     def perform_pending_operations(self) -> None:
         """Acknowledge what is waiting before the consumer ends."""
@@ -149,6 +166,7 @@ class QuarantiningConsumer(Consumer):  # type: ignore[misc]  # Celery has no typ
 
         def on_task_received(message: Any) -> None:  # noqa: ANN401 - kombu has no types
             message.current_channel = self._current_channel
+            message.room_made = self.room_made
             if UNREADABLE in message.headers:
                 self._quarantine_unreadable(message)
                 return
@@ -207,12 +225,22 @@ def _holding(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
     return connection
 
 
-def quarantining_consumer(
-    quarantine: Callable[[], Quarantine], *, able_to_take: Callable[[], None]
-) -> type[QuarantiningConsumer]:
-    """Return the consumer that keeps its bad messages in `quarantine()`: Celery's `worker_consumer`.
+def settling_consumer(
+    *,
+    quarantine: Callable[[], Quarantine],
+    able_to_take: Callable[[], None],
+    answering: Callable[[], Answering],
+    answers_seconds: float,
+) -> type[SettlingConsumer]:
+    """Return Celery's `worker_consumer`: it keeps its bad messages in `quarantine()`.
 
-    It calls `able_to_take`, many times a second, while it can take from the queue.
+    It calls `able_to_take`, many times a second, while it can take from the queue. When it ends it waits for
+    answers to what `answering()` has sent, for at most `answers_seconds`.
     """
-    members = {"quarantine": staticmethod(quarantine), "able_to_take": staticmethod(able_to_take)}
-    return type("QuarantiningConsumer", (QuarantiningConsumer,), members)
+    members = {
+        "quarantine": staticmethod(quarantine),
+        "able_to_take": staticmethod(able_to_take),
+        "answering": staticmethod(answering),
+        "answers_seconds": answers_seconds,
+    }
+    return type("SettlingConsumer", (SettlingConsumer,), members)

@@ -49,10 +49,17 @@ class EntryMessage(virtual.Message):  # type: ignore[misc]  # kombu has no types
 
     channel: Any
     current_channel: Callable[[], Any] | None = None
+    room_made: Callable[[], None] | None = None
 
     def __init__(self, payload: QueueEntry, channel: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(payload, channel=channel, **kwargs)
         self.entry = payload
+
+    def set_aside(self) -> None:
+        """Have it not count as in hand any more, before it is acknowledged: another one may be taken."""
+        self.channel.qos.set_aside(self.entry)
+        if self.room_made is not None:
+            self.room_made()
 
     def ack(self, multiple: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of kombu
         """Acknowledge; raises a connection error of Redis where no channel is open."""

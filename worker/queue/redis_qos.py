@@ -41,6 +41,8 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         # The field of an entry that BLMOVE brought, until a take has noted it.
         self.landed = ""
         self._acknowledged: list[str] = []
+        # The fields of those that only wait for BETCORE's answer: they are in hand and hold nobody up.
+        self._aside: set[str] = set()
         # What else is to be told: entries given back, and those of a channel that is closed by now.
         self._to_tell: list[Command] = []
         self._kept_at = 0.0
@@ -64,7 +66,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
 
     def room(self) -> int | None:
         """Return how many messages more may be taken in hand; None without a limit."""
-        in_hand = len(self._delivered) - len(self._dirty)
+        in_hand = len(self._delivered) - len(self._dirty) - len(self._aside)
         return max(0, self.prefetch_count - in_hand) if self.prefetch_count else None
 
     def note(self, entry: QueueEntry) -> None:
@@ -77,15 +79,22 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         """Take note of a message on its way to Celery; `note` has counted it."""
         self._quick_append(delivery_tag, message)
 
+    def set_aside(self, entry: QueueEntry) -> None:
+        """Have the window not count an entry any more that stays in hand; for any thread."""
+        if entry.taken.field in self._delivered:
+            self._aside.add(entry.taken.field)
+
     def ack(self, delivery_tag: str) -> None:
         """Let go of it with the next `write_acknowledged` or take; there is room for another one at once."""
         self._acknowledged.append(delivery_tag)
+        self._aside.discard(delivery_tag)
         self._quick_ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - of kombu
         """Let go of it, or give it back, with the next `write_acknowledged`."""
         if requeue:
             self.give_back(self._delivered[delivery_tag].entry)
+            self._aside.discard(delivery_tag)
             self._quick_ack(delivery_tag)
         else:
             self.ack(delivery_tag)
@@ -171,6 +180,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         """Let go of what was acknowledged, and give back the rest, when the channel closes."""
         self._on_collect.cancel()
         self._delivered.clear()
+        self._aside.clear()
         holder, self.holder = self.holder, None
         if holder is None and not self._to_tell:
             return

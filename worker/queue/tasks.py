@@ -1,32 +1,60 @@
 """The Celery task `cashback.settle`: unpack the message, call the handler, take the step that it returns.
 
-Decisions 5 and 8.
+A task thread takes an event as far as its settlement. The request goes on from there: it has the accept sent,
+and ends, or has the event sent again, when the answer is there. Decisions 5, 8 and 33.
 """
 
 import base64
 import json
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import structlog
 from billiard.einfo import ExceptionWithTraceback
 from celery import Signature, Task
-from celery.exceptions import Ignore, Reject
+from celery.app.task import Context
+from celery.exceptions import Ignore
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from kombu.utils.encoding import safe_repr
 from pydantic import ValidationError
 
 from producer.client.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data
 from producer.client.summary import is_summary, summary_of
-from worker.domain.settlement import GiveUp, RetryAt
+from worker.domain.settlement import Done, RetryAt, Step
 from worker.errors import BadMessage
+from worker.handling.answering import Answering
+from worker.handling.attempt import Answer
 from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
+from worker.queue.held import Lease
 from worker.queue.request_checks import CANVAS, check_request, quarantine_reason
+
+_log = structlog.get_logger(__name__)
 
 
 class GivenToAnother(Ignore):  # type: ignore[misc]  # Celery has no types
     """The worker has lost its lease while the message waited here: another one has it by now."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What a request and the task thread that runs it tell each other."""
+
+    lease: Lease
+    came_to: Step | Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An end that nothing raised, as Celery describes one that something did."""
+
+    exception: Exception
+    traceback: str = ""
+    exc_info: None = None
 
 
 class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -42,13 +70,20 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         check_request(self, embed=self._payload[2], eta=self._eta)
         for name in CANVAS:
             self._request_dict.pop(name, None)
-        self._request_dict["lease"] = self.message.entry.holder.lease
+        self._run = Run(self.message.entry.holder.lease)
+        self._request_dict["run"] = self._run
         self._argsrepr = "()"
         sent = self._request_dict.get("kwargsrepr")
         self._kwargsrepr = sent if is_summary(sent) else describe(self._kwargs)
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr, expires=None)
         self._expires = None
         self.time_limits = (None, None)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - whatever a class may be given
+        """Celery makes a subclass with a shortcut of its own, past what follows from a run here."""
+        super().__init_subclass__(**kwargs)
+        if "on_success" in vars(cls):
+            del cls.on_success
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002, FBT001, FBT002 - Celery's signature
         """Describe the request to remote control and Flower: always by its text, never by its arguments."""
@@ -58,6 +93,42 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
     def revoked(self) -> bool:
         """Never: an event that was received ends in an answer or on record."""
         return False
+
+    def on_success(self, failed__retval__runtime: tuple[bool, Any, float], **_: Any) -> None:  # noqa: ANN401
+        """Go on from what a task thread came to."""
+        failed, error, _runtime = failed__retval__runtime
+        came_to = self._run.came_to
+        if failed:
+            self.on_failure(error, return_ok=True)
+        elif isinstance(came_to, Answer):
+            self.message.set_aside()
+            self.task.answering().send(came_to, then=self._take)
+        elif came_to is not None:
+            self._take(came_to)
+
+    def _take(self, step: Step) -> None:
+        """Take the step that ends this request; for any thread."""
+        if isinstance(step, Done):
+            task_ready(self, successful=True)
+            self.acknowledge()
+            seconds = max(0.0, time.time() - (self.time_start or time.time()))
+            self.send_event("task-succeeded", result=repr(str(step.state)), runtime=seconds)
+        elif isinstance(step, RetryAt):
+            self._send_again(step)
+        else:
+            _log.error("event_failed", task_id=self.id, error=safe_repr(step.error))
+            self.on_failure(_Failure(step.error), return_ok=True)
+
+    def _send_again(self, step: RetryAt) -> None:
+        task_ready(self)
+        try:
+            self.task.publish_retry(self, delay_seconds=step.delay_seconds)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            _log.warning("retry_not_published", task_id=self.id, exc_info=True)
+            self.reject(requeue=True)
+            return
+        self.acknowledge()
+        self.send_event("task-retried", exception=safe_repr(step.error), traceback="")
 
     def on_failure(
         self,
@@ -78,9 +149,6 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         if reason is not None:
             self.task.quarantine().keep_message(self.message, reason=reason, error=error, then=fail)
             return
-        if isinstance(error, Reject):
-            # Celery's retry rejects the message when it cannot publish the next one: take it back instead.
-            error.requeue = True
         fail()
 
 
@@ -105,27 +173,42 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
     typing = False
     Request: Final = "worker.queue.tasks:SettleRequest"
 
-    def __init__(self, handler: Callable[[], Handler], quarantine: Callable[[], Quarantine]) -> None:
+    def __init__(
+        self,
+        handler: Callable[[], Handler],
+        quarantine: Callable[[], Quarantine],
+        answering: Callable[[], Answering],
+    ) -> None:
         self._handler = handler
         self.quarantine = quarantine
+        self.answering = answering
 
     def run(self, *args: object, **kwargs: object) -> str:
-        """Take the event one attempt further; returns the state that it came to."""
-        if not self.request.lease.is_kept():
+        """Settle the event; its request goes on from there. Returns in a word what it came to."""
+        run: Run = self.request.run
+        if not run.lease.is_kept():
             raise GivenToAnother
         message = _unpack(args, kwargs)
-        step = self._handler().handle(message, retries=self.request.retries)
-        if isinstance(step, RetryAt):
-            raise self.retry(exc=step.error, countdown=step.delay_seconds, queue=RETRY_QUEUE)
-        if isinstance(step, GiveUp):
-            raise step.error
-        return step.state
+        run.came_to = self._handler().handle(message, retries=self.request.retries)
+        return type(run.came_to).__name__
+
+    def publish_retry(self, request: SettleRequest, *, delay_seconds: float) -> None:
+        """Send the message of a request again, for one more attempt; raises what the broker does."""
+        context = Context(request.request_dict)
+        self.signature_from_request(
+            context,
+            (),
+            request.kwargs,
+            countdown=delay_seconds,
+            retries=context.retries + 1,
+            queue=RETRY_QUEUE,
+        ).apply_async()
 
     def signature_from_request(self, *args: Any, **options: Any) -> Signature:  # noqa: ANN401 - Celery's
         """Describe the message of a retry: what only this process knows is no header of it."""
         signature = super().signature_from_request(*args, **options)
         headers = signature.options.get("headers") or {}
-        signature.options["headers"] = {name: value for name, value in headers.items() if name != "lease"}
+        signature.options["headers"] = {name: value for name, value in headers.items() if name != "run"}
         return signature
 
 

@@ -14,8 +14,10 @@ from typing import Final
 from uuid import UUID
 
 from producer.client.contract import SettleMessage
+from worker.domain.settlement import Step
 from worker.errors import LedgerUnavailable
-from worker.handling.handler import Handler
+from worker.handling.answering import Answering
+from worker.handling.attempt import Answer
 from worker.recovery.broker import Broker, BrokerUnavailable, Found
 from worker.recovery.overdue import OverdueEvent, OverdueReceipts
 from worker.recovery.queue_watch import QueueWatch
@@ -41,7 +43,7 @@ class Sweeper:
     upkeep: Upkeep
     broker: Broker
     queue_watch: QueueWatch
-    handler: Handler
+    answering: Answering
     executor: ThreadPoolExecutor
     log: SweepLog
     interval_seconds: float
@@ -140,11 +142,7 @@ class Sweeper:
         return [event for event in events if not _is_on_its_way(event, found)]
 
     def _settle_directly(self, events: list[OverdueEvent]) -> bool:
-        # A step that says "again later" needs no action: the receipt's next_attempt_at says so too.
-        runs = [
-            self.executor.submit(self.handler.handle, _message(event), retries=event.attempts)
-            for event in events
-        ]
+        runs = [self.executor.submit(self._settle_one, event) for event in events]
         # One bad event does not keep the others from being settled.
         wait(runs)
         # What was dropped as the worker stops is overdue again for another one.
@@ -155,6 +153,13 @@ class Sweeper:
         steps = [type(run.result()).__name__ for _, run in done if run.exception() is None]
         self.log.did("settled_directly", len(events), event_ids=_ids(events), steps=steps)
         return bool(events)
+
+    def _settle_one(self, event: OverdueEvent) -> Step | Answer:
+        came_to = self.answering.handler.handle(_message(event), retries=event.attempts)
+        if isinstance(came_to, Answer):
+            # Whatever step follows needs no action: where it says "again later", the receipt does so too.
+            self.answering.send(came_to, then=lambda _step: None)
+        return came_to
 
 
 def _is_on_its_way(event: OverdueEvent, found: Found) -> bool:

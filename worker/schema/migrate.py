@@ -5,6 +5,7 @@ from typing import Final
 
 import psycopg
 
+from producer.shared.session import Session, connect
 from worker.errors import WorkerError
 from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
 from worker.schema.functions import InstalledFunctions
@@ -12,6 +13,7 @@ from worker.schema.functions import InstalledFunctions
 # Any 64-bit number will do, as long as all versions of this program use the same one.
 _LOCK_KEY: Final = 0x6361736862616B
 _LOCK_TIMEOUT: Final = "60s"
+_SESSION: Final = Session(application_name="cashback", lasting_plans=False, writes=False)
 
 
 class UnknownSchemaVersion(WorkerError):
@@ -42,7 +44,7 @@ def migrate(database_url: str, files: SchemaFiles | None = None) -> Applied:
     file of `tables/` that says so. Raises UnknownSchemaVersion or SchemaBeforeBaseline, and psycopg.Error
     when the database cannot be reached or refuses a statement; nothing is changed then.
     """
-    with psycopg.connect(database_url, connect_timeout=10) as connection, connection.transaction():
+    with connect(database_url, _SESSION) as connection, connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         connection.execute(

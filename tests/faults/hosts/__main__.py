@@ -1,20 +1,28 @@
 """`python -m tests.faults.hosts`: the fault suite on hosts of their own."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from tests.faults.command import directory_option, form_option, list_of, run_and_exit, said_seed, seed_option
-from tests.faults.hosts.catalogue import SCENARIOS
+from tests.faults.command import (
+    directory_option,
+    form_option,
+    list_of,
+    run_and_exit,
+    said_seed,
+    seed_option,
+    shedding_option,
+)
+from tests.faults.hosts.catalogue import LONG_ONLY, SCENARIOS
 from tests.faults.hosts.network import require_hosts
-from tests.faults.hosts.partitions import HostScene
 from tests.faults.hosts.rig import HostRig
-from tests.faults.load import accounts_csv
-from tests.faults.rig import RigOptions
+from tests.faults.hosts.scene import HostScene
 from tests.faults.scene import LONG, SHORT
+from tests.faults.shedding import comparison
 from tests.faults.suite import SuiteOptions, conclude, run_scenario, say
 
 if TYPE_CHECKING:
@@ -28,19 +36,36 @@ def main() -> None:
 
 @main.command()
 @seed_option
-@click.option("--scenario", "scenarios", type=click.Choice([*SCENARIOS]), multiple=True, help="Default: all.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    type=click.Choice([*SCENARIOS]),
+    multiple=True,
+    help="Default: all of the form.",
+)
 @click.option("--times", type=click.IntRange(min=1), default=1, show_default=True, help="How often each.")
 @form_option
+@shedding_option
 @directory_option("var/faults-hosts")
-def run(*, seed: int | None, scenarios: tuple[str, ...], times: int, short: bool, directory: Path) -> None:
+def run(  # noqa: PLR0913 -- one argument per option
+    *,
+    seed: int | None,
+    scenarios: tuple[str, ...],
+    times: int,
+    short: bool,
+    compare_shedding: bool,
+    directory: Path,
+) -> None:
     """Run scenarios; ends with 1 when one shows a broken invariant, or where hosts cannot be built."""
+    everything = [name for name in SCENARIOS if not (short and name in LONG_ONLY)]
     options = SuiteOptions(
         directory=directory,
         seed=said_seed(seed),
         form=SHORT if short else LONG,
-        scenarios=[name for name in scenarios or SCENARIOS for _ in range(times)],
+        scenarios=[name for name in scenarios or everything for _ in range(times)],
     )
-    run_and_exit(lambda console: _run_all(options, console=console), directory=directory)
+    suite = partial(comparison.compare_shedding, run=_run_all) if compare_shedding else _run_all
+    run_and_exit(lambda console: suite(options, console=console), directory=directory)
 
 
 @main.command(name="list")
@@ -55,12 +80,7 @@ def _run_all(options: SuiteOptions, *, console: Console) -> bool:
     outcomes: list[Outcome] = []
     # One name for each run: its events and its users are its own.
     names = [f"{name}-{number}" for number, name in enumerate(options.scenarios, 1)]
-    rig_options = RigOptions(
-        directory=options.directory,
-        accounts_csv=accounts_csv(names),
-        deadline_seconds=options.form.deadline_seconds,
-        reserve_seconds=options.form.reserve_seconds,
-    )
+    rig_options = options.rig_options(prefixes=names)
     with HostRig(rig_options) as rig:
         for number, scenario in enumerate(options.scenarios, 1):
             name = names[number - 1]

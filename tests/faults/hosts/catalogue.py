@@ -3,16 +3,23 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.faults.hosts import failovers, partitions
-from tests.faults.hosts.partitions import HostScene
+from tests.faults.hosts.scenarios import failovers, names, partitions, rewinds
+from tests.faults.hosts.scene import HostScene
 
 SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "two-racks": partitions.two_racks,
     "workers-without-redis": partitions.workers_without_redis,
     "workers-without-postgres": partitions.workers_without_postgres,
     "packets-lost": partitions.packets_lost,
+    "betcore-two-addresses": names.betcore_two_addresses,
     "valkey-failover": failovers.valkey_failover,
     "valkey-split-brain": failovers.valkey_split_brain,
     "postgres-standby-away": failovers.postgres_standby_away,
     "postgres-failover": failovers.postgres_failover,
+    "postgres-split-brain": failovers.postgres_split_brain,
+    "postgres-failover-asynchronous": rewinds.postgres_failover_asynchronous,
+    "postgres-split-brain-asynchronous": rewinds.postgres_split_brain_asynchronous,
 }
+
+# A rewind is looked for once a minute, and the short form has three minutes in all.
+LONG_ONLY: Final = frozenset({"postgres-failover-asynchronous", "postgres-split-brain-asynchronous"})

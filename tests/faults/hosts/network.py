@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,10 @@ _TABLE: Final = "cashback_cuts"
 _HOW_TO_LEAVE_OUT: Final = "run `make faults` alone to leave the hosts out"
 # One name more than there are hosts, and no host's: what is asked for by this address moves with its holder.
 DATABASE_ADDRESS: Final = f"{_NETWORK}.200"
+# BETCORE's beside that of its host: its name has both.
+SECOND_BETCORE_ADDRESS: Final = f"{_NETWORK}.201"
+# What a namespace sees in the place of the machine's own /etc.
+_ETC: Final = Path("/etc/netns")
 
 
 class Network(Lifetime):
@@ -56,6 +60,27 @@ class Network(Lifetime):
         with self._rules(dict.fromkeys(self.addresses, rule)):
             yield
 
+    @contextmanager
+    def silent(self, addresses: Collection[str], *, host: str, port: int) -> Iterator[None]:
+        """Drop what other hosts send to a port at some addresses of a host; its other addresses go on."""
+        to = f"ip daddr {{ {', '.join(addresses)} }} tcp dport {port}"
+        rule = f"ip saddr != {OPERATOR} {to} drop"
+        with self._rules({host: rule}):
+            yield
+
+    def name(self, name: str, addresses: Sequence[str]) -> None:
+        """Let a name have these addresses on all hosts, for processes that are started later."""
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for address in addresses), ""]
+        for host in self.addresses:
+            directory = _ETC / (_PREFIX + host)
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "hosts").write_text("\n".join(lines), "ascii")
+
+    def resolved(self, name: str, *, host: str) -> list[str]:
+        """Return the addresses of a name in the order in which a host tries them."""
+        told = run(*self.inside(host, "getent", "ahostsv4", name))
+        return list(dict.fromkeys(line.split()[0] for line in told.splitlines()))
+
     def give_address(self, address: str, *, host: str) -> None:
         """Let a host answer for one more address."""
         run("ip", "-n", _PREFIX + host, "address", "replace", f"{address}/24", "dev", "eth0")
@@ -67,6 +92,20 @@ class Network(Lifetime):
     def take_address(self, address: str, *, host: str) -> None:
         """Take an address from a host: nothing that is sent to it arrives there any more."""
         run("ip", "-n", _PREFIX + host, "address", "del", f"{address}/24", "dev", "eth0")
+
+    @contextmanager
+    def holders(self, address: str, holders: Mapping[str, str]) -> Iterator[None]:
+        """Let each of these hosts see a holder of its own of an address that several have."""
+        try:
+            for host, holder in holders.items():
+                told = run("ip", "-n", _PREFIX + holder, "-brief", "link", "show", "eth0")
+                hardware = told.split()[2]
+                entry = [address, "lladdr", hardware, "dev", "eth0", "nud", "permanent"]
+                run("ip", "-n", _PREFIX + host, "neigh", "replace", *entry)
+            yield
+        finally:
+            for host in holders:
+                run("ip", "-n", _PREFIX + host, "neigh", "del", address, "dev", "eth0")
 
     def _start(self) -> None:
         require_hosts()
@@ -141,6 +180,8 @@ def run(*argv: str, stdin: str = "") -> str:
 
 
 def _remove_all() -> None:
+    for directory in _ETC.glob(f"{_PREFIX}*"):
+        shutil.rmtree(directory)
     for line in run("ip", "netns", "list").splitlines():
         if line.startswith(_PREFIX):
             run("ip", "netns", "del", line.split()[0])

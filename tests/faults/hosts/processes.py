@@ -21,7 +21,8 @@ from tests.faults.rig import TRANSIT_SECONDS, RigOptions
 from tests.support.simulated import LOG_LIMIT
 
 RECEIVER_PORT: Final = 8000
-_BETCORE_PORT: Final = 8080
+BETCORE_NAME: Final = "betcore.test"
+BETCORE_PORT: Final = 8080
 
 
 class Processes:
@@ -31,13 +32,13 @@ class Processes:
         self.network = network
         self.options = options
         self.redis_url = redis_url
-        self.betcore_url = f"http://{network.addresses['betcore']}:{_BETCORE_PORT}"
+        self.betcore_url = f"http://{network.addresses['betcore']}:{BETCORE_PORT}"
         self.commands = read_procfile(ROOT)
         self.environ = self._environment()
 
     def betcore(self) -> ManagedProcess:
         """Return the simulated BETCORE."""
-        where = ["--host", "0.0.0.0", "--port", str(_BETCORE_PORT)]
+        where = ["--host", "0.0.0.0", "--port", str(BETCORE_PORT)]
         where += ["--partner-url", f"http://{self.network.addresses['receiver']}:{RECEIVER_PORT}"]
         limits = ["--accept-limit-seconds", str(self.options.deadline_seconds + TRANSIT_SECONDS)]
         limits += ["--log-limit", str(LOG_LIMIT), "--make-timeout-seconds", "5"]
@@ -76,7 +77,7 @@ class Processes:
             environ,
             redis_url=urls[REDIS_URL],
             database_url=urls[DATABASE_URL],
-            betcore_url=self.betcore_url,
+            betcore_url=f"http://{BETCORE_NAME}:{BETCORE_PORT}",
         )
 
 

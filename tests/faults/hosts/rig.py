@@ -13,12 +13,12 @@ import redis
 from deploy.local.demo.run import clear_directory
 from deploy.local.errors import ProcessFailed
 from deploy.local.lifetime import Lifetime
-from deploy.local.postgres import DATABASE
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
 from producer.client.contract import QUEUE, RETRY_QUEUE
-from tests.faults.hosts.network import DATABASE_ADDRESS, Network
-from tests.faults.hosts.processes import RECEIVER_PORT, Processes, log_path
+from tests.faults.hosts.network import SECOND_BETCORE_ADDRESS, Network
+from tests.faults.hosts.pair import PostgresPair
+from tests.faults.hosts.processes import BETCORE_NAME, RECEIVER_PORT, Processes, log_path
 from tests.faults.hosts.servers import (
     MASTER,
     READY_SECONDS,
@@ -51,8 +51,7 @@ class HostRig(Simulated, Lifetime):
         for host in HOSTS:
             shutil.rmtree(self.directory / host, ignore_errors=True)
         self.network = Network(HOSTS)
-        self.postgres = {name: self._postgres(name) for name in ("postgres1", "postgres2")}
-        self.primary, self.standby = self.postgres["postgres1"], self.postgres["postgres2"]
+        self.ledger = PostgresPair(self.network, self._postgres("postgres1"), self._postgres("postgres2"))
         self.valkeys = {name: self._valkey(name) for name in ("valkey1", "valkey2")}
         self.sentinels = {name: self._sentinel(name) for name in SENTINELS}
         self.redis_url = ";".join(f"sentinel://{self._address(name)}:{SENTINEL_PORT}/0" for name in SENTINELS)
@@ -63,13 +62,13 @@ class HostRig(Simulated, Lifetime):
 
     @property
     def simulator_url(self) -> str:
-        """The simulated BETCORE."""
+        """The simulated BETCORE, at its first address: the operator knows no names."""
         return self.processes.betcore_url
 
     @property
     def database_url(self) -> str:
         """The primary on its own host, wherever its other address is."""
-        return self.primary.url
+        return self.ledger.primary.url
 
     @contextmanager
     def cut(self, here: tuple[str, ...], there: tuple[str, ...]) -> Iterator[None]:
@@ -102,20 +101,6 @@ class HostRig(Simulated, Lifetime):
             told = client.info("replication")
         return bool(told["role"] == "slave" and told["master_link_status"] == "up")
 
-    def fail_over_postgres(self) -> None:
-        """Fence the primary off, promote its standby, and let that one have the address."""
-        self.network.take_address(DATABASE_ADDRESS, host=self.primary.host)
-        self.standby.promote()
-        self.primary, self.standby = self.standby, self.primary
-        self.network.give_address(DATABASE_ADDRESS, host=self.primary.host)
-
-    def rejoin_standby(self) -> None:
-        """Start what was the primary anew as a synchronous standby."""
-        self.standby.launch_standby_of(self.primary)
-        self.standby.wait_ready()
-        self.primary.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{self.standby.host}'")
-        self.primary.execute("SELECT pg_reload_conf()")
-
     def heal(self) -> list[str]:
         """Bring back whatever does not work, and return what did not come back by itself."""
         self.simulate(accept="ok", token="ok", jwks="ok", verify="ok")
@@ -133,6 +118,8 @@ class HostRig(Simulated, Lifetime):
 
     def _start(self) -> None:
         self._cleanup.enter_context(self.network)
+        self.network.give_address(SECOND_BETCORE_ADDRESS, host="betcore")
+        self.network.name(BETCORE_NAME, [self._address("betcore"), SECOND_BETCORE_ADDRESS])
         self._start_servers()
         for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
             self._run_to_the_end(argv)
@@ -144,21 +131,17 @@ class HostRig(Simulated, Lifetime):
             self._wait_for_worker(worker)
 
     def _start_servers(self) -> None:
-        for server in self.postgres.values():
-            self._cleanup.callback(server.stop)
+        self._cleanup.callback(self.ledger.stop)
         for process in (*self.valkeys.values(), *self.sentinels.values()):
             self._cleanup.callback(process.stop)
-        self.primary.launch_primary()
+        self.ledger.primary.launch_primary()
         for name, process in self.valkeys.items():
             process.start()
             wait_for_valkey(self._address(name), VALKEY_PORT, process)
         for name, process in self.sentinels.items():
             process.start()
             wait_for_valkey(self._address(name), SENTINEL_PORT, process)
-        self.primary.wait_ready()
-        self.primary.execute(f"CREATE DATABASE {DATABASE}", database="postgres")
-        self.network.give_address(DATABASE_ADDRESS, host=self.primary.host)
-        self.rejoin_standby()
+        self.ledger.start()
 
     def _run_to_the_end(self, command: str) -> None:
         (self.directory / "accounts.csv").write_text(self.options.accounts_csv, "utf-8")

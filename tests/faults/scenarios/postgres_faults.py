@@ -1,9 +1,12 @@
-"""PostgreSQL: stopped at once, frozen, and cut off while it commits."""
+"""PostgreSQL: stopped at once, frozen, cut off while it commits, and up but read-only."""
 
 from typing import Final
 
+import psycopg
+
 from tests.faults.proxy import HOLD_REPLIES, PASS, Direction
 from tests.faults.scene import Scene
+from tests.support.writes import take_writes
 
 _AROUND_SECONDS: Final = 1.0
 _CUTS_PER_ROUND: Final = 5
@@ -49,3 +52,20 @@ def postgres_cuts(scene: Scene) -> None:
                 scene.wait_for(lambda proxy=proxy: proxy.held(Direction.REPLIES) > 0, what="a reply is held")  # type: ignore[misc]  # a default argument binds it
                 proxy.cut()
                 proxy.behave(PASS)
+
+
+def postgres_read_only(scene: Scene) -> None:
+    """Have PostgreSQL refuse writes, in sessions that stand and in new ones, as a demoted one does."""
+    seconds = scene.form.rounds * (scene.form.outage_seconds + 2 * _AROUND_SECONDS) + _AROUND_SECONDS
+    with (
+        scene.load(seconds=seconds),
+        psycopg.connect(scene.rig.database_url, autocommit=True) as operator,
+    ):
+        for _ in range(scene.form.rounds):
+            scene.pause_randomly(0.5, _AROUND_SECONDS)
+            with scene.fault("PostgreSQL is read-only"):
+                take_writes(operator, are_taken=False)
+                try:
+                    scene.pause(scene.form.outage_seconds)
+                finally:
+                    take_writes(operator, are_taken=True)

@@ -20,7 +20,9 @@ from deploy.local.environment import ROOT
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.valkey import ValkeyServer
+from tests.support.certificates import Authority
 from tests.support.tcp_proxy import Proxy, proxy_to
+from tests.support.tls_server import tls_before
 
 READY_SECONDS = 120.0
 HEARTBEAT_SECONDS = 0.5
@@ -45,16 +47,21 @@ def environment(proxy: Proxy) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def flower(environment: dict[str, str], tmp_path: Path) -> Iterator[ManagedProcess]:
-    """Run Flower as the Procfile has it."""
-    process = ManagedProcess(
+def flower_with(environment: dict[str, str], directory: Path) -> ManagedProcess:
+    """Return Flower as the Procfile has it, not started."""
+    return ManagedProcess(
         name="flower",
         argv=["sh", "-c", parse_procfile((ROOT / "Procfile").read_text("utf-8")).processes["flower"]],
-        log_path=tmp_path / "flower.log",
+        log_path=directory / "flower.log",
         env=environment,
         cwd=ROOT,
     )
+
+
+@pytest.fixture
+def flower(environment: dict[str, str], tmp_path: Path) -> Iterator[ManagedProcess]:
+    """Run Flower."""
+    process = flower_with(environment, tmp_path)
     with running(process):
         yield process
 
@@ -208,3 +215,18 @@ def test_a_check_without_flower_says_so(environment: dict[str, str]) -> None:
 
     assert exit_code == 1
     assert f"Flower does not answer on port {environment['PORT']}" in sentence
+
+
+def test_flower_sees_over_tls_what_workers_send(
+    environment: dict[str, str], valkey_server: ValkeyServer, heartbeats: Heartbeats, tmp_path: Path
+) -> None:
+    ours = Authority(tmp_path / "authority", "ours")
+    with tls_before(valkey_server.port, ours.server_context(ours.holder("server"))) as tls, heartbeats():
+        environment |= {
+            "CASHBACK_REDIS_URL": f"rediss://{LOCALHOST}:{tls.port}/0",
+            "CASHBACK_REDIS_CA_FILE": str(ours.file),
+        }
+        with running(flower_with(environment, tmp_path)) as process:
+            wait_for_an_event(process, environment)
+            assert check(environment) == (0, "")
+        assert tls.with_tls > 0

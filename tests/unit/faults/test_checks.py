@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.demo.history import Accept, Entry, History, LedgerAccount, Make, Receipt, Transaction
 from tests.faults import checks
-from tests.faults.evidence import Evidence, Fault, Key, Ordered
+from tests.faults.evidence import Aside, Evidence, Fault, Key, Ordered
 from tests.faults.outcome import INVARIANTS, Outcome, judge
 
 BEGUN_MS = 1_800_000_000_000
@@ -135,6 +135,20 @@ def test_a_received_event_without_a_receipt_is_lost_and_silent() -> None:
 
     assert len(checks.lost(gone)) == 1
     assert len(checks.silent(gone)) == 1
+
+
+def test_what_its_scenario_judges_itself_is_set_aside() -> None:
+    gone = but(receipts=(), transactions=(), entries=(), accepts=())
+
+    without = gone.without(Aside(tokens={TOKEN}))
+    assert judged(without).events == 0
+    assert checks.lost(without) == checks.silent(without) == []
+    assert len(checks.lost(gone.without(Aside(tokens={AGAIN})))) == 1
+
+    untrue = but(transactions=())
+    assert len(checks.false_success(untrue)) == 1
+    assert checks.false_success(untrue.without(Aside(accept_ids={1}))) == []
+    assert len(checks.false_success(untrue.without(Aside(accept_ids={2})))) == 1
 
 
 def test_an_event_that_is_on_record_as_answered_and_was_never_acknowledged_is_lost() -> None:

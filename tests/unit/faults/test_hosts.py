@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.hosts.catalogue import SCENARIOS
+from tests.faults.hosts.catalogue import LONG_ONLY, SCENARIOS
 from tests.faults.hosts.errors import HostsUnavailable
 from tests.faults.hosts.network import Network, require_hosts
 
@@ -33,3 +33,7 @@ def test_every_host_has_an_address_of_its_own() -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_says_what_it_does(name: str) -> None:
     assert (SCENARIOS[name].__doc__ or "").endswith(".")
+
+
+def test_what_only_the_long_form_runs_is_in_the_catalogue() -> None:
+    assert SCENARIOS.keys() > LONG_ONLY

@@ -71,3 +71,14 @@ BEGIN
     WHERE event_id = p_event_id AND state <> ALL ('{answered,refused,expired}');
     RETURN FOUND;
 END $$;
+
+-- Hold settled events whose accepts are in flight: they are not overdue before p_seconds from now. Returns how many are
+-- still open.
+CREATE OR REPLACE FUNCTION hold_events(p_event_ids uuid[], p_seconds double precision) RETURNS bigint LANGUAGE sql AS $$
+    WITH held AS (
+        UPDATE receipts SET next_attempt_at = clock_timestamp() + make_interval(secs => p_seconds)
+        WHERE event_id = ANY (p_event_ids) AND state <> ALL ('{received,answered,refused,expired}')
+        RETURNING 1
+    )
+    SELECT count(*) FROM held
+$$;

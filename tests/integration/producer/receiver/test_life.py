@@ -148,9 +148,7 @@ def test_a_database_without_the_schema_is_not_ready_and_the_message_alone_is_eno
         assert receiver.metric("cashback_copies_total", kind="receipt", result="copy_failed") == 1
 
 
-def test_a_server_that_became_read_only_is_left_for_a_new_connection(
-    redis_url: str, database_url: str
-) -> None:
+def test_a_server_that_is_read_only_is_away_until_it_takes_writes(redis_url: str, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         database = sql.Identifier(connection.info.dbname)
         connection.execute(
@@ -163,13 +161,12 @@ def test_a_server_that_became_read_only_is_left_for_a_new_connection(
                 sql.SQL("ALTER DATABASE {} RESET default_transaction_read_only").format(database)
             )
 
-            # Connections made before the reset are read-only for as long as they live.
             wait_until(
-                lambda: receiver.make_event().status_code == 200 and recorded(receiver, "ok") == 1,
+                lambda: receiver.make_event().status_code == 200 and recorded(receiver, "ok") >= 1,
                 what="a receipt is recorded through a new connection",
                 timeout_seconds=120,
             )
-            assert recorded(receiver, "copy_failed") >= 1
+            assert recorded(receiver, "copy_timed_out") >= 1
 
 
 def test_a_full_redis_counts_as_a_failed_copy(redis_url: str, database_url: str) -> None:

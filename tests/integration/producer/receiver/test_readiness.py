@@ -85,7 +85,7 @@ def test_a_postgresql_that_takes_no_writes_is_no_place_for_a_copy(redis_url: str
         )
 
     with running_receiver(redis_url=redis_url, database_url=database_url) as receiver:
-        wait_for_parts(receiver, postgresql="copy_failed", redis="ok")
+        wait_for_parts(receiver, postgresql="copy_timed_out", redis="ok")
 
 
 def test_the_question_leaves_nothing_on_the_queue(redis_url: str, database_url: str) -> None:

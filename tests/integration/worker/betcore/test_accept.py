@@ -2,27 +2,24 @@
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from deploy.local.ports import free_port
-from tests.support.raw_betcore import Answering, Peer, in_turn, raw, reply, serving, silence, slowly, trickle
-from worker.betcore.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, Verdict
+from producer.shared.outgoing import Caller
+from tests.support.event_loop import LoopThread, loop_thread
+from tests.support.raw_betcore import Answering, Peer, in_turn, raw, reply, serving, silence, trickle
+from worker.betcore.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, AcceptReply, Verdict
 from worker.betcore.bearer import StaticBearer
-from worker.betcore.slots import Slots
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
-from worker.http.transport import DeadlineTransport
 
 BODY = b'{"ErrorCode": 200}'
 # How long an attempt may take; a test as a whole has the suite's own limit, which is far above it.
 # It is also long enough to send a request in it on a slow machine.
 ATTEMPT_SECONDS = 1.5
 PLENTY_SECONDS = 60.0
-# Prompt, and longer than a thread waits for a slot of a slow BETCORE.
-PROMPT_CALL_SECONDS = 0.2
 
 
 class Bearers:
@@ -32,7 +29,7 @@ class Bearers:
         self.given = 1
         self.rejections: list[str] = []
 
-    def bearer(self, deadline: Deadline) -> str:
+    async def bearer(self, deadline: Deadline) -> str:
         assert deadline.at_seconds <= time.monotonic() + PLENTY_SECONDS
         return f"token-{self.given}"
 
@@ -41,33 +38,49 @@ class Bearers:
         self.given += 1
         return True
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
 
 class NoBearer:
     """Has no token to give."""
 
-    def bearer(self, deadline: Deadline) -> str:
+    async def bearer(self, deadline: Deadline) -> str:
         raise BearerUnavailable(f"none by {deadline.at_seconds > 0}")
 
     def rejected(self, bearer: str) -> bool:
         raise AssertionError(bearer)
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Blocking:
+    """An accept client as a thread sees it that waits for its answers."""
+
+    def __init__(self, accept: AcceptClient, loop: LoopThread) -> None:
+        self._accept = accept
+        self._loop = loop
+
+    def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
+        return self._loop.run(self._accept.send(body, deadline))
+
 
 @contextmanager
-def http_transport() -> Iterator[DeadlineTransport]:
-    with DeadlineTransport(max_connections=4) as transport:
-        yield transport
+def accepting_at(url: str, bearers: Bearers | NoBearer | StaticBearer | None = None) -> Iterator[Blocking]:
+    source = bearers or StaticBearer("static")
+    accept = AcceptClient(Caller(), base_url=url, bearers=source, bearer_seconds=PLENTY_SECONDS)
+    with loop_thread() as loop:
+        yield Blocking(accept, loop)
+        loop.run(accept.close())
 
 
 @contextmanager
 def accepting(
-    answer: Answering,
-    *,
-    bearers: Bearers | NoBearer | StaticBearer | None = None,
-    slots: int = 4,
-) -> Iterator[tuple[AcceptClient, Peer]]:
-    with serving(answer) as peer, http_transport() as transport:
-        source = bearers or StaticBearer("static")
-        yield AcceptClient(transport, base_url=peer.url, bearers=source, slots=Slots(slots)), peer
+    answer: Answering, *, bearers: Bearers | NoBearer | StaticBearer | None = None
+) -> Iterator[tuple[Blocking, Peer]]:
+    with serving(answer) as peer, accepting_at(peer.url, bearers) as accept:
+        yield accept, peer
 
 
 def far() -> Deadline:
@@ -173,14 +186,12 @@ def test_a_reply_that_is_too_long_is_passing() -> None:
 
 
 def test_nobody_at_the_port_is_passing() -> None:
-    with http_transport() as transport:
-        url = f"http://127.0.0.1:{free_port()}"
-        accept = AcceptClient(transport, base_url=url, bearers=StaticBearer("x"), slots=Slots(4))
-
+    with accepting_at(f"http://127.0.0.1:{free_port()}") as accept:
         answer = accept.send(BODY, far())
 
     assert answer.verdict is Verdict.PASSING
     assert "ConnectError" in answer.detail
+    assert "refused" in answer.detail
 
 
 def test_redirects_are_not_followed() -> None:
@@ -243,26 +254,3 @@ def test_an_attempt_after_one_that_was_cut_off_starts_anew() -> None:
 
     assert verdicts == [Verdict.PASSING, Verdict.ACKNOWLEDGED]
     assert [request.connection for request in peer.requests] == [0, 1]
-
-
-def test_who_finds_all_slots_taken_gets_the_next_one_of_a_prompt_betcore() -> None:
-    """As a lottery ticket instead, an event was seen to lose seven draws and its 10 s."""
-    with accepting(slowly(PROMPT_CALL_SECONDS), slots=1) as (accept, peer), ThreadPoolExecutor(2) as pool:
-        verdicts = [each.result().verdict for each in [pool.submit(accept.send, BODY, far()) for _ in "ab"]]
-
-    assert verdicts == [Verdict.ACKNOWLEDGED] * 2
-    assert len(peer.requests) == 2
-
-
-def test_with_all_slots_taken_by_a_betcore_that_is_silent_nothing_is_sent() -> None:
-    with accepting(silence, slots=1) as (accept, peer), ThreadPoolExecutor(1) as pool:
-        held = pool.submit(accept.send, BODY, far())
-        while not peer.requests:
-            time.sleep(0.01)
-        answer = accept.send(BODY, far())
-
-        assert answer.verdict is Verdict.PASSING
-        assert answer.detail.startswith("not sent")
-        assert not held.done()
-        assert len(peer.requests) == 1
-        peer.closing.set()

@@ -149,7 +149,7 @@ def test_a_refused_accept_fails_for_good_and_says_that_money_moved(database_url:
     [
         (PASSING, "HTTP 200, ErrorCode 102823"),
         (reply(503, b"<html>"), "HTTP 503 without BETCORE's envelope"),
-        (raw(b""), "RemoteProtocolError"),
+        (raw(b""), "ConnectError: connection closed"),
     ],
     ids=["102823", "503", "connection cut"],
 )

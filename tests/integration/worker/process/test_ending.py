@@ -50,7 +50,7 @@ def test_a_worker_one_of_whose_threads_has_died_ends_and_names_it(
 
 def test_a_worker_whose_event_loop_meets_a_fault_ends(environment: dict[str, str], tmp_path: Path) -> None:
     before = (
-        "from worker.queue.consumer import QuarantiningConsumer as T\n"
+        "from worker.queue.consumer import SettlingConsumer as T\n"
         "def dies(*_): raise RuntimeError('a surprise')\nT.create_task_handler = dies\n"
     )
 

@@ -25,14 +25,15 @@ _POLL_SECONDS = 0.02
 
 
 class Held:
-    """A BETCORE that answers the accepts of one CashbackId only when it is told to."""
+    """A BETCORE that answers the accepts of some CashbackIds only when it is told to."""
 
-    def __init__(self, cashback_id: int) -> None:
+    def __init__(self, *cashback_ids: int) -> None:
         self.released = threading.Event()
-        self._member = f'"CashbackId":{cashback_id},'
+        self._members = [f'"CashbackId":{cashback_id},' for cashback_id in cashback_ids]
 
     def __call__(self, peer: Peer, connection: socket.socket, request: Request) -> None:
-        if self._member in "".join(request.body.decode().split()):
+        body = "".join(request.body.decode().split())
+        if any(member in body for member in self._members):
             while not self.released.wait(_POLL_SECONDS) and not peer.closing.is_set():
                 pass
         reply(200)(peer, connection, request)
@@ -40,7 +41,7 @@ class Held:
 
 @pytest.fixture
 def betcore() -> Held:
-    return Held(1)
+    return Held(1, 2)
 
 
 @pytest.fixture
@@ -70,6 +71,15 @@ def lease_left_seconds(bench: Bench) -> float:
     return float(max(ends for _, ends in leases)) / 1000 - seconds - microseconds / 1e6
 
 
+def waits_for_a_lock(connection: psycopg.Connection) -> bool:
+    """Whether a statement of a worker waits for a lock."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ).fetchone()
+    return row != (0,)
+
+
 def attempts(bench: Bench, cashback_id: int) -> int:
     with psycopg.connect(bench.database_url, autocommit=True) as connection:
         row = connection.execute(
@@ -82,7 +92,7 @@ def test_what_a_killed_worker_had_in_hand_is_settled_by_the_next_one(bench: Benc
     worker = bench.start_worker()
     for cashback_id in (1, 2):
         bench.push(good(cashback_id))
-    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "one runs, and one waits in the worker")
+    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "both wait in the worker")
 
     worker.kill()
     betcore.released.set()
@@ -112,17 +122,18 @@ def test_what_several_workers_had_in_hand_when_they_died_is_not_given_to_another
 
 
 def test_what_waited_in_a_paused_worker_is_not_run_beside_its_heir(bench: Bench, betcore: Held) -> None:
-    paused = bench.start_worker()
-    for cashback_id in (1, 2):
-        bench.push(good(cashback_id))
-    bench.wait(lambda: in_hand(bench) == 2 and bool(bench.accepts()), "one runs, and one waits in the worker")
+    betcore.released.set()
+    paused = bench.start_worker(database_timeout_seconds="60")
+    with psycopg.connect(bench.database_url) as holding:
+        holding.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        for cashback_id in (1, 2):
+            bench.push(good(cashback_id))
+        bench.wait(lambda: in_hand(bench) == 2 and waits_for_a_lock(holding), "one runs, and one waits")
+        os.kill(paused.pid, signal.SIGSTOP)
 
-    os.kill(paused.pid, signal.SIGSTOP)
     try:
-        # With a slot for each accept: the first one's is not answered yet.
-        heir = bench.start_worker(concurrency="4")
+        heir = bench.start_worker()
         bench.wait_for_success(2)
-        betcore.released.set()
         bench.wait_until_idle()
         heir.kill()
     finally:

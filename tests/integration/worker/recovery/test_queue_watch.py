@@ -135,7 +135,7 @@ def test_events_whose_queue_nobody_empties_are_settled_straight_from_their_recei
         at.sweeper.sweep()
 
         # then both are answered,
-        assert len(at.at.accepts()) == 2
+        at.at.await_accepts(2)
         # and nothing more is put onto the queues.
         assert at.messages() == {waiting.event_id: 1, settled.event_id: 1}
     told = [line for line in logs if line["event"] == "sweep_failed"]

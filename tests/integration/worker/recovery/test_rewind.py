@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import psycopg
 from structlog.testing import capture_logs
 
-from producer.shared.session import LASTING_PLANS
 from tests.support.books import add_user
 from tests.support.ledger_watch import (
     Backup,
@@ -14,6 +13,7 @@ from tests.support.ledger_watch import (
     told,
     worker_on,
 )
+from tests.support.plans import LASTING_PLANS
 from worker.recovery import rewind
 from worker.recovery.ledger_watch import RECONNECT_SECONDS
 from worker.recovery.witness import COMMITS_KEY, LOST_KEY

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from producer.shared.session import LASTING_PLANS
 from tests.support.books import add_user, new_event, payout, policy, pool_of
+from tests.support.plans import LASTING_PLANS
 from worker.domain.settlement import State
 from worker.ledger.database import Database, DeadlineConnection
 from worker.ledger.ledger import Ledger

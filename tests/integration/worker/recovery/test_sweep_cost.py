@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from producer.shared.session import LASTING_PLANS
+from tests.support.plans import LASTING_PLANS
 
 BACKLOG = 5_000
 FEW_ROWS = 100

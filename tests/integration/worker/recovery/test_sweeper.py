@@ -17,6 +17,7 @@ from tests.support.handler_bench import bench
 from tests.support.raw_betcore import reply
 from tests.support.sweeping import overdue_message, sweeping
 from worker.errors import LedgerUnavailable
+from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.ledger.database import Database
 from worker.quarantine.writer import QuarantineStore
@@ -95,7 +96,7 @@ def test_without_a_broker_events_are_settled_and_answered_straight_from_their_re
         assert sweeper.sweep()
         assert not sweeper.sweep()
 
-        assert len(at.accepts()) == 3
+        at.await_accepts(3)
         assert [(at.receipt(message) or ())[1] for message in messages] == [200, 200, 200]
 
 
@@ -108,7 +109,7 @@ def test_a_broker_that_fails_half_way_leaves_no_claimed_event_without_a_run(data
         sweeper.sweep()
 
         assert len(queue.published) == 1
-        assert len(at.accepts()) == 2
+        at.await_accepts(2)
 
 
 def test_a_flood_is_one_log_line_for_all_that_was_done_with_the_first_ids(database_url: str) -> None:
@@ -123,7 +124,7 @@ def test_a_flood_is_one_log_line_for_all_that_was_done_with_the_first_ids(databa
     assert (line["republished"], line["settled_directly"]) == (12, 3)
     assert len(line["event_ids"]) == 10
     assert set(line["event_ids"]) <= {str(one.event_id) for one in messages}
-    assert line["steps"] == {"Done": 3}
+    assert line["steps"] == {"Answer": 3}
     assert not any("event_id" in line for line in logs)
 
 
@@ -187,7 +188,9 @@ def test_what_cannot_be_settled_is_named_once_with_the_first_reason(database_url
 
     with bench(database_url, reply(200)) as at, sweeping(at, database_url, Queue(is_away=True)) as sweeper:
         messages = [overdue_message(at, number) for number in range(1, 4)]
-        failing = replace(sweeper, handler=object.__new__(Failing))
+        broken = object.__new__(Answering)
+        broken.handler = object.__new__(Failing)
+        failing = replace(sweeper, answering=broken)
 
         with capture_logs() as logs:
             assert failing.sweep()
@@ -223,7 +226,7 @@ def test_the_sweeper_goes_on_after_a_sweep_that_failed(database_url: str) -> Non
             )
             replace(sweeper, overdue=failing).run(stopping)
 
-        assert len(at.accepts()) == 1
+        at.await_accepts(1)
 
 
 @pytest.mark.parametrize(

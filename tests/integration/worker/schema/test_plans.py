@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from producer.shared.session import LASTING_PLANS
+from tests.support.plans import LASTING_PLANS
 
 ROWS: Final = int(os.environ.get("PLANS_ROWS", "100000"))
 # To read all of 100,000 receipts takes far more.

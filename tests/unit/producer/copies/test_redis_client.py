@@ -8,7 +8,7 @@ from kombu import Connection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from producer.copies.redis_client import MAX_CONNECTIONS, redis_client
-from producer.shared.settings import ReceiverSettings, SettingsError
+from producer.shared.settings import ReceiverSettings, SettingsError, load
 
 
 def settings_with(redis_url: str) -> ReceiverSettings:
@@ -55,7 +55,7 @@ def test_tls_options_are_read_and_the_certificate_is_checked_by_default() -> Non
         "rediss://cache.test?ssl_cert_reqs=CERT_NONE&ssl_ca_certs=/ca.pem&visibility_timeout=9"
     )
 
-    assert "ssl_cert_reqs" not in plain
+    assert (plain["ssl_cert_reqs"], plain["ssl_check_hostname"]) == (ssl.CERT_REQUIRED, True)
     assert (chosen["ssl_cert_reqs"], chosen["ssl_check_hostname"]) == (ssl.CERT_NONE, False)
     assert chosen["ssl_ca_certs"] == "/ca.pem"
     assert "visibility_timeout" not in chosen
@@ -86,6 +86,10 @@ def test_several_sentinels_lead_to_the_named_primary() -> None:
         "redis://[::1/0",
     ],
 )
-def test_a_url_that_cannot_be_used_is_named_as_the_setting(url: str) -> None:
+def test_a_url_that_cannot_be_used_is_named_as_the_setting(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASHBACK_DATABASE_URL", "postgresql://db.test/cashback")
+    monkeypatch.setenv("CASHBACK_BETCORE_URL", "https://betcore.test")
+    monkeypatch.setenv("CASHBACK_REDIS_URL", url)
+
     with pytest.raises(SettingsError, match="CASHBACK_REDIS_URL"):
-        redis_client(settings_with(url), timeout_seconds=2)
+        load(ReceiverSettings)

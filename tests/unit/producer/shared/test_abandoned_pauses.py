@@ -56,7 +56,7 @@ class Process:
         return connection
 
     def let_go(self, connection: Connection) -> None:
-        self.abandoned.let_go(_psycopg(connection))
+        self.abandoned.let_go(_psycopg(connection).pgconn.backend_pid)
         connection.closed = True
 
     def seconds_held_back(self, connection: Connection) -> float:

@@ -8,13 +8,14 @@ import pytest
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.app.task import Context
-from celery.exceptions import Ignore, Reject, Retry
+from celery.worker.request import create_request_cls
 from kombu.transport import virtual
 from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
 
 from producer.protocol.errors import BadSignature, KeysUnavailable
 from tests.support.bad_messages import settle
+from worker.domain.settlement import Done, GiveUp, RetryAt, State, Step
 from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
 from worker.ledger.database import Database, DeadlineConnection
 from worker.quarantine.writer import Quarantine, QuarantineStore
@@ -50,7 +51,7 @@ def ended() -> Ended:
         random=lambda: 0.5,
     )
     app = Celery(set_as_current=False)
-    task = app.register_task(SettleTask(never, lambda: quarantine))
+    task = app.register_task(SettleTask(never, lambda: quarantine, never))
 
     def end(error: Exception) -> list[str]:
         seen: list[str] = []
@@ -94,24 +95,92 @@ def test_an_event_whose_end_is_on_record_lets_go_of_its_message(ended: Ended, er
     assert ended(error) == ["acknowledged"]
 
 
-@pytest.mark.parametrize("error", [Retry(exc=AcceptFailed()), Retry(exc=BadMessage()), Ignore()], ids=repr)
-def test_a_run_that_goes_on_as_another_message_lets_go_of_this_one(ended: Ended, error: Exception) -> None:
-    assert ended(error) == ["acknowledged"]
-
-
 def test_a_run_that_another_worker_has_by_now_leaves_the_message_alone(ended: Ended) -> None:
     assert ended(GivenToAnother()) == []
 
 
-def test_a_retry_that_could_not_be_published_gives_the_message_back(ended: Ended) -> None:
-    # What Celery's Task.retry raises when the broker does not take the next message.
-    assert ended(Reject(OSError("away"), requeue=False)) == ["requeued"]
+class Followed(SettleTask):
+    """A task whose retries go nowhere, or fail to."""
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__(never, never, never)
+        self.delays: list[float] = []
+        self._fails = fails
+
+    def publish_retry(self, request: SettleRequest, *, delay_seconds: float) -> None:
+        assert request.kwargs["token"]
+        if self._fails:
+            raise OSError("away")
+        self.delays.append(delay_seconds)
+
+
+def followed(step: Step, *, fails: bool = False) -> tuple[list[str], Followed]:
+    """Return what became of the message after a run came to `step`, and its task."""
+    seen: list[str] = []
+    app = Celery(set_as_current=False)
+    task = app.register_task(Followed(fails=fails))
+    request = create_request_cls(SettleRequest, task, Pool(), "here", Events(seen), app=app)(
+        EntryMessage(read_entry(TAKEN, HOLDER), channel=Channel()),
+        on_ack=lambda *_: seen.append("acknowledged"),
+        on_reject=lambda _logger, _errors, requeue: seen.append("requeued" if requeue else "deleted"),
+        app=app,
+        task=task,
+        eventer=Events(seen),
+    )
+    request.request_dict["run"].came_to = step
+    request.on_success((False, "'Done'", 0.1))
+    return seen, task
+
+
+class Pool:
+    """As much of a pool as the making of a request class needs."""
+
+    def apply_async(self) -> None:
+        raise AssertionError("nothing is run here")
+
+
+class Events:
+    """Notes what Flower is told."""
+
+    enabled = True
+
+    def __init__(self, seen: list[str]) -> None:
+        self._seen = seen
+
+    def send(self, kind: str, **fields: object) -> None:
+        self._seen.append(f"{kind} {fields.get('result') or fields.get('exception')}")
+
+
+def test_a_run_that_came_to_its_end_is_a_success() -> None:
+    seen, _ = followed(Done(State.ANSWERED))
+
+    assert seen == ["acknowledged", "task-succeeded 'answered'"]
+
+
+def test_a_run_that_is_to_be_tried_again_goes_on_as_another_message() -> None:
+    seen, task = followed(RetryAt(1.5, AcceptFailed("HTTP 503")))
+
+    assert seen == ["acknowledged", "task-retried AcceptFailed('HTTP 503')"]
+    assert task.delays == [1.5]
+
+
+def test_a_retry_that_could_not_be_published_gives_the_message_back() -> None:
+    seen, _ = followed(RetryAt(1.5, AcceptFailed("HTTP 503")), fails=True)
+
+    assert seen[0] == "requeued"
+    assert "acknowledged" not in seen
+
+
+def test_a_run_that_gave_up_is_a_failure_with_its_reason() -> None:
+    seen, _ = followed(GiveUp(DeadlineExceeded("last answer: HTTP 500")))
+
+    assert seen == ["acknowledged", "task-failed DeadlineExceeded('last answer: HTTP 500')"]
 
 
 def test_a_retry_takes_headers_of_the_message_along_and_nothing_that_only_this_process_knows() -> None:
     # Given a message with a header of its sender's own, in the hands of a worker that holds it under a lease
     app = Celery(set_as_current=False)
-    task = app.register_task(SettleTask(never, never))
+    task = app.register_task(SettleTask(never, never, never))
     taken = Taken.of("1 0 cashback", settle(headers={"trace": "t1"}))
     message = EntryMessage(read_entry(taken, HOLDER), channel=Channel())
     request = SettleRequest(message, app=app, task=task)

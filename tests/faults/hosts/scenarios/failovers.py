@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from tests.faults.hosts.partitions import HostScene
+from tests.faults.hosts.rig import WORKERS
+from tests.faults.hosts.scene import HostScene
 
 _AROUND_SECONDS: Final = 1.5
 # From the cut to the new primary, two seconds of which the sentinels wait; and some while under it.
@@ -23,21 +24,38 @@ def valkey_split_brain(scene: HostScene) -> None:
 
 def postgres_failover(scene: HostScene) -> None:
     """Let the host of the primary of PostgreSQL vanish: its synchronous standby gets its address."""
-    rig, lost = scene.rig, scene.rig.primary.host
+    rig, ledger = scene.rig, scene.rig.ledger
+    lost = ledger.primary.host
     with scene.load(seconds=_FAILOVER_SECONDS + 2 * _AROUND_SECONDS):
         scene.pause_randomly(0.5, _AROUND_SECONDS)
         with scene.fault(f"{lost} vanishes"), rig.cut((lost,), rig.others_than(lost)):
             scene.pause(scene.form.freeze_seconds)
-            rig.fail_over_postgres()
+            ledger.fail_over()
             scene.pause(_AROUND_SECONDS)
-            rig.standby.stop()
+            ledger.standby.stop()
     scene.wait_for_ends()
-    rig.rejoin_standby()
+    ledger.rejoin()
+
+
+def postgres_split_brain(scene: HostScene) -> None:
+    """Let the receiver and a worker go on seeing the old primary, while the others have a new one."""
+    rig, ledger = scene.rig, scene.rig.ledger
+    old, keep = ledger.primary.host, ("receiver", WORKERS[0])
+    split_seconds = 2 * scene.form.freeze_seconds
+    with scene.load(seconds=split_seconds + 3 * _AROUND_SECONDS):
+        scene.pause_randomly(0.5, _AROUND_SECONDS)
+        others = rig.others_than(old, *keep)
+        with scene.fault(f"{old} goes on for {' and '.join(keep)} alone"), rig.cut((old,), others):
+            with ledger.split(rig.others_than(old), keep=keep):
+                scene.pause(split_seconds)
+            ledger.standby.stop()
+    scene.wait_for_ends()
+    ledger.rejoin()
 
 
 def postgres_standby_away(scene: HostScene) -> None:
     """Cut the synchronous standby off: commits wait, nothing is acknowledged that one server alone has."""
-    standby = scene.rig.standby.host
+    standby = scene.rig.ledger.standby.host
     with scene.load(seconds=scene.form.freeze_seconds + 2 * _AROUND_SECONDS):
         scene.pause_randomly(0.5, _AROUND_SECONDS)
         with scene.fault(f"{standby} vanishes"), scene.rig.cut((standby,), scene.rig.others_than(standby)):

@@ -2,14 +2,13 @@
 
 from typing import Final
 
-from tests.faults.hosts.rig import WORKERS, HostRig
-from tests.faults.scene import SHORT, SceneOf
+from tests.faults.hosts.rig import WORKERS
+from tests.faults.hosts.scene import HostScene
+from tests.faults.scene import SHORT
 
 VALKEYS: Final = ("valkey1", "valkey2", "sentinel1", "sentinel2", "sentinel3")
 POSTGRES: Final = ("postgres1", "postgres2")
 _AROUND_SECONDS: Final = 1.5
-
-HostScene = SceneOf[HostRig]
 
 
 def two_racks(scene: HostScene) -> None:

@@ -1,0 +1,119 @@
+"""The one way out to BETCORE, for every process and every call: addresses, proxies, trust, time.
+
+Names are resolved by the system; where one has several addresses each gets its share of the time to connect.
+`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count everywhere, and so does the system's trust store
+(`SSL_CERT_FILE` and `SSL_CERT_DIR` name another). Every exchange, from the name to the last byte, ends by its
+timeout. Decision 33.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+import httpx
+from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
+from pyreqwest.compatibility.httpx import SyncHttpxTransport
+from pyreqwest.exceptions import PyreqwestError
+
+from producer.protocol.errors import ProducerError
+
+# Of it each address of a name gets its share: one that is silently dead costs no more.
+CONNECT_SECONDS: Final = 3.0
+# A connection on which nothing that was sent has arrived for so long leads nowhere.
+SILENCE_SECONDS: Final = 5.0
+KEEPALIVE_SECONDS: Final = 30.0
+_LONGEST_SECONDS: Final = 120.0
+
+Builder = TypeVar("Builder", bound=BaseClientBuilder)
+
+
+class CallFailed(ProducerError):
+    """No answer came."""
+
+    reason = "call_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer: its HTTP status, its body, and its header Retry-After."""
+
+    status: int
+    content: bytes
+    retry_after: str | None
+
+
+class Caller:
+    """Calls that hold no thread while they wait: for one event loop."""
+
+    def __init__(self) -> None:
+        # One may pack its answers though it was asked not to.
+        self._client = _configured(ClientBuilder()).gzip(enable=True).deflate(enable=True).build()
+
+    async def post(
+        self, url: str, *, headers: dict[str, str], content: bytes, timeout_seconds: float, max_bytes: int
+    ) -> Reply:
+        """Send one request and read the whole answer; raises CallFailed.
+
+        A body longer than `max_bytes` is not read to its end: the answer has an empty one then.
+        """
+        if timeout_seconds <= 0:
+            raise CallFailed("TimeoutError: no time is left to ask")
+        call = self._client.post(url).headers(headers).body_bytes(content)
+        request = call.timeout(timedelta(seconds=timeout_seconds)).build_streamed()
+        try:
+            async with request as response:
+                body = bytearray()
+                while len(body) <= max_bytes:
+                    chunk = await response.body_reader.read(max_bytes + 1 - len(body))
+                    if chunk is None:
+                        break
+                    body += chunk
+                return Reply(
+                    status=response.status,
+                    content=bytes(body) if len(body) <= max_bytes else b"",
+                    retry_after=response.headers.get("retry-after"),
+                )
+        except PyreqwestError as error:
+            raise CallFailed(f"{type(error).__name__}: {_cause_of(error)}") from error
+
+    async def close(self) -> None:
+        """Close all connections; who waits gets CallFailed."""
+        await self._client.close()
+
+
+def http_client() -> httpx.Client:
+    """Return a client for calls that a thread waits for; their `timeout` is for the whole exchange."""
+    return httpx.Client(
+        transport=_WholeExchange(_configured(SyncClientBuilder()).build()),
+        follow_redirects=False,
+        timeout=_LONGEST_SECONDS,
+    )
+
+
+class _WholeExchange(SyncHttpxTransport):
+    """httpx's timeouts are four, one for each kind of step; here the one for reading is that of the whole."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        seconds = request.extensions.get("timeout", {}).get("read")
+        request.extensions["timeout"] = {"read": _LONGEST_SECONDS if seconds is None else seconds}
+        return super().handle_request(request)
+
+
+def _configured(builder: Builder) -> Builder:
+    return (
+        builder.follow_redirects(enable=False)
+        .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
+        .timeout(timedelta(seconds=_LONGEST_SECONDS))
+        .pool_idle_timeout(timedelta(seconds=KEEPALIVE_SECONDS))
+        .tcp_user_timeout(timedelta(seconds=SILENCE_SECONDS))
+        .gzip(enable=False)
+        .brotli(enable=False)
+        .zstd(enable=False)
+        .deflate(enable=False)
+    )
+
+
+def _cause_of(error: PyreqwestError) -> str:
+    """Return the innermost cause, which says what happened; the outer ones say that something did."""
+    causes = getattr(error, "details", {}).get("causes") or []
+    return str(causes[-1]["message"]) if causes else error.message
