@@ -35,7 +35,7 @@ def import_(*, file: BinaryIO, as_json: bool) -> None:
     from worker.accounts.importing import import_accounts
     from worker.cli.database import open_database
 
-    with open_database(timeout_seconds=_IMPORT_SECONDS) as connection:
+    with open_database(timeout_seconds=_IMPORT_SECONDS, looks_up=False) as connection:
         try:
             counts = import_accounts(connection, file)
         except OSError as error:

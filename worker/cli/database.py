@@ -27,17 +27,19 @@ def database_url() -> str:
 
 
 @contextmanager
-def open_database(*, timeout_seconds: float) -> Iterator[DeadlineConnection]:
+def open_database(*, timeout_seconds: float, looks_up: bool = True) -> Iterator[DeadlineConnection]:
     """Connect for the length of the block, which may wait for PostgreSQL `timeout_seconds` from now.
+
+    A command looks rows up by their keys, as a worker does; not `looks_up` is one that reads whole tables.
 
     Raises SettingsError, and psycopg.OperationalError when the database is away or does not answer.
     """
     url = database_url()
-    # The server gives up too when the client is gone or no longer waits. One that looks plans as usual.
+    # The server gives up too when the client is gone or no longer waits.
     session = Session(
         application_name="cashback",
         statement_timeout_ms=int(timeout_seconds * 1000),
-        lasting_plans=False,
+        lasting_plans=looks_up,
         writes=False,
     )
     options = session.connect_options(url, connect_seconds=_CONNECT_SECONDS, unanswered_ms=_UNANSWERED_MS)

@@ -8,6 +8,9 @@ from tests.faults.scene import Scene
 _AROUND_SECONDS: Final = 1.0
 # So slow that a whole reply takes longer than an attempt may.
 _STALL: Final = Behaviour(byte_seconds=0.1)
+_HANGS: Final = "slow:60"
+_WELL: Final = "ok"
+_REVOKING_SECONDS: Final = 0.3
 _LATENCY: Final = Behaviour(latency_seconds=0.15)
 
 
@@ -37,6 +40,57 @@ def betcore_half(scene: Scene) -> None:
 def betcore_lost_reply(scene: Scene) -> None:
     """BETCORE takes the accept, and its reply never comes."""
     _scripted(scene, "lost", "BETCORE's replies are lost")
+
+
+def accept_hangs(scene: Scene) -> None:
+    """BETCORE takes accepts and answers none of them, and is then well."""
+    scene.least_in_time_share = 1.0
+    with scene.load(seconds=_load_seconds(scene, outages=1)):
+        for _ in range(scene.form.rounds):
+            scene.pause(scene.form.outage_seconds)
+            with scene.fault("BETCORE answers no accept"):
+                scene.rig.simulate(accept=_HANGS)
+                scene.pause(scene.form.outage_seconds)
+                scene.rig.simulate(accept=_WELL)
+    _expect_nobody_else_to_pay(scene)
+
+
+def token_hangs(scene: Scene) -> None:
+    """BETCORE rejects all access tokens, and its Token endpoint answers nobody; then it is well."""
+    scene.least_in_time_share = 1.0
+    with scene.load(seconds=_load_seconds(scene, outages=1)):
+        for _ in range(scene.form.rounds):
+            scene.pause(scene.form.outage_seconds)
+            with scene.fault("BETCORE gives no access token"):
+                # A 401 revokes all tokens for good.
+                scene.rig.simulate(token=_HANGS, accept="401")
+                scene.pause(_REVOKING_SECONDS)
+                scene.rig.simulate(accept="ok")
+                scene.pause(scene.form.outage_seconds)
+                scene.rig.simulate(token=_WELL)
+    _expect_nobody_else_to_pay(scene)
+
+
+def accept_slow(scene: Scene) -> None:
+    """BETCORE takes 3 s for each answer, as long as there are makes."""
+    scene.least_in_time_share = 1.0
+    scene.rig.simulate(accept="slow:3")
+    try:
+        with (
+            scene.fault("BETCORE takes 3 s"),
+            scene.load(seconds=2 * scene.form.outage_seconds + _AROUND_SECONDS),
+        ):
+            pass
+        _expect_nobody_else_to_pay(scene)
+    finally:
+        scene.rig.simulate(accept="ok")
+
+
+def _expect_nobody_else_to_pay(scene: Scene) -> None:
+    """All that were taken are answered, and none was turned away for what BETCORE does."""
+    scene.wait_for_ends()
+    scene.expect_all_answered()
+    scene.expect(scene.figures["turned_away"] == 0, f"{scene.figures['turned_away']} makes were turned away")
 
 
 def _scripted(scene: Scene, action: str, name: str) -> None:

@@ -21,6 +21,7 @@ def test_what_is_missing_is_named_with_the_way_to_leave_hosts_out(
     said = str(raised.value)
     assert "apt-get install iproute2 nftables util-linux" in said
     assert "`make faults` alone" in said
+    assert "CASHBACK_CI_WITHOUT=faults-hosts" in said
     assert "\n" not in said
 
 

@@ -34,7 +34,11 @@ BEGIN
             WHERE payout.transaction_id = p_transaction.reverses AND payout.kind = 'payout'
                 AND (payout.cashback_id, payout.account_id, payout.amount_minor)
                     = (p_transaction.cashback_id, p_transaction.account_id, p_transaction.amount_minor))
+        -- OFFSET 0: without statistics the planner would take the order of accounts from an index, and read all entries.
         AND NOT EXISTS (
-            SELECT FROM entries WHERE transaction_id IN (p_transaction.transaction_id, p_transaction.reverses)
+            SELECT FROM (
+                SELECT account_id, amount_minor FROM entries
+                WHERE transaction_id IN (p_transaction.transaction_id, p_transaction.reverses) OFFSET 0
+            ) AS line
             GROUP BY account_id HAVING sum(amount_minor) <> 0);
 END $$;

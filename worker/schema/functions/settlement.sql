@@ -99,8 +99,9 @@ BEGIN
     IF FOUND THEN
         RETURN ROW(103804, v_transaction_id, false)::decision;
     ELSIF NOT p_allow_negative AND p_account.balance_minor < (
-            SELECT sum(amount_minor) FROM entries
-            WHERE transaction_id = v_payout.transaction_id AND account_id = p_account.account_id) THEN
+            -- Not by the account's index as well: it may hold many entries.
+            SELECT sum(amount_minor) FILTER (WHERE account_id = p_account.account_id) FROM entries
+            WHERE transaction_id = v_payout.transaction_id) THEN
         RETURN ROW(102823, NULL, false)::decision;
     END IF;
 
