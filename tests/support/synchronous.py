@@ -1,7 +1,7 @@
 """A PostgreSQL whose commits can be made to wait for a standby that never comes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -40,6 +40,24 @@ def wait_for_standby(connection: psycopg.Connection, name: str) -> None:
         what="the configuration is loaded",
         timeout_seconds=120,
     )
+    if name:
+        wait_until(lambda: _a_commit_waits(connection), what="commits wait", timeout_seconds=120)
+
+
+def _a_commit_waits(connection: psycopg.Connection) -> bool:
+    """Whether a commit waits: every process reads the configuration when it can, the one that counts too."""
+    with closing(psycopg.connect(connection.info.dsn, autocommit=True)) as probe:
+        probe.execute("SET synchronous_commit = on")
+        probe.pgconn.send_query(b"SELECT pg_logical_emit_message(true, 'probe', '')")
+        while probe.pgconn.is_busy():
+            [(event,)] = connection.execute(
+                "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", (probe.info.backend_pid,)
+            )
+            if event == "SyncRep":
+                connection.execute("SELECT pg_terminate_backend(%s)", (probe.info.backend_pid,))
+                return True
+            probe.pgconn.consume_input()
+    return False
 
 
 def backends(connection: psycopg.Connection, application_name: str) -> int:

@@ -9,6 +9,7 @@ from worker.ledger.database import Database
 from worker.metrics import Metrics
 from worker.recovery.snapshots import SnapshotWatch
 
+# Pools of one session: while a second one opens, it holds a snapshot itself.
 GAUGE = "cashback_oldest_snapshot_seconds"
 
 
@@ -20,7 +21,7 @@ def test_who_holds_the_oldest_snapshot_is_measured_and_named_once_it_is_too_old(
 ) -> None:
     metrics = Metrics()
     with (
-        pool_of(database_url) as pool,
+        pool_of(database_url, size=1) as pool,
         psycopg.connect(database_url, application_name="a backup") as backup,
         psycopg.connect(database_url, application_name="younger") as younger,
     ):
@@ -46,7 +47,7 @@ def test_who_holds_the_oldest_snapshot_is_measured_and_named_once_it_is_too_old(
 
 
 def test_a_session_that_only_stands_there_holds_nothing(database_url: str) -> None:
-    with pool_of(database_url) as pool, psycopg.connect(database_url) as idle:
+    with pool_of(database_url, size=1) as pool, psycopg.connect(database_url) as idle:
         # In a transaction, but without a snapshot between its statements, and nothing written.
         idle.execute("SELECT 1")
 
