@@ -71,7 +71,6 @@ def receipt(token: str, cashback_id: int, code: int, transaction_id: int | None)
         state="answered",
         code=code,
         transaction_id=transaction_id,
-        attempts=1,
         unconfirmed=False,
         credit_cutoff_at=BEGUN + timedelta(seconds=25),
     )

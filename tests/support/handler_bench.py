@@ -89,6 +89,18 @@ class Bench:
         return int(row[0])
 
 
+def let_an_hour_go_by(connection: psycopg.Connection) -> int:
+    """Move all receipts into the past, past their guard."""
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        moved = connection.execute(
+            "UPDATE receipts SET received_at = received_at - interval '1 hour', "
+            "credit_cutoff_at = credit_cutoff_at - interval '1 hour', "
+            "deadline_at = deadline_at - interval '1 hour'"
+        )
+    return moved.rowcount
+
+
 def jwks(*keys: int) -> Answering:
     """Publish these keys."""
     return reply(200, json.dumps({"keys": [signer(key).jwk() for key in keys]}).encode())

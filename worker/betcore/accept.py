@@ -1,6 +1,7 @@
 """The accept call, and what BETCORE's replies to it mean (BETCORE, cashback accept)."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -36,14 +37,13 @@ class Verdict(StrEnum):
 class AcceptReply:
     """What came of an accept; `detail` says it in a few words, for logs and the receipt.
 
-    `was_sent`: something may have reached BETCORE; `was_answered`: an HTTP answer came.
+    `was_answered`: an HTTP answer came, and `detail` begins with its status.
     `retry_after_seconds`: how long BETCORE asks to wait.
     """
 
     verdict: Verdict
     detail: str
     oddity: Oddity | None = None
-    was_sent: bool = True
     was_answered: bool = True
     retry_after_seconds: float = 0.0
 
@@ -78,21 +78,23 @@ class AcceptClient:
         self._bearers = bearers
         self._bearer_seconds = bearer_seconds
 
-    async def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
+    async def send(self, body: bytes, deadline: Deadline, sent: Callable[[], None]) -> AcceptReply:
         """Make one attempt, which ends by `deadline` (monotonic); never raises for what the network does.
 
-        A 401 renews the access token and sends once more at once.
+        A 401 renews the access token and sends once more at once. `sent` is called for each accept that goes.
         """
         try:
             bearer = await self._bearer(deadline)
         except BearerUnavailable as error:
-            return _not_answered(f"{error.reason}: {error}", was_sent=False)
+            return not_answered(f"{error.reason}: {error}")
         try:
-            reply = await self._post(body, bearer, deadline)
+            reply = await self._post(body, bearer, deadline, sent)
             if reply.status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
-                reply = await self._post(body, await self._bearer(deadline), deadline)
-        except (BearerUnavailable, CallFailed) as error:
-            return _not_answered(str(error), was_sent=True)
+                reply = await self._post(body, await self._bearer(deadline), deadline, sent)
+        except CallFailed as error:
+            return not_answered(str(error))
+        except BearerUnavailable as error:
+            return AcceptReply(Verdict.PASSING, f"HTTP {reply.status}, and {error.reason}: {error}")
         asked = retry_after_seconds(reply.status, reply.retry_after, now=time.time())
         return read_accept_reply(reply.status, reply.content, retry_after_seconds=asked)
 
@@ -104,7 +106,8 @@ class AcceptClient:
         longest = Deadline(min(deadline.at_seconds, time.monotonic() + self._bearer_seconds))
         return await self._bearers.bearer(longest)
 
-    async def _post(self, body: bytes, bearer: str, deadline: Deadline) -> Reply:
+    async def _post(self, body: bytes, bearer: str, deadline: Deadline, sent: Callable[[], None]) -> Reply:
+        sent()
         return await self._caller.post(
             self._url,
             headers={**_HEADERS, "Authorization": f"Bearer {bearer}"},
@@ -114,8 +117,9 @@ class AcceptClient:
         )
 
 
-def _not_answered(detail: str, *, was_sent: bool) -> AcceptReply:
-    return AcceptReply(Verdict.PASSING, detail, was_sent=was_sent, was_answered=False)
+def not_answered(detail: str) -> AcceptReply:
+    """Return what an accept came to that got no answer."""
+    return AcceptReply(Verdict.PASSING, detail, was_answered=False)
 
 
 def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float = 0.0) -> AcceptReply:

@@ -87,7 +87,7 @@ class Settlement:
     cashback_id: int
     code: int | None
     transaction: PostedTransaction | None
-    attempts: int
+    runs: int
     seconds_to_cutoff: float
     seconds_to_deadline: float
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from worker.betcore.accept import AcceptClient, AcceptReply, Verdict
+from worker.betcore.accept import AcceptClient, AcceptReply, Verdict, not_answered
 from worker.domain.settlement import Step
 from worker.errors import LedgerUnavailable
 from worker.handling.attempt import Answer
@@ -40,7 +40,7 @@ Then = Callable[[Step], None]
 class _Flight:
     """One event whose accept is under way, perhaps twice; `then` is called once, with what follows."""
 
-    __slots__ = ("answer", "begun_at", "had_last_chance", "held_until", "last", "sending", "then")
+    __slots__ = ("answer", "begun_at", "had_last_chance", "held_until", "last", "sending", "sent", "then")
 
     def __init__(self, answer: Answer, then: Then, *, now: float, hold_seconds: float) -> None:
         self.answer = answer
@@ -50,6 +50,11 @@ class _Flight:
         self.sending: dict[asyncio.Task[AcceptReply], float] = {}
         self.last: AcceptReply | None = None
         self.had_last_chance = False
+        self.sent = 0
+
+    def count(self) -> None:
+        """Count one more accept that was sent."""
+        self.sent += 1
 
 
 class Answering:
@@ -93,7 +98,7 @@ class Answering:
         if self._is_stopping:
             return
         if len(self._flights) >= self._max_in_flight:
-            self._follow(answer, then, _NO_ROOM)
+            self._follow(answer, then, _NO_ROOM, sent=0)
             return
         self._loop.call_soon_threadsafe(self._begin, answer, then)
 
@@ -139,7 +144,9 @@ class Answering:
             self._loop.call_later(_LOOK_SECONDS, self._look)
 
     def _send_once(self, flight: _Flight) -> None:
-        sending = self._loop.create_task(self._accept.send(flight.answer.body, flight.answer.deadline))
+        sending = self._loop.create_task(
+            self._accept.send(flight.answer.body, flight.answer.deadline, flight.count)
+        )
         flight.sending[sending] = self._monotonic()
         sending.add_done_callback(partial(self._landed, flight))
 
@@ -162,21 +169,21 @@ class Answering:
         for other in flight.sending:
             other.cancel()
         if reply.verdict is Verdict.ACKNOWLEDGED and self.handler.answered_marks.has_room():
-            self._follow(flight.answer, flight.then, reply)
+            self._follow(flight.answer, flight.then, reply, sent=flight.sent)
         else:
             self._following.add(flight)
             self._afterwards.submit(self._follow_afterwards, flight, reply)
         self._check_landed()
 
     def _follow_afterwards(self, flight: _Flight, reply: AcceptReply) -> None:
-        self._follow(flight.answer, flight.then, reply)
+        self._follow(flight.answer, flight.then, reply, sent=flight.sent)
         self._following.discard(flight)
         if self._is_stopping:
             self._loop.call_soon_threadsafe(self._check_landed)
 
-    def _follow(self, answer: Answer, then: Then, reply: AcceptReply) -> None:
+    def _follow(self, answer: Answer, then: Then, reply: AcceptReply, *, sent: int) -> None:
         try:
-            then(self.handler.after_reply(answer, reply))
+            then(self.handler.after_reply(answer, reply, sent=sent))
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The message stays with this worker until its lease ends, and the receipt until its hold does.
             _log.exception("answer_not_followed", event_id=str(answer.attempt.event_id))
@@ -219,9 +226,7 @@ class Answering:
         return True
 
 
-_NO_ROOM: Final = AcceptReply(
-    Verdict.PASSING, "not sent: too many accepts wait for BETCORE", was_sent=False, was_answered=False
-)
+_NO_ROOM: Final = not_answered("not sent: too many accepts wait for BETCORE")
 
 
 def _reply_of(sending: "asyncio.Task[AcceptReply]") -> AcceptReply:
@@ -229,4 +234,4 @@ def _reply_of(sending: "asyncio.Task[AcceptReply]") -> AcceptReply:
     if error is None:
         return sending.result()
     _log.error("accept_broken", exc_info=error)
-    return AcceptReply(Verdict.PASSING, f"{type(error).__name__}: {error}", was_answered=False)
+    return not_answered(f"{type(error).__name__}: {error}")

@@ -132,21 +132,21 @@ class Handler:
             return self._close(attempt, State.EXPIRED, DeadlineExceeded())
         return Answer(attempt=attempt, body=accept_body(settlement, instruction), deadline=deadline)
 
-    def after_reply(self, answer: Answer, reply: AcceptReply) -> Step:
-        """Say what follows from BETCORE's reply, and put it on record. Never raises."""
+    def after_reply(self, answer: Answer, reply: AcceptReply, *, sent: int) -> Step:
+        """Say what follows from BETCORE's reply to `sent` accepts, and put it on record. Never raises."""
         try:
-            return self._after_reply(answer.attempt, reply, answer.deadline)
+            return self._after_reply(answer.attempt, reply, answer.deadline, sent)
         except LedgerUnavailable as error:
             return self._without_ledger(answer.attempt, error)
 
-    def _after_reply(self, attempt: Attempt, reply: AcceptReply, deadline: Deadline) -> Step:
+    def _after_reply(self, attempt: Attempt, reply: AcceptReply, deadline: Deadline, sent: int) -> Step:
         if reply.verdict is Verdict.ACKNOWLEDGED:
-            self.answered_marks.answered(attempt.event_id)
+            self.answered_marks.answered(attempt.event_id, sent=sent)
             self.metrics.ended.labels(state=State.ANSWERED).inc()
             self.metrics.answer_seconds.observe(max(0.0, attempt.seconds_since_receipt(self.clock())))
             return Done(State.ANSWERED)
         if reply.verdict is Verdict.REFUSED:
-            return self._close(attempt, State.REFUSED, RefusedByBetcore(reply.detail))
+            return self._close(attempt, State.REFUSED, RefusedByBetcore(reply.detail), reply.detail, sent)
         delay_seconds = self.timing.backoff.delay_within_seconds(
             retries=attempt.retries,
             remaining_seconds=deadline.remaining_seconds(self.monotonic()),
@@ -154,12 +154,21 @@ class Handler:
             least_seconds=reply.retry_after_seconds,
         )
         if delay_seconds is None:
-            return self._close(attempt, State.EXPIRED, DeadlineExceeded(f"last answer: {reply.detail}"))
-        self.ledger.postpone(attempt.event_id, delay_seconds=delay_seconds, error=reply.detail)
+            error = DeadlineExceeded(f"the deadline passed; last attempt: {reply.detail}")
+            return self._close(attempt, State.EXPIRED, error, reply.detail, sent)
+        self.ledger.postpone(attempt.event_id, delay_seconds=delay_seconds, error=reply.detail, sent=sent)
         return self._retry(delay_seconds, AcceptFailed(reply.detail))
 
-    def _close(self, attempt: Attempt, state: State, error: DeadlineExceeded | RefusedByBetcore) -> Step:
-        if not self.ledger.close(attempt.event_id, state, error=str(error)):
+    def _close(
+        self,
+        attempt: Attempt,
+        state: State,
+        error: DeadlineExceeded | RefusedByBetcore,
+        detail: str | None = None,
+        sent: int = 0,
+    ) -> Step:
+        """End an event badly; the record keeps what it knows where `detail` says nothing new."""
+        if not self.ledger.close(attempt.event_id, state, error=detail, sent=sent):
             # Another run of the same event, redelivered or swept, came to its end first.
             return Done(state)
         self.metrics.ended.labels(state=state).inc()

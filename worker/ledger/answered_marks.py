@@ -6,7 +6,9 @@ makes the event overdue, and it is answered once more with the same answer. Deci
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Final
 from uuid import UUID
@@ -30,13 +32,21 @@ _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=5.0)
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An event that BETCORE acknowledged, after so many accepts."""
+
+    event_id: UUID
+    sent: int
+
+
 class AnsweredMarks:
     """One background thread that writes down which events BETCORE acknowledged."""
 
     def __init__(self, ledger: Ledger, *, random: Callable[[], float]) -> None:
         self._ledger = ledger
         self._random = random
-        self._waiting: Queue[UUID | None] = Queue(MAX_WAITING)
+        self._waiting: Queue[Mark | None] = Queue(MAX_WAITING)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="answered-marks", daemon=True)
 
@@ -44,10 +54,13 @@ class AnsweredMarks:
         """Begin to write marks."""
         self._thread.start()
 
-    def answered(self, event_id: UUID) -> None:
-        """Have the event marked as answered soon; blocks, for some seconds, only when very many wait."""
+    def answered(self, event_id: UUID, *, sent: int = 1) -> None:
+        """Have the event marked as answered soon, after `sent` accepts.
+
+        Blocks, for some seconds, only when very many wait.
+        """
         try:
-            self._waiting.put(event_id, timeout=MAX_BLOCK_SECONDS)
+            self._waiting.put(Mark(event_id, sent), timeout=MAX_BLOCK_SECONDS)
         except Full:
             _log.error("mark_dropped", event_id=str(event_id), waiting=self._waiting.qsize())
 
@@ -75,9 +88,9 @@ class AnsweredMarks:
             if group and (error := self._refusal(group)) is not None:
                 self._write_each(group, error)
 
-    def _next_group(self) -> tuple[list[UUID], bool]:
+    def _next_group(self) -> tuple[list[Mark], bool]:
         """Wait for marks; return those of the next moments, and whether they are the last."""
-        group: list[UUID] = []
+        group: list[Mark] = []
         item = self._waiting.get()
         if item is not None:
             # Not a wait for the next mark: that would wake this thread for each of them.
@@ -92,12 +105,16 @@ class AnsweredMarks:
                 return group, False
         return group, True
 
-    def _refusal(self, group: list[UUID]) -> Exception | None:
+    def _refusal(self, group: list[Mark]) -> Exception | None:
         """Write the marks in one commit, however long PostgreSQL is away; return why that cannot be."""
         retries = 0
         while not self._stopping.is_set():
             try:
-                self._ledger.mark_answered(group)
+                sent: Counter[UUID] = Counter()
+                for mark in group:
+                    sent[mark.event_id] += mark.sent
+                besides = Counter({event_id: count - 1 for event_id, count in sent.items()})
+                self._ledger.mark_answered(list(sent), sent_besides=list(besides.elements()))
             except LedgerUnavailable as error:
                 if _is_about_the_rows(error):
                     return error
@@ -111,20 +128,20 @@ class AnsweredMarks:
                 return None
         return None
 
-    def _write_each(self, group: list[UUID], error: Exception) -> None:
+    def _write_each(self, group: list[Mark], error: Exception) -> None:
         """Write each mark alone, as one of them failed them all; name those that fail alone, once.
 
         Their events are overdue then: BETCORE gets the same answer again, and the mark is tried again.
         """
         refused = {group[0]: error} if len(group) == 1 else {}
-        for event_id in group if len(group) > 1 else ():
-            if (refusal := self._refusal([event_id])) is not None:
-                refused[event_id] = refusal
+        for mark in group if len(group) > 1 else ():
+            if (refusal := self._refusal([mark])) is not None:
+                refused[mark] = refusal
         _log.error(
             "marks_refused",
             events=len(refused),
             of=len(group),
-            event_ids=[str(event_id) for event_id in list(refused)[:_MAX_NAMED]],
+            event_ids=[str(mark.event_id) for mark in list(refused)[:_MAX_NAMED]],
             detail="BETCORE acknowledged these events and the ledger does not take that down; see the error",
             exc_info=next(iter(refused.values()), error),
         )

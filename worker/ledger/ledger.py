@@ -149,20 +149,34 @@ class Ledger:
         row = self._database.one_row("SELECT * FROM give_up_event(%s)", (event_id,))
         return None if row[0] is None else _settlement(row)
 
-    def close(self, event_id: UUID, state: State, *, error: str | None = None) -> bool:
-        """Bring the event to a bad end: refused or expired. True if that changed anything."""
-        return bool(self._database.one_row("SELECT close_event(%s, %s, %s)", (event_id, state, error))[0])
+    def close(self, event_id: UUID, state: State, *, error: str | None = None, sent: int = 0) -> bool:
+        """Bring the event to a bad end, refused or expired, after `sent` more accepts.
 
-    def mark_answered(self, event_ids: list[UUID]) -> int:
-        """Bring events to their good end, all in one commit; returns how many that changed."""
-        return int(self._database.one_row("SELECT mark_answered(%s)", (event_ids,))[0])
-
-    def postpone(self, event_id: UUID, *, delay_seconds: float, error: str) -> bool:
-        """Record that the next attempt is due after `delay_seconds`. True if the event is still open."""
-        overdue_seconds = delay_seconds + OVERDUE_SECONDS
-        return bool(
-            self._database.one_row("SELECT postpone_event(%s, %s, %s)", (event_id, overdue_seconds, error))[0]
+        True if that changed anything. Without an `error` the record keeps the last one.
+        """
+        row = self._database.one_row(
+            "SELECT close_event(%s, %s, %s, %s::integer)", (event_id, state, error, sent)
         )
+        return bool(row[0])
+
+    def mark_answered(self, event_ids: list[UUID], *, sent_besides: Sequence[UUID] = ()) -> int:
+        """Bring events to their good end, all in one commit; returns how many that changed.
+
+        One accept was sent for each; `sent_besides` holds an event once for each further one.
+        """
+        row = self._database.one_row("SELECT mark_answered(%s, %s::uuid[])", (event_ids, list(sent_besides)))
+        return int(row[0])
+
+    def postpone(self, event_id: UUID, *, delay_seconds: float, error: str, sent: int = 0) -> bool:
+        """Record that the next attempt is due after `delay_seconds`, and `sent` more accepts.
+
+        True if the event is still open.
+        """
+        row = self._database.one_row(
+            "SELECT postpone_event(%s, %s, %s, %s::integer)",
+            (event_id, delay_seconds + OVERDUE_SECONDS, error, sent),
+        )
+        return bool(row[0])
 
     def hold(self, event_ids: Sequence[UUID], *, hold_seconds: float) -> int:
         """Have settled events not be overdue before `hold_seconds` from now; returns how many are open."""
@@ -199,7 +213,7 @@ _READERS: Final[tuple[Callable[[bytes], Any], ...]] = (
 
 def _settlement(row: Sequence[Any]) -> Settlement:
     (state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor, exponent,
-     attempts, seconds_to_cutoff, seconds_to_deadline) = row  # fmt: skip
+     runs, seconds_to_cutoff, seconds_to_deadline) = row  # fmt: skip
     transaction = None
     if transaction_id is not None:
         transaction = PostedTransaction(
@@ -216,7 +230,7 @@ def _settlement(row: Sequence[Any]) -> Settlement:
         cashback_id=cashback_id,
         code=code,
         transaction=transaction,
-        attempts=attempts,
+        runs=runs,
         seconds_to_cutoff=seconds_to_cutoff,
         seconds_to_deadline=seconds_to_deadline,
     )

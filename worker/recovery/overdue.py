@@ -27,7 +27,7 @@ class OverdueEvent:
     event_id: UUID
     token: str
     received_at: datetime
-    attempts: int
+    runs: int
     is_settled: bool
     is_in_a_hurry: bool
 
@@ -77,7 +77,7 @@ class OverdueReceipts:
         is left to it, until its cut-off is near. None: nothing waits in the queue.
         """
         rows = self._database.rows(
-            "SELECT event_id, token, received_at, attempts, is_settled, is_in_a_hurry "
+            "SELECT event_id, token, received_at, runs, is_settled, is_in_a_hurry "
             "FROM claim_overdue(%s, %s, %s, %s, %s)",
             (self._limit, self._hold_seconds, self._hurry_seconds, lost_before, self._cutoff_seconds),
         )
@@ -86,11 +86,11 @@ class OverdueReceipts:
                 event_id=event_id,
                 token=token,
                 received_at=received_at,
-                attempts=attempts,
+                runs=runs,
                 is_settled=is_settled,
                 is_in_a_hurry=is_in_a_hurry,
             )
-            for event_id, token, received_at, attempts, is_settled, is_in_a_hurry in rows
+            for event_id, token, received_at, runs, is_settled, is_in_a_hurry in rows
         ]
 
     def lost_before(self, at_head: Sequence[UUID]) -> datetime:

@@ -192,7 +192,7 @@ class Driver:
             with step("asking PostgreSQL how far the events are"):
                 rows = await self._read_stages()
             async with self._changed:
-                self._stages = {token: _stage(state, attempts) for token, state, attempts in rows}
+                self._stages = {token: _stage(state, runs) for token, state, runs in rows}
                 self._open = {number for number in self._open if not self._has_ended(number)}
                 self._changed.notify_all()
             self._show(standing := self._standing())
@@ -223,9 +223,9 @@ class Driver:
         return lines
 
 
-def _stage(state: str, attempts: int) -> Stage:
+def _stage(state: str, runs: int) -> Stage:
     if state in _CLOSED:
         return Stage.CLOSED
     if state != "received":
         return Stage.SETTLED
-    return Stage.TRIED if attempts else Stage.SENT
+    return Stage.TRIED if runs else Stage.SENT

@@ -70,7 +70,6 @@ class Receipt:
     state: str
     code: int | None
     transaction_id: int | None
-    attempts: int
     unconfirmed: bool
     credit_cutoff_at: datetime
 
@@ -134,8 +133,7 @@ class History:
 
 _DIGEST: Final = "encode(sha256(convert_to(tokens.token, 'UTF8')), 'hex')"
 _RECEIPTS: Final = f"""
-    SELECT {_DIGEST} AS token_sha256, cashback_id, state, code, transaction_id, attempts, unconfirmed,
-        credit_cutoff_at
+    SELECT {_DIGEST} AS token_sha256, cashback_id, state, code, transaction_id, unconfirmed, credit_cutoff_at
     FROM receipts JOIN tokens USING (received_at, event_id)
 """  # noqa: S608 -- a constant of this file
 _TRANSACTIONS: Final = f"""
@@ -151,7 +149,7 @@ _TRANSACTIONS: Final = f"""
 _ACCOUNTS: Final = "SELECT account_id, user_id, currency, balance_minor FROM accounts"
 _ENTRIES: Final = "SELECT transaction_id, account_id, amount_minor FROM entries"
 _STAGES: Final = f"""
-    SELECT {_DIGEST} AS token_sha256, state, attempts FROM receipts JOIN tokens USING (received_at, event_id)
+    SELECT {_DIGEST} AS token_sha256, state, runs FROM receipts JOIN tokens USING (received_at, event_id)
 """  # noqa: S608 -- same
 
 

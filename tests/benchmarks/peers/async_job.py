@@ -24,7 +24,7 @@ from worker.ledger.ledger import OVERDUE_SECONDS, VerifiedEvent
 
 _SETTLE: Final = """
     SELECT state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor,
-        exponent, attempts, seconds_to_cutoff, seconds_to_deadline
+        exponent, runs, seconds_to_cutoff, seconds_to_deadline
     FROM settle_event(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _MARK: Final = "SELECT mark_answered(%s)"
@@ -99,7 +99,7 @@ class AsyncJob:
 
 
 def _settlement(row: tuple[Any, ...]) -> Settlement:
-    state, code, transaction_id, cashback_id, *transaction, attempts, to_cutoff, to_deadline = row
+    state, code, transaction_id, cashback_id, *transaction, runs, to_cutoff, to_deadline = row
     transaction_type, user_id, amount_minor, tax_minor, exponent = transaction
     return Settlement(
         state=State(state),
@@ -116,7 +116,7 @@ def _settlement(row: tuple[Any, ...]) -> Settlement:
             tax_minor=tax_minor,
             exponent=exponent,
         ),
-        attempts=attempts,
+        runs=runs,
         seconds_to_cutoff=to_cutoff,
         seconds_to_deadline=to_deadline,
     )

@@ -55,7 +55,6 @@ RECEIPT = Receipt(
     state="answered",
     code=200,
     transaction_id=9,
-    attempts=1,
     unconfirmed=False,
     credit_cutoff_at=BEGUN + timedelta(seconds=CUTOFF_SECONDS),
 )

@@ -119,7 +119,7 @@ CREATE OR REPLACE FUNCTION settle_events(
     p_events json, p_cutoff_seconds double precision, p_deadline_seconds double precision, p_withhold_tax boolean
 ) RETURNS TABLE (
     event_id uuid, state text, code integer, transaction_id bigint, cashback_id bigint, transaction_type integer,
-    user_id text, amount_minor bigint, tax_minor bigint, exponent smallint, attempts integer,
+    user_id text, amount_minor bigint, tax_minor bigint, exponent smallint, runs integer,
     seconds_to_cutoff double precision, seconds_to_deadline double precision
 ) LANGUAGE plpgsql ROWS 16
 SET lock_timeout = '100ms' AS $$
@@ -152,7 +152,7 @@ BEGIN
             code = decided.code,
             transaction_id = decided.final_id,
             settled_at = coalesce(receipts.settled_at, clock_timestamp()),
-            attempts = receipts.attempts + 1,
+            runs = receipts.runs + 1,
             next_attempt_at = clock_timestamp() + make_interval(secs => decided.hold_seconds)
         FROM decided
         WHERE receipts.event_id = decided.event_id AND receipts.state <> ALL ('{answered,refused,expired}')
@@ -161,7 +161,7 @@ BEGIN
     SELECT decided.event_id, CASE WHEN touched.event_id IS NULL THEN receipts.state ELSE 'settled' END,
         decided.code, decided.final_id, decided.cashback_id, decided.transaction_type, decided.user_id,
         decided.amount_minor, decided.tax_minor, decided.exponent,
-        receipts.attempts + CASE WHEN touched.event_id IS NULL THEN 0 ELSE 1 END,
+        receipts.runs + CASE WHEN touched.event_id IS NULL THEN 0 ELSE 1 END,
         extract(epoch FROM receipts.credit_cutoff_at - clock_timestamp())::double precision,
         extract(epoch FROM receipts.deadline_at - clock_timestamp())::double precision
     FROM decided JOIN receipts USING (event_id) LEFT JOIN touched USING (event_id);

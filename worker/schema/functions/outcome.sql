@@ -24,14 +24,17 @@ END $$;
 -- written to the first one's receipt, also before its end: who closes it waits for this row, and then sees it. This
 -- row comes after those of the group, out of order; what two groups can lead to by that, PostgreSQL ends, and the
 -- marks are written again.
-CREATE OR REPLACE FUNCTION mark_answered(p_event_ids uuid[]) RETURNS bigint LANGUAGE plpgsql AS $$
+--
+-- One accept was sent for each; p_sent_besides holds an event once for each further one.
+CREATE OR REPLACE FUNCTION mark_answered(p_event_ids uuid[], p_sent_besides uuid[] DEFAULT '{}') RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_marked bigint;
     v_again uuid[];
 BEGIN
     WITH marked AS (
         UPDATE receipts
-        SET state = 'answered', closed_at = clock_timestamp(), unconfirmed = false, last_error = NULL
+        SET state = 'answered', closed_at = clock_timestamp(), unconfirmed = false, last_error = NULL,
+            attempts = attempts + 1 + cardinality(array_positions(p_sent_besides, event_id))
         WHERE event_id = ANY (p_event_ids) AND state <> ALL ('{received,answered}')
         RETURNING event_id, code
     )
@@ -45,8 +48,25 @@ BEGIN
     RETURN v_marked;
 END $$;
 
--- Close an event that came to a bad end: 'refused' or 'expired'. True if that changed anything.
-CREATE OR REPLACE FUNCTION close_event(p_event_id uuid, p_state text, p_error text) RETURNS boolean
+-- What went wrong last, and where that was no answer of BETCORE's, the last one that it gave. Answers begin with their
+-- HTTP status.
+CREATE OR REPLACE FUNCTION with_last_answer(p_error text, p_before text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT left(CASE WHEN p_error LIKE 'HTTP %' THEN p_error
+        ELSE concat_ws('; last answer: ', left(p_error, 300), substring(p_before FROM '(?:^|; last answer: )(HTTP .*)$'))
+        END, 500)
+$$;
+
+-- Why an event ends without a word of BETCORE's. p_runs: those that may have sent an accept whose worker ended before it
+-- was counted.
+CREATE OR REPLACE FUNCTION no_answer_because(p_runs integer, p_attempts integer) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_runs <= 0 AND p_attempts = 0 THEN 'no attempt reached BETCORE before the deadline'
+        ELSE 'no answer of BETCORE''s is known' END
+$$;
+
+-- Close an event that came to a bad end: 'refused' or 'expired', after p_sent more accepts. p_error: null where nothing new
+-- is known. True if that changed anything.
+CREATE OR REPLACE FUNCTION close_event(p_event_id uuid, p_state text, p_error text, p_sent integer DEFAULT 0)
+RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
     IF p_state NOT IN ('refused', 'expired') THEN
@@ -56,18 +76,24 @@ BEGIN
         state = p_state,
         closed_at = clock_timestamp(),
         unconfirmed = (code = 200 AND confirmed_by IS NULL),
-        last_error = left(p_error, 500)
+        attempts = attempts + p_sent,
+        last_error = coalesce(
+            CASE WHEN p_error IS NULL THEN last_error ELSE with_last_answer(p_error, last_error) END,
+            -- Without an error it is a run that sends nothing which closes.
+            no_answer_because(runs - 1, attempts + p_sent))
     WHERE event_id = p_event_id AND state <> ALL ('{received,answered,refused,expired}');
     RETURN FOUND;
 END $$;
 
--- Put off the next attempt of an open event; p_delay_seconds says when it becomes overdue.
-CREATE OR REPLACE FUNCTION postpone_event(p_event_id uuid, p_delay_seconds double precision, p_error text)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Put off the next attempt of an open event, after p_sent more accepts; p_delay_seconds says when it becomes overdue.
+CREATE OR REPLACE FUNCTION postpone_event(
+    p_event_id uuid, p_delay_seconds double precision, p_error text, p_sent integer DEFAULT 0
+) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE receipts SET
         next_attempt_at = clock_timestamp() + make_interval(secs => p_delay_seconds),
-        last_error = left(p_error, 500)
+        attempts = attempts + p_sent,
+        last_error = with_last_answer(p_error, last_error)
     WHERE event_id = p_event_id AND state <> ALL ('{answered,refused,expired}');
     RETURN FOUND;
 END $$;

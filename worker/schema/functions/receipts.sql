@@ -101,9 +101,9 @@ SET enable_sort = off SET enable_bitmapscan = off AS $$
     SELECT
         ARRAY(
             SELECT event_id FROM receipts
-            WHERE event_id = ANY (p_event_ids) AND (state <> 'received' OR attempts > 0)),
+            WHERE event_id = ANY (p_event_ids) AND (state <> 'received' OR runs > 0)),
         (SELECT extract(epoch FROM clock_timestamp() - received_at)::double precision FROM receipts
-        WHERE state = 'received' AND attempts = 0 AND credit_cutoff_at > (SELECT clock_timestamp())
+        WHERE state = 'received' AND runs = 0 AND credit_cutoff_at > (SELECT clock_timestamp())
         ORDER BY credit_cutoff_at
         OFFSET p_stuck LIMIT 1)
 $$;

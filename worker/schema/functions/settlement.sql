@@ -198,7 +198,7 @@ BEGIN
             code = v_receipt.code,
             transaction_id = v_receipt.transaction_id,
             settled_at = CASE WHEN v_receipt.code IS NOT NULL THEN coalesce(settled_at, clock_timestamp()) END,
-            attempts = attempts + 1,
+            runs = runs + 1,
             next_attempt_at = clock_timestamp() + make_interval(secs => p_hold_seconds)
         WHERE event_id = p_event_id
         RETURNING * INTO v_receipt;
@@ -217,7 +217,7 @@ CREATE OR REPLACE FUNCTION settlement_of(p_receipt receipts) RETURNS settlement 
     SELECT
         p_receipt.state, p_receipt.code, p_receipt.transaction_id, p_receipt.cashback_id,
         transactions.transaction_type, accounts.user_id, transactions.amount_minor, transactions.tax_minor,
-        currencies.exponent, p_receipt.attempts,
+        currencies.exponent, p_receipt.runs,
         extract(epoch FROM p_receipt.credit_cutoff_at - clock_timestamp())::double precision,
         extract(epoch FROM p_receipt.deadline_at - clock_timestamp())::double precision
     FROM (SELECT) AS one_row

@@ -102,7 +102,7 @@ LANGUAGE sql AS $$
     ), closed AS (
         UPDATE receipts
         SET state = 'expired', closed_at = clock_timestamp(), unconfirmed = (code = 200 AND confirmed_by IS NULL),
-            last_error = coalesce(last_error, 'no attempt reached BETCORE before the deadline')
+            last_error = coalesce(last_error, no_answer_because(runs, attempts))
         FROM late
         WHERE receipts.event_id = late.event_id
         RETURNING receipts.unconfirmed
@@ -136,7 +136,7 @@ CREATE OR REPLACE FUNCTION claim_overdue(
     p_limit integer, p_hold_seconds double precision, p_hurry_seconds double precision, p_lost_before timestamptz,
     p_cutoff_seconds double precision
 ) RETURNS TABLE (
-    event_id uuid, token text, received_at timestamptz, attempts integer, is_settled boolean, is_in_a_hurry boolean
+    event_id uuid, token text, received_at timestamptz, runs integer, is_settled boolean, is_in_a_hurry boolean
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -190,10 +190,10 @@ BEGIN
             END
         FROM overdue
         WHERE receipts.event_id = overdue.event_id
-        RETURNING receipts.event_id, receipts.received_at, receipts.attempts, state = 'settled' AS is_settled,
+        RETURNING receipts.event_id, receipts.received_at, receipts.runs, state = 'settled' AS is_settled,
             time_left <= v_hurry AS is_in_a_hurry
     )
-    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.attempts, is_settled, is_in_a_hurry
+    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.runs, is_settled, is_in_a_hurry
     FROM claimed JOIN tokens ON tokens.slot = token_slot(claimed.received_at)
         AND tokens.received_at = claimed.received_at AND tokens.event_id = claimed.event_id;
 END $$;

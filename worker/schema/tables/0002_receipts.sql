@@ -15,6 +15,7 @@ CREATE TABLE receipts (
         CHECK (state IN ('received', 'settled', 'answered', 'refused', 'expired')),
     code integer,
     transaction_id bigint REFERENCES transactions,
+    runs integer NOT NULL DEFAULT 0,
     attempts integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL,
     last_error text CHECK (length(last_error) <= 500),
@@ -35,6 +36,8 @@ WITH (
 );
 COMMENT ON COLUMN receipts.code IS 'the ErrorCode that accept carries; decided once, never changed';
 COMMENT ON COLUMN receipts.transaction_id IS 'for 200 the transaction that this event made, for 103804 the first one';
+COMMENT ON COLUMN receipts.runs IS 'how often a worker has had it in hand and come as far as its settlement';
+COMMENT ON COLUMN receipts.attempts IS 'accepts sent, but for those whose worker ended before it knew what came of them';
 COMMENT ON COLUMN receipts.unconfirmed IS 'money moved for this event and BETCORE acknowledged no event of its transaction';
 COMMENT ON COLUMN receipts.confirmed_by IS 'with 200: another event of the same transaction, which BETCORE acknowledged';
 

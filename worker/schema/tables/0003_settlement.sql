@@ -14,7 +14,7 @@ CREATE TYPE settlement AS (
     amount_minor bigint,
     tax_minor bigint,
     exponent smallint,
-    attempts integer,
+    runs integer,
     seconds_to_cutoff double precision,    -- by this server's clock, negative once passed
     seconds_to_deadline double precision
 );

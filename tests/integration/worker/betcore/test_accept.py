@@ -61,9 +61,10 @@ class Blocking:
     def __init__(self, accept: AcceptClient, loop: LoopThread) -> None:
         self._accept = accept
         self._loop = loop
+        self.sent: list[bytes] = []
 
     def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
-        return self._loop.run(self._accept.send(body, deadline))
+        return self._loop.run(self._accept.send(body, deadline, lambda: self.sent.append(body)))
 
 
 @contextmanager
@@ -213,6 +214,25 @@ def test_a_401_renews_the_bearer_and_sends_once_more() -> None:
     assert answer.verdict is Verdict.ACKNOWLEDGED
     assert [request.bearer for request in peer.requests] == ["token-1", "token-2"]
     assert bearers.rejections == ["token-1"]
+    assert len(accept.sent) == 2
+
+
+class Once(Bearers):
+    """Has one token and no other."""
+
+    async def bearer(self, deadline: Deadline) -> str:
+        if self.rejections:
+            raise BearerUnavailable("no other")
+        return await super().bearer(deadline)
+
+
+def test_where_no_other_token_comes_the_401_is_what_betcore_said() -> None:
+    with accepting(reply(401, b""), bearers=Once()) as (accept, _):
+        answer = accept.send(BODY, far())
+
+    assert (answer.verdict, answer.was_answered) == (Verdict.PASSING, True)
+    assert answer.detail == "HTTP 401, and bearer_unavailable: no other"
+    assert len(accept.sent) == 1
 
 
 def test_a_second_401_is_passing() -> None:
@@ -235,6 +255,7 @@ def test_without_a_bearer_nothing_is_sent() -> None:
 
     assert (answer.verdict, answer.detail) == (Verdict.PASSING, "bearer_unavailable: none by True")
     assert peer.requests == []
+    assert accept.sent == []
 
 
 def test_both_posts_of_a_401_share_one_attempts_time() -> None:

@@ -40,7 +40,7 @@ def test_show_gives_all_events_of_a_cashback_and_what_they_did_to_the_books(
     reversal = new_event(480)
     ledger.settle(reversal, cancel(480, "188509", "10.50"))
     ledger.mark_answered([first.event_id])
-    ledger.close(again.event_id, State.REFUSED, error="BETCORE said 103752")
+    ledger.close(again.event_id, State.REFUSED, error="BETCORE said 103752", sent=2)
     settled(ledger, 481)
 
     document = command.run("show", "480", "--json", database_url=database_url).document
@@ -49,8 +49,8 @@ def test_show_gives_all_events_of_a_cashback_and_what_they_did_to_the_books(
     assert [
         (each["event_id"], each["state"], each["code"], each["attempts"]) for each in document["events"]
     ] == [
-        (str(reversal.event_id), "settled", 200, 1),
-        (str(again.event_id), "refused", 103804, 1),
+        (str(reversal.event_id), "settled", 200, 0),
+        (str(again.event_id), "refused", 103804, 2),
         (str(first.event_id), "answered", 200, 1),
     ]
     assert document["events"][1]["last_error"] == "BETCORE said 103752"

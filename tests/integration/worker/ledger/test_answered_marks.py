@@ -1,6 +1,6 @@
 """Marks are written off the path, many in one commit, and kept while PostgreSQL is away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -100,10 +100,10 @@ class Surprised(Ledger):
 
     unlucky: UUID | None = None
 
-    def mark_answered(self, event_ids: list[UUID]) -> int:
+    def mark_answered(self, event_ids: list[UUID], *, sent_besides: Sequence[UUID] = ()) -> int:
         if self.unlucky in event_ids:
             raise RuntimeError("unforeseen")
-        return super().mark_answered(event_ids)
+        return super().mark_answered(event_ids, sent_besides=sent_besides)
 
 
 def refuse_mark_of(database_url: str, event: VerifiedEvent) -> None:

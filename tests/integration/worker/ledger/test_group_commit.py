@@ -155,5 +155,5 @@ def test_the_same_event_twice_in_the_queue_is_settled_once_and_answered_twice(da
 
         assert [each.code for each in both] == [200, 200]
         assert both[0].transaction == both[1].transaction
-        assert sorted(each.attempts for each in both) == [1, 2]
+        assert sorted(each.runs for each in both) == [1, 2]
         assert balances(scene.connection, "user-1") == {"user-1": 1000}

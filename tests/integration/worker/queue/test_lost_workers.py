@@ -80,10 +80,10 @@ def waits_for_a_lock(connection: psycopg.Connection) -> bool:
     return row != (0,)
 
 
-def attempts(bench: Bench, cashback_id: int) -> int:
+def runs(bench: Bench, cashback_id: int) -> int:
     with psycopg.connect(bench.database_url, autocommit=True) as connection:
         row = connection.execute(
-            "SELECT attempts FROM receipts WHERE cashback_id = %s", (cashback_id,)
+            "SELECT runs FROM receipts WHERE cashback_id = %s", (cashback_id,)
         ).fetchone()
     return row[0] if row else 0
 
@@ -108,7 +108,7 @@ def test_what_several_workers_had_in_hand_when_they_died_is_not_given_to_another
     bench.push(poison)
     for lost_workers in range(MAX_LOST_WORKERS):
         worker = bench.start_worker()
-        bench.wait(lambda runs=lost_workers + 1: attempts(bench, 1) == runs, "the worker runs it")
+        bench.wait(lambda most=lost_workers + 1: runs(bench, 1) == most, "the worker runs it")
         worker.kill()
         end_leases(bench)
 
@@ -116,7 +116,7 @@ def test_what_several_workers_had_in_hand_when_they_died_is_not_given_to_another
 
     row = bench.wait_for_row(poison)
     assert (row["reason"], row["queue"]) == ("lost_workers", "cashback")
-    assert attempts(bench, 1) == MAX_LOST_WORKERS
+    assert runs(bench, 1) == MAX_LOST_WORKERS
     # Whoever repairs the cause puts it back, and it begins anew.
     bench.credit(2)
 
@@ -140,7 +140,7 @@ def test_what_waited_in_a_paused_worker_is_not_run_beside_its_heir(bench: Bench,
         os.kill(paused.pid, signal.SIGCONT)
 
     bench.credit(3)  # by the worker that goes on, after what it had before
-    assert attempts(bench, 2) == 1
+    assert runs(bench, 2) == 1
 
 
 def test_what_runs_in_a_worker_that_is_asked_to_stop_is_run_by_nobody_else(
@@ -158,4 +158,4 @@ def test_what_runs_in_a_worker_that_is_asked_to_stop_is_run_by_nobody_else(
 
     assert stopping.wait(timeout_seconds=bad_messages.WAIT_SECONDS) == 0
     bench.wait_until_idle()
-    assert attempts(bench, 1) == 1
+    assert runs(bench, 1) == 1

@@ -44,7 +44,6 @@ def history() -> History:
                 state="answered",
                 code=CODE,
                 transaction_id=None,
-                attempts=1,
                 unconfirmed=False,
                 credit_cutoff_at=datetime(2026, 1, 1, tzinfo=UTC),
             )

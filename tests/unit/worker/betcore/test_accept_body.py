@@ -27,7 +27,7 @@ def settlement(code: int | None, transaction: PostedTransaction | None = None) -
         cashback_id=480,
         code=code,
         transaction=transaction,
-        attempts=1,
+        runs=1,
         seconds_to_cutoff=25,
         seconds_to_deadline=30,
     )

@@ -141,7 +141,7 @@ def test_an_event_is_closed_in_its_three_ends(state: State) -> None:
         cashback_id=1,
         code=None,
         transaction=None,
-        attempts=0,
+        runs=0,
         seconds_to_cutoff=0,
         seconds_to_deadline=0,
     )
