@@ -51,3 +51,8 @@ SCENARIOS: Final[Mapping[str, Callable[[Scene], None]]] = {
     "duplicates": pressure.duplicates,
     "overload": pressure.overload,
 }
+
+# The short form has four minutes in all: of each kind of fault it has one or two.
+LONG_ONLY: Final = frozenset(
+    {"redis-empty", "betcore-half", "two-racks-crossed", "workers-alone", "redis-alone", "postgres-alone"}
+)
