@@ -43,9 +43,9 @@ _BALANCES: Final = """
 """
 _RECEIPTS: Final = f"""
     INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, state,
-        code, transaction_id, attempts, next_attempt_at, settled_at, closed_at)
+        code, transaction_id, runs, attempts, next_attempt_at, settled_at, closed_at)
     SELECT event_id, cashback_id, at, at + interval '25 s',
-        at + interval '30 s', 'answered', 200, transaction_id, 1, at + interval '3 s', at, at
+        at + interval '30 s', 'answered', 200, transaction_id, 1, 1, at + interval '3 s', at, at
     FROM transactions CROSS JOIN LATERAL (
         SELECT now() - {_AGE} + transaction_id * interval '1 ms' AS at
     ) AS moment
