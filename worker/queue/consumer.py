@@ -13,11 +13,14 @@ from typing import Any, ClassVar, Final
 
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer
+from celery.worker.consumer.control import Control
+from celery.worker.control import Panel
 
 from producer.client.contract import QUEUE
 from worker.handling.answering import Answering
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
+from worker.queue.broadcasts import Questions
 from worker.queue.entry import UNREADABLE
 from worker.queue.reconnects import Reconnects
 from worker.queue.redis_channel import holding_transport
@@ -55,6 +58,9 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
             *self.conninfo.connection_errors,
             *self.channel_errors,
         )
+        for step in self.steps:
+            if isinstance(step, Control):
+                step.box.node.handlers = Questions(Panel.data)
         # A small window would stand empty until eight are done.
         self._worth_waking = max(1, min(WORTH_WAKING, self.initial_prefetch_count // 2))
         self._reconnects = Reconnects()
@@ -206,7 +212,7 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
     def _quarantine_unreadable(self, message: Any) -> None:  # noqa: ANN401 - the same
         rejected = describe_bytes(
-            message.body,
+            message.entry.raw,
             reason="unreadable",
             detail=str(message.headers[UNREADABLE]),
             queue=message.entry.queue,

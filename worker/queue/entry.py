@@ -5,7 +5,6 @@ a part). Here such an entry is wrapped into an envelope of its own, so that it t
 message. What Redis has of it are always the bytes that were sent. Decisions 8 and 20.
 """
 
-import base64
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +16,9 @@ from worker.queue.held import Holder, Taken
 
 UNREADABLE: Final = "cashback-unreadable"
 """The header of an envelope around what is no envelope; its value says what is wrong with it."""
+
+MAX_ENTRY_BYTES: Final = 262_144
+"""Ten times what an entry with the longest token has."""
 
 # An envelope is four levels deep. A very deep one can be read and then not be described for the quarantine.
 _MAX_DEPTH: Final = 50
@@ -92,9 +94,9 @@ def read_entry(taken: Taken, holder: Holder) -> QueueEntry:
     Its delivery tag is its field in the hash of its holder, because senders can repeat theirs.
     """
     try:
-        entry = QueueEntry(_checked(taken.raw))
+        entry = QueueEntry(read_envelope(taken.raw))
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the entry with it
-        entry = QueueEntry(_wrapped(taken.raw, error))
+        entry = QueueEntry(_wrapped(error))
     entry["properties"] = {
         **entry["properties"],
         "delivery_tag": taken.field,
@@ -105,7 +107,13 @@ def read_entry(taken: Taken, holder: Holder) -> QueueEntry:
     return entry
 
 
-def _checked(raw: bytes) -> dict[str, Any]:
+def read_envelope(raw: bytes) -> dict[str, Any]:
+    """Return kombu's envelope; raises whatever is wrong with it.
+
+    Its body can be decoded. Nothing is unpacked: a thousand bytes would be as many million.
+    """
+    if len(raw) > MAX_ENTRY_BYTES:
+        raise ValueError(f"it has {len(raw)} bytes, and {MAX_ENTRY_BYTES} is the most that is read")
     envelope = loads(raw)
     if not isinstance(envelope, dict):
         raise TypeError("the entry is no JSON object")
@@ -113,12 +121,21 @@ def _checked(raw: bytes) -> dict[str, Any]:
     for name, kind in (("headers", dict), ("properties", dict), ("body", str)):
         if not isinstance(envelope.get(name), kind):
             raise TypeError(f"{name} is missing or of the wrong type")
-    encoding = envelope["properties"].get("body_encoding")
-    if encoding is not None and encoding.lower() != "utf-8":
-        virtual.Channel.codecs[encoding].decode(envelope["body"])
+    if envelope["headers"].get("compression"):
+        raise ValueError("compressed messages are not taken")
+    body_of(envelope)
     if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH:
         _refuse_deep(envelope)
     return envelope
+
+
+def body_of(envelope: dict[str, Any]) -> bytes | str:
+    """Return an envelope's body, decoded."""
+    encoding = envelope["properties"].get("body_encoding")
+    if encoding is None or encoding.lower() == "utf-8":
+        return str(envelope["body"])
+    body: bytes = virtual.Channel.codecs[encoding].decode(envelope["body"])
+    return body
 
 
 def _refuse_deep(envelope: dict[str, Any]) -> None:
@@ -134,11 +151,12 @@ def _refuse_deep(envelope: dict[str, Any]) -> None:
         raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
 
 
-def _wrapped(raw: bytes, error: Exception) -> dict[str, Any]:
+def _wrapped(error: Exception) -> dict[str, Any]:
+    # Its bytes stay where they are: `EntryMessage.entry` has them.
     return {
-        "body": base64.b64encode(raw).decode("ascii"),
+        "body": "",
         "content-type": "application/octet-stream",
         "content-encoding": "binary",
         "headers": {UNREADABLE: f"{type(error).__name__}: {error}"},
-        "properties": {"body_encoding": "base64"},
+        "properties": {},
     }

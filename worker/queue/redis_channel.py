@@ -20,13 +20,19 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from producer.client.contract import RETRY_QUEUE
+from producer.shared.log_tally import LogTally
+from worker.queue.broadcasts import fault_of
 from worker.queue.entry import EntryMessage, QueueEntry, read_entry
 from worker.queue.held import LeaseLost, Taken, seconds_running
 from worker.queue.redis_qos import HoldingQoS
 
 _log = structlog.get_logger(__name__)
+_tally = LogTally()
 
 MAX_TOGETHER: Final = 32
+# The window grows by one with each message that waits for its ETA. Beyond this the rest waits in Redis.
+MAX_WAITING: Final = 9_000
 # Long enough to cost an idle worker nothing, short enough for the queues that are not waited at.
 _WAIT_SECONDS: Final = 0.1
 # A server that says nothing for so long is away, or the connection leads nowhere.
@@ -61,7 +67,7 @@ class _EntryTaker:
         channel = cast("Any", self)
         if not channel.active_queues or seconds_running() < self._pauses_until:
             return
-        holder = channel.qos.hold(channel.active_queues, lease_seconds=self.lease_seconds)
+        holder = channel.qos.hold(self._open_queues(), lease_seconds=self.lease_seconds)
         if self._is_waiting:
             command = holder.pause(_WAIT_SECONDS) if self._is_refused else holder.wait(_WAIT_SECONDS)
         else:
@@ -75,6 +81,21 @@ class _EntryTaker:
         channel._brpop_sent_at = time.monotonic()  # noqa: SLF001 - the same
         self._sent_at = seconds_running()
         channel.client.connection.send_command(*command)
+
+    def _open_queues(self) -> Sequence[str]:
+        """Return the queues that are taken from: none of what waits, while too much waits here."""
+        channel = cast("Any", self)
+        if channel.qos.prefetch_count < MAX_WAITING:
+            return tuple(channel.active_queues)
+        return tuple(queue for queue in channel.active_queues if queue != RETRY_QUEUE)
+
+    def _handle_message(self, client: Any, r: Sequence[Any]) -> dict[str, Any]:  # noqa: ANN401 - of kombu
+        """Read what was published; a broadcast that cannot be read is dropped here."""
+        received: dict[str, Any] = super()._handle_message(client, r)  # type: ignore[misc] # of the channel
+        if received["type"].endswith(b"message") and (fault := fault_of(received["data"])) is not None:
+            _tally.tell(_log.warning, "broadcast_dropped", per="broadcast", error=fault)
+            received["data"] = None
+        return received
 
     def _brpop_read(self, **_options: Any) -> bool:  # noqa: ANN401 - the signature of kombu
         """Read the reply and deliver what it brings; raises Empty where that is nothing."""

@@ -12,15 +12,15 @@ from celery.exceptions import InvalidTaskError, TaskPredicate
 from producer.protocol.errors import VerificationError
 from worker.errors import DeadlineExceeded, RefusedByBetcore, WorkerError
 
-# Our own retries wait for a minute at most. What is to wait for longer would be in nobody's sight.
-MAX_ETA_SECONDS: Final = 3_600.0
+# Our own retries wait for a minute at most.
+MAX_ETA_SECONDS: Final = 120.0
 CANVAS: Final = ("callbacks", "errbacks", "chain", "chord")
 """What would have Celery send other messages after the task: a settlement carries none."""
 
 _MAX_ID_CHARS: Final = 255
 
 
-def check_request(request: Any, *, embed: object, eta: datetime | None) -> None:  # noqa: ANN401 - Celery's
+def check_request(request: Any, *, embed: object) -> None:  # noqa: ANN401 - Celery's
     """Raise InvalidTaskError for what would make Celery drop the message, or the task fail half-way."""
     if not isinstance(request.id, str) or not 0 < len(request.id) <= _MAX_ID_CHARS:
         raise InvalidTaskError("the task id is no text of a usual length")
@@ -31,17 +31,15 @@ def check_request(request: Any, *, embed: object, eta: datetime | None) -> None:
     retries = request.request_dict.get("retries")
     if retries is not None and (isinstance(retries, bool) or not isinstance(retries, int) or retries < 0):
         raise InvalidTaskError("the count of retries is no count")
-    if eta is not None:
-        _check_eta(eta)
 
 
-def _check_eta(eta: datetime) -> None:
+def is_worth_waiting_for(eta: datetime, *, has_room: bool) -> bool:
+    """Whether a message is to wait for its ETA: not for longer than a retry does, nor where many wait."""
     try:
         wait_seconds = eta.timestamp() - time.time()
     except (OverflowError, ValueError, OSError):
-        wait_seconds = float("inf")
-    if wait_seconds > MAX_ETA_SECONDS:
-        raise InvalidTaskError("the ETA is too far away")
+        return False
+    return has_room and wait_seconds <= MAX_ETA_SECONDS
 
 
 def quarantine_reason(error: BaseException) -> str | None:

@@ -31,7 +31,8 @@ from worker.handling.attempt import Answer
 from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
 from worker.queue.held import Lease
-from worker.queue.request_checks import CANVAS, check_request, quarantine_reason
+from worker.queue.redis_channel import MAX_WAITING
+from worker.queue.request_checks import CANVAS, check_request, is_worth_waiting_for, quarantine_reason
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +68,9 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
         super().__init__(*args, **kwargs)
-        check_request(self, embed=self._payload[2], eta=self._eta)
+        check_request(self, embed=self._payload[2])
+        if self.eta is not None and not is_worth_waiting_for(self.eta, has_room=self._has_room()):
+            self._eta: Any = None
         for name in CANVAS:
             self._request_dict.pop(name, None)
         self._run = Run(self.message.entry.holder.lease)
@@ -78,6 +81,9 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr, expires=None)
         self._expires = None
         self.time_limits = (None, None)
+
+    def _has_room(self) -> bool:
+        return bool(self.message.channel.qos.prefetch_count < MAX_WAITING)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - whatever a class may be given
         """Celery makes a subclass with a shortcut of its own, past what follows from a run here."""

@@ -59,9 +59,7 @@ def test_any_bytes_become_a_message_and_stay_what_they_are(entry: bytes) -> None
     taken = read(entry)
 
     assert (taken.raw, taken.queue) == (entry, "cashback")
-    message = taken_by_kombu(taken)
-    if UNREADABLE in message.headers:
-        assert message.body == entry
+    taken_by_kombu(taken)
 
 
 @given(ENVELOPES | JSON)
