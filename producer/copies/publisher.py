@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,10 +20,10 @@ from producer.client.summary import summary_of
 from producer.copies.errors import CopyFailed, CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.redis_client import MAX_CONNECTIONS, close_client, replies_to
+from producer.copies.redis_client import MAX_CONNECTIONS, answered, close_client
 from producer.shared.preconditions.redis import (
-    MAY_TRY,
     RECEIVER_NEEDS,
+    Command,
     first_error,
     is_refusal,
     tried,
@@ -49,7 +49,6 @@ class Publisher:
         self._writer = EntryWriter(
             origin=f"receiver{os.getpid()}@{socket.gethostname()}", sender=str(uuid.uuid4())
         )
-        self._may_try: bool | None = None
         # redis-py's pool raises where it has no connection left, and the groups shall always find one.
         self._checks = asyncio.Semaphore(MAX_CONNECTIONS // 2)
         self._groups: GroupCommit[ReceivedEvent] = GroupCommit(
@@ -74,22 +73,12 @@ class Publisher:
         """Return if a message could be published now; raise CopyFailed or CopyTimedOut if not."""
         try:
             async with asyncio.timeout(timeout_seconds), self._checks:
-                await self._try_to_publish()
+                if error := await answered(self._client, _why_it_takes_no_messages()):
+                    raise error
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
             raise _failure(error) from error
-
-    async def _try_to_publish(self) -> None:
-        if self._may_try is None:
-            error = first_error(await replies_to(self._client, MAY_TRY))
-            if error is not None and not is_refusal(error):
-                raise error
-            self._may_try = error is None
-        # Who may not try is told at least whether Redis is there.
-        commands = tried(RECEIVER_NEEDS) if self._may_try else (("PING",),)
-        if error := first_error(await replies_to(self._client, commands)):
-            raise error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -111,6 +100,14 @@ class Publisher:
 
     def _entry(self, event: ReceivedEvent) -> bytes:
         return self._writer.entry(event.message, event_id=event.event_id, summary=summary_of(event.data))
+
+
+def _why_it_takes_no_messages() -> Generator[Sequence[Command], Sequence[object], Exception | None]:
+    found = yield from tried(RECEIVER_NEEDS)
+    if found.not_tried is None or not is_refusal(found.not_tried):
+        return found.not_tried or found.error
+    # Who may not try is told at least whether Redis is there.
+    return first_error((yield (("PING",),)))
 
 
 def _failure(error: RedisError | OSError) -> CopyFailed:

@@ -1,18 +1,23 @@
 """The receiver's Redis client, from the URL that Celery reads too."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Generator, Sequence
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from producer.shared.preconditions.checks import answered_by
-from producer.shared.preconditions.redis import RECEIVER_NEEDS, Command, of_error, redis_check
+from producer.shared.preconditions.redis import (
+    RECEIVER_NEEDS,
+    Command,
+    first_error,
+    of_error,
+    redis_check,
+)
 from producer.shared.preconditions.verdict import Verdict
 from producer.shared.redis_server import RedisServer
 from producer.shared.settings import RedisSettings
@@ -21,6 +26,8 @@ from producer.shared.settings import RedisSettings
 MAX_CONNECTIONS: Final = 32
 
 _CHECK_SECONDS: Final = 1.0
+
+Found = TypeVar("Found")
 
 
 def redis_client(settings: RedisSettings, *, timeout_seconds: float) -> "Redis":
@@ -53,13 +60,38 @@ def redis_client(settings: RedisSettings, *, timeout_seconds: float) -> "Redis":
     return Redis.from_pool(pool)
 
 
-async def replies_to(client: "Redis", commands: Sequence[Command]) -> list[object]:
-    """Send commands together and return the reply to each, an error where it is one."""
-    async with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        replies: list[object] = await pipeline.execute(raise_on_error=False)
-        return replies
+async def answered(client: "Redis", check: Generator[Sequence[Command], Sequence[object], Found]) -> Found:
+    """Run a check through one connection of the client's; return what it found."""
+    pool: Any = client.connection_pool  # redis-py left its methods untyped
+    connection = await pool.get_connection()
+    is_fit = False
+    try:
+        commands = next(check)
+        while True:
+            is_fit = False
+            replies = await _replies(client, connection, commands)
+            is_fit = first_error(replies) is None
+            commands = check.send(replies)
+    except StopIteration as end:
+        found: Found = end.value
+        return found
+    finally:
+        if not is_fit:
+            # It may be in a transaction still, and then nothing that is sent through it would be done.
+            await connection.disconnect(nowait=True)
+        await pool.release(connection)
+
+
+async def _replies(client: "Redis", connection: Connection, commands: Sequence[Command]) -> list[object]:
+    # Without the look at its health, which may connect anew in the middle of a transaction.
+    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    replies = list[object]()
+    for command in commands:
+        try:
+            replies.append(await client.parse_response(connection, str(command[0])))
+        except ResponseError as error:
+            replies.append(error)
+    return replies
 
 
 def check_redis(settings: RedisSettings) -> list[Verdict]:
@@ -70,10 +102,7 @@ def check_redis(settings: RedisSettings) -> list[Verdict]:
     client = redis_client(settings, timeout_seconds=_CHECK_SECONDS)
     with asyncio.Runner() as runner:
         try:
-            return answered_by(
-                redis_check(RECEIVER_NEEDS, needs_multi=False),
-                lambda commands: runner.run(replies_to(client, commands)),
-            )
+            return runner.run(answered(client, redis_check(RECEIVER_NEEDS, needs_multi=False)))
         except (RedisError, OSError) as error:
             return [of_error(error)]
         finally:

@@ -46,11 +46,25 @@ def _asked(app: Celery, channel: Any) -> list[Verdict]:  # noqa: ANN401 - kombu 
         leases=LEASES, held=f"{HELD}{_NAME}", landing=f"{LANDING}{_NAME}", returned=RETURNED, events=events
     )
 
-    def ask(commands: Sequence[Command]) -> list[object]:
-        with client.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            replies: list[object] = pipeline.execute(raise_on_error=False)
-            return replies
+    pool = client.connection_pool
+    connection = pool.get_connection()
 
-    return answered_by(redis_check(needs, needs_multi=True), ask)
+    def ask(commands: Sequence[Command]) -> list[object]:
+        # Without the look at its health, which may connect anew in the middle of a transaction.
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        return [_reply(client, connection, command) for command in commands]
+
+    try:
+        return answered_by(redis_check(needs, needs_multi=True), ask)
+    finally:
+        # Whatever it was in the middle of ends with it.
+        connection.disconnect()
+        pool.release(connection)
+
+
+def _reply(client: Any, connection: Any, command: Command) -> object:  # noqa: ANN401 - as above
+    try:
+        reply: object = client.parse_response(connection, command[0])
+    except redis.ResponseError as error:
+        return error
+    return reply

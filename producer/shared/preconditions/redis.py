@@ -4,6 +4,7 @@ Nothing is written: a transaction that is discarded says whether its commands wo
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import (
@@ -26,14 +27,16 @@ from producer.shared.settings import ENV_PREFIX
 
 Command = tuple[str | bytes | float, ...]
 Check = Generator[Sequence[Command], Sequence[object], list[Verdict]]
-"""Gives commands, and is sent the reply to each, an error where it is one; returns what is wrong."""
+"""Gives commands, and is sent the reply to each, an error where it is one; returns what is wrong.
+
+All of them go through one connection.
+"""
 
 RECEIVER_NEEDS: Final[tuple[Command, ...]] = (("LPUSH", QUEUE, b""),)
 """What the receiver asks of Redis."""
 
-MAY_TRY: Final[tuple[Command, ...]] = (("MULTI",), ("DISCARD",))
-"""Whether `tried` may be sent: without the right to MULTI its commands would be run."""
-
+_BEGIN: Final[Command] = ("MULTI",)
+_DISCARD: Final[Command] = ("DISCARD",)
 _SETTING: Final = f"{ENV_PREFIX}REDIS_URL"
 _SCRIPT: Final = "return 1"
 _SCRIPT_DIGEST: Final = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
@@ -75,25 +78,37 @@ def worker_needs(*, leases: str, held: str, landing: str, returned: str, events:
     )
 
 
-def tried(commands: Sequence[Command]) -> tuple[Command, ...]:
-    """Return what has Redis say of these commands whether it would run them; none of them is run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What Redis says of commands: why they were not tried, or the first error; neither: it runs them."""
+
+    not_tried: Exception | None
+    error: Exception | None
+
+
+def tried(commands: Sequence[Command]) -> Generator[Sequence[Command], Sequence[object], Tried]:
+    """Have Redis say of these commands whether it would run them; none of them is run.
 
     Before it queues a command of a transaction, Redis looks whether the user may run it on these keys,
-    whether there is memory and disk for it, and whether it is the primary.
+    whether there is memory and disk for it, and whether it is the primary. Where it begins no transaction it
+    would run them, so they are sent only when it has begun one, and through the same connection.
     """
-    return (MAY_TRY[0], *commands, MAY_TRY[1])
+    [begun] = yield (_BEGIN,)
+    if isinstance(begun, Exception):
+        return Tried(not_tried=begun, error=None)
+    replies = yield (*commands, _DISCARD)
+    return Tried(not_tried=None, error=first_error(replies[:-1]))
 
 
 def redis_check(needs: Sequence[Command], *, needs_multi: bool) -> Check:
     """Return the check of what a process with these needs must find."""
-    may_begin, _, cluster, memory = yield (*MAY_TRY, ("INFO", "cluster"), ("INFO", "memory"))
+    cluster, memory = yield (("INFO", "cluster"), ("INFO", "memory"))
     verdicts = [*_of_cluster(cluster), *_of_memory(memory)]
-    if isinstance(may_begin, Exception):
-        if needs_multi or not is_refusal(may_begin):
-            return [*verdicts, of_error(may_begin)]
-        return [*verdicts, _unknown("redis_rights", "whether the queue may be written", "MULTI", may_begin)]
-    replies = yield tried(needs)
-    if error := first_error(replies[1:-1]):
+    found = yield from tried(needs)
+    if found.not_tried is not None and not needs_multi and is_refusal(found.not_tried):
+        what = "whether the queue may be written"
+        return [*verdicts, _unknown("redis_rights", what, "MULTI", found.not_tried)]
+    if error := found.not_tried or found.error:
         verdicts.append(of_error(error))
     return verdicts
 

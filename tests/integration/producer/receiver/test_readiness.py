@@ -29,15 +29,19 @@ def full(redis_url: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def user_without_multi(redis_url: str) -> Iterator[str]:
-    """Give the URL of a user that may push and may not have it tried."""
+def plain_user(redis_url: str) -> Iterator[str]:
+    """Give the URL of a user that may do all."""
     with redis.Redis.from_url(redis_url) as client:
-        client.acl_setuser(
-            "plain", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-multi"]
-        )
+        client.acl_setuser("plain", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all"])
         parts = urlsplit(redis_url)
         yield parts._replace(netloc=f"plain:secret@{parts.netloc}").geturl()
         client.acl_deluser("plain")
+
+
+def forbid(redis_url: str, command: str) -> None:
+    """Take a right from the plain user, whose connections stay."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "plain", f"-{command}")
 
 
 def entries_in(redis_url: str) -> int:
@@ -95,12 +99,31 @@ def test_the_question_leaves_nothing_on_the_queue(redis_url: str, database_url: 
     assert entries_in(redis_url) == 0
 
 
-def test_nor_where_the_try_itself_is_not_allowed(
-    user_without_multi: str, redis_url: str, database_url: str
+@pytest.mark.parametrize("forbidden", ["multi", "discard"])
+def test_nor_where_the_try_itself_is_not_allowed_and_makes_are_taken_as_ever(
+    forbidden: str, plain_user: str, redis_url: str, database_url: str
 ) -> None:
-    with running_receiver(redis_url=user_without_multi, database_url=database_url) as receiver:
+    forbid(redis_url, forbidden)
+    with running_receiver(redis_url=plain_user, database_url=database_url) as receiver:
         wait_for_parts(receiver, postgresql="ok", redis="ok")
         reply = receiver.make_event()
 
+    assert reply.status_code == 200
+    assert entries_in(redis_url) == 1
+
+
+@pytest.mark.parametrize("forbidden", ["multi", "discard"])
+def test_nor_where_that_right_is_taken_meanwhile(
+    forbidden: str, plain_user: str, redis_url: str, database_url: str
+) -> None:
+    with running_receiver(redis_url=plain_user, database_url=database_url) as receiver:
+        wait_for_parts(receiver, postgresql="ok", redis="ok")
+        forbid(redis_url, forbidden)
+        looks = [receiver.ready_anew().json()["parts"]["redis"] for _ in range(2)]
+        left = entries_in(redis_url)
+        reply = receiver.make_event()
+
+    assert left == 0
+    assert looks == ["ok", "ok"]
     assert reply.status_code == 200
     assert entries_in(redis_url) == 1

@@ -79,19 +79,22 @@ def test_cluster_mode_is_fatal_and_an_eviction_policy_is_no_reason_to_end() -> N
 
 
 def test_without_the_right_to_a_transaction_nothing_is_tried() -> None:
-    asked = list[tuple[Command, ...]]()
+    asked = list[str | bytes | float]()
+    refused = exceptions.NoPermissionError("no MULTI")
 
     def ask(commands: tuple[Command, ...]) -> list[object]:
-        asked.append(commands)
-        refused = exceptions.NoPermissionError("no MULTI")
-        return [refused, refused, GOOD["INFO cluster"], GOOD["INFO memory"]]
+        asked.extend(command[0] for command in commands)
+        return [refused] if commands[0][0] == "MULTI" else list(GOOD.values())
 
     verdicts = answered_by(redis_check(RECEIVER_NEEDS, needs_multi=False), ask)
 
     assert [(each.name, each.kind) for each in verdicts] == [("redis_rights", Kind.UNKNOWN)]
-    assert len(asked) == 1
-    assert found({"MULTI": exceptions.NoPermissionError("no MULTI")}) == [("redis_refused", Kind.FATAL)]
+    assert asked == ["INFO", "INFO", "MULTI"]
+    assert found({"MULTI": refused}) == [("redis_refused", Kind.FATAL)]
 
 
-def test_what_is_tried_stands_between_multi_and_discard() -> None:
-    assert [command[0] for command in tried(RECEIVER_NEEDS)] == ["MULTI", "LPUSH", "DISCARD"]
+def test_what_is_tried_is_sent_when_the_transaction_has_begun_and_is_discarded() -> None:
+    check = tried(RECEIVER_NEEDS)
+
+    assert [command[0] for command in next(check)] == ["MULTI"]
+    assert [command[0] for command in check.send([b"OK"])] == ["LPUSH", "DISCARD"]
