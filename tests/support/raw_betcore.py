@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -44,6 +44,7 @@ class Peer:
     requests: list[Request] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     url: str = ""
+    trickled: int = 0
 
     def paths(self) -> list[str]:
         """Return the last part of each request's path."""
@@ -104,8 +105,18 @@ def trickle(first: bytes, endless: bytes) -> Answering:
                 if peer.closing.wait(_POLL_SECONDS):
                     return
                 connection.sendall(bytes([byte]))
+                peer.trickled += 1
 
     return answer
+
+
+NEVER_ENDING: Final[Mapping[str, Answering]] = {
+    "no reply": silence,
+    "headers byte by byte": trickle(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "body byte by byte": trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" "),
+    "chunks without end": trickle(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
+"""Replies that a client must break off by itself, by what is wrong with them."""
 
 
 def in_turn(*answers: Answering) -> Answering:

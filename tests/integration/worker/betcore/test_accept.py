@@ -9,7 +9,7 @@ import pytest
 from deploy.local.ports import free_port
 from producer.shared.outgoing import Caller
 from tests.support.event_loop import LoopThread, loop_thread
-from tests.support.raw_betcore import Answering, Peer, in_turn, raw, reply, serving, silence, trickle
+from tests.support.raw_betcore import NEVER_ENDING, Answering, Peer, in_turn, raw, reply, serving, silence
 from worker.betcore.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, AcceptReply, Verdict
 from worker.betcore.bearer import StaticBearer
 from worker.domain.deadline import Deadline
@@ -117,14 +117,6 @@ def test_a_connection_that_the_peer_closed_is_replaced() -> None:
 
     assert verdicts == [Verdict.ACKNOWLEDGED] * 2
     assert [request.connection for request in peer.requests] == [0, 1]
-
-
-NEVER_ENDING = {
-    "no reply": silence,
-    "headers byte by byte": trickle(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
-    "body byte by byte": trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" "),
-    "chunks without end": trickle(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-}
 
 
 @pytest.mark.parametrize("name", NEVER_ENDING)
