@@ -80,6 +80,19 @@ def test_with_a_full_redis_and_no_postgresql_makes_are_answered_503_and_so_is_th
     assert reply.status_code == 503
 
 
+def test_makes_that_are_refused_for_the_backlog_leave_it_ready(redis_url: str, database_url: str) -> None:
+    # Nobody settles anything here, so whatever was taken waits for too long.
+    with running_receiver(redis_url=redis_url, database_url=database_url, shed_wait_seconds=0.01) as receiver:
+        wait_until(
+            lambda: receiver.make_event().status_code == 503, what="makes are refused", timeout_seconds=120
+        )
+        ready = receiver.ready_anew()
+
+        assert receiver.make_event().status_code == 503
+        assert receiver.metric("cashback_makes_total", outcome="unavailable", reason="backlog") == 2
+        assert (ready.status_code, ready.json()["ready"]) == (200, True)
+
+
 def test_a_postgresql_that_takes_no_writes_is_no_place_for_a_copy(redis_url: str, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
