@@ -12,6 +12,7 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "workers-without-postgres": partitions.workers_without_postgres,
     "packets-lost": partitions.packets_lost,
     "betcore-two-addresses": names.betcore_two_addresses,
+    "dns-hangs": names.dns_hangs,
     "valkey-failover": failovers.valkey_failover,
     "valkey-split-brain": failovers.valkey_split_brain,
     "postgres-standby-away": failovers.postgres_standby_away,

@@ -70,13 +70,26 @@ class Network(Lifetime):
         with self._rules({host: rule}):
             yield
 
-    def name(self, name: str, addresses: Sequence[str]) -> None:
-        """Let a name have these addresses on all hosts, for processes that are started later."""
-        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for address in addresses), ""]
+    @contextmanager
+    def resets(self, *, host: str, port: int) -> Iterator[None]:
+        """Reset every connection to a port of a host on which another host sends something."""
+        rule = f"ip saddr != {OPERATOR} tcp dport {port} reject with tcp reset"
+        with self._rules({host: rule}):
+            yield
+
+    def ask_for_names(self, server: str) -> None:
+        """Let all hosts ask this server for names, in processes that are started later."""
+        # The machine's own may know other ways.
+        files = {
+            "hosts": "127.0.0.1 localhost\n",
+            "resolv.conf": f"nameserver {server}\n",
+            "nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
+        }
         for host in self.addresses:
             directory = _ETC / (_PREFIX + host)
             directory.mkdir(parents=True, exist_ok=True)
-            (directory / "hosts").write_text("\n".join(lines), "ascii")
+            for name, text in files.items():
+                (directory / name).write_text(text, "ascii")
 
     def resolved(self, name: str, *, host: str) -> list[str]:
         """Return the addresses of a name in the order in which a host tries them."""

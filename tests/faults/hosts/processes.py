@@ -69,6 +69,8 @@ class Processes:
             "CASHBACK_ANSWER_RESERVE_SECONDS": str(self.options.reserve_seconds),
             # As it is by default: the demo lets every make in, and here the limit is what is tried.
             "CASHBACK_SHED_WAIT_SECONDS": "",
+            # A moment in which BETCORE is out of reach, or its name, is met by who asks for its keys, too.
+            "CASHBACK_JWKS_REFRESH_SECONDS": "1",
             REDIS_SENTINEL_MASTER: MASTER,
             **self.options.settings,
         }

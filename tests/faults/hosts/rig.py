@@ -16,7 +16,8 @@ from deploy.local.lifetime import Lifetime
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
 from producer.client.contract import QUEUE, RETRY_QUEUE
-from tests.faults.hosts.network import SECOND_BETCORE_ADDRESS, Network
+from tests.faults.hosts.name_server import NameServer
+from tests.faults.hosts.network import OPERATOR, SECOND_BETCORE_ADDRESS, Network
 from tests.faults.hosts.pair import PostgresPair
 from tests.faults.hosts.processes import BETCORE_NAME, RECEIVER_PORT, Processes, log_path
 from tests.faults.hosts.servers import (
@@ -51,6 +52,7 @@ class HostRig(Simulated, Lifetime):
         for host in HOSTS:
             shutil.rmtree(self.directory / host, ignore_errors=True)
         self.network = Network(HOSTS)
+        self.names = NameServer(OPERATOR, {BETCORE_NAME: (self._address("betcore"), SECOND_BETCORE_ADDRESS)})
         self.ledger = PostgresPair(self.network, self._postgres("postgres1"), self._postgres("postgres2"))
         self.valkeys = {name: self._valkey(name) for name in ("valkey1", "valkey2")}
         self.sentinels = {name: self._sentinel(name) for name in SENTINELS}
@@ -119,7 +121,8 @@ class HostRig(Simulated, Lifetime):
     def _start(self) -> None:
         self._cleanup.enter_context(self.network)
         self.network.give_address(SECOND_BETCORE_ADDRESS, host="betcore")
-        self.network.name(BETCORE_NAME, [self._address("betcore"), SECOND_BETCORE_ADDRESS])
+        self._cleanup.enter_context(self.names)
+        self.network.ask_for_names(OPERATOR)
         self._start_servers()
         for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
             self._run_to_the_end(argv)

@@ -1,4 +1,4 @@
-"""A name with two addresses, of which one is dead and nobody says so."""
+"""BETCORE's name: one of its two addresses is dead and nobody says so, or nobody says its addresses."""
 
 from contextlib import ExitStack
 from typing import Final
@@ -8,6 +8,7 @@ from tests.faults.hosts.rig import WORKERS
 from tests.faults.hosts.scene import HostScene
 
 _BEFORE_SECONDS: Final = 1.5
+_CUT_SECONDS: Final = 0.5
 
 
 def betcore_two_addresses(scene: HostScene) -> None:
@@ -23,3 +24,25 @@ def betcore_two_addresses(scene: HostScene) -> None:
             silence.enter_context(network.silent(tried_first, host="betcore", port=BETCORE_PORT))
         # Not until it is back: every event could be answered in the end, then.
         scene.wait_for_ends()
+
+
+def dns_hangs(scene: HostScene) -> None:
+    """Let the server of names answer nobody, and reset connections: who calls BETCORE waits for its name."""
+    scene.least_in_time_share = 1.0
+    rig, network = scene.rig, scene.rig.network
+    rig.names.unanswered.clear()
+    # As long well as ill: after more outage than that an event may rightly end as expired.
+    with scene.load(seconds=scene.form.rounds * 2 * scene.form.freeze_seconds + _BEFORE_SECONDS):
+        for _ in range(scene.form.rounds):
+            scene.pause(scene.form.freeze_seconds)
+            with scene.fault("no name is resolved"), rig.names.silent():
+                # Who is connected needs no name.
+                with network.resets(host="betcore", port=BETCORE_PORT):
+                    scene.pause(_CUT_SECONDS)
+                scene.pause(scene.form.freeze_seconds - _CUT_SECONDS)
+    scene.wait_for_ends()
+    scene.expect_all_answered()
+    for host in ("receiver", *WORKERS):
+        asked = network.addresses[host] in rig.names.unanswered
+        scene.expect(asked, f"the {host} asked for no name meanwhile: it proves nothing")
+    scene.expect(scene.figures["turned_away"] == 0, f"{scene.figures['turned_away']} makes were turned away")
