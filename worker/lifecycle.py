@@ -17,13 +17,13 @@ from celery.worker import state
 
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
+from producer.shared.outgoing import check_proxies
 from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError
-from producer.shared.wiring import check_proxies
 from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.ledger.database import Database

@@ -1,21 +1,28 @@
 """The one way out to BETCORE, for every process and every call: addresses, proxies, trust, time.
 
 Names are resolved by the system; where one has several addresses each gets its share of the time to connect.
-`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count everywhere, and so does the system's trust store
-(`SSL_CERT_FILE` and `SSL_CERT_DIR` name another). Every exchange, from the name to the last byte, ends by its
-timeout. Decision 33.
+`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count everywhere, as reqwest reads them: of two
+spellings the upper one. So does the system's trust store (`SSL_CERT_FILE` and `SSL_CERT_DIR` name another).
+Every exchange, from the name to the last byte, ends by its timeout. Decision 33.
 """
 
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
 from pyreqwest.compatibility.httpx import SyncHttpxTransport
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.proxy import ProxyBuilder
 
 from producer.protocol.errors import ProducerError
+from producer.shared.settings import SettingsError
 
 # Of it each address of a name gets its share: one that is silently dead costs no more.
 CONNECT_SECONDS: Final = 3.0
@@ -23,6 +30,11 @@ CONNECT_SECONDS: Final = 3.0
 SILENCE_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 30.0
 _LONGEST_SECONDS: Final = 120.0
+_PROXY_VARIABLES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_NO_PROXY_VARIABLES: Final = ("NO_PROXY", "no_proxy")
+_ALL_HOSTS: Final = "*"
+# A last label of digits is that of an address, or of a part of one, which would match nothing.
+_DOMAIN: Final = re.compile(r"\.?([a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*", re.ASCII | re.IGNORECASE)
 
 Builder = TypeVar("Builder", bound=BaseClientBuilder)
 
@@ -81,6 +93,26 @@ class Caller:
         await self._client.close()
 
 
+def check_proxies(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise SettingsError where a proxy variable says what reqwest would pass over, and name it.
+
+    It would call BETCORE past the proxy, or through one in spite of NO_PROXY, and say nothing.
+    """
+    for name in _PROXY_VARIABLES:
+        if (url := environ.get(name)) and not _is_proxy(url):
+            # Without the value, which may hold a password.
+            raise SettingsError(
+                f"{name}: is no proxy that can be used: it must be an http:// or https:// URL"
+            )
+    for name in _NO_PROXY_VARIABLES:
+        hosts = environ.get(name, "")
+        if not all(map(_is_readable, _entries(hosts))):
+            raise SettingsError(
+                f"{name}: {hosts!r} cannot be read: it must be names, domains, addresses and networks "
+                "(10.0.0.0/8), separated by commas, without ports, IPv6 without brackets, or *"
+            )
+
+
 def http_client() -> httpx.Client:
     """Return a client for calls that a thread waits for; their `timeout` is for the whole exchange."""
     return httpx.Client(
@@ -100,6 +132,8 @@ class _WholeExchange(SyncHttpxTransport):
 
 
 def _configured(builder: Builder) -> Builder:
+    if _is_for_no_host():
+        builder = builder.no_proxy()
     return (
         builder.follow_redirects(enable=False)
         .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
@@ -111,6 +145,38 @@ def _configured(builder: Builder) -> Builder:
         .zstd(enable=False)
         .deflate(enable=False)
     )
+
+
+def _is_for_no_host() -> bool:
+    """Whether NO_PROXY names all hosts, which reqwest alone takes for a name."""
+    hosts = next((os.environ[name] for name in _NO_PROXY_VARIABLES if name in os.environ), "")
+    return _ALL_HOSTS in _entries(hosts)
+
+
+def _entries(hosts: str) -> list[str]:
+    return [entry for each in hosts.split(",") if (entry := each.strip())]
+
+
+def _is_proxy(url: str) -> bool:
+    text = url if "://" in url else f"http://{url}"
+    try:
+        ProxyBuilder.all(text)
+        parts = urlsplit(text)
+        is_reachable = parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        return False
+    return is_reachable and text == text.strip() and text.startswith(("http://", "https://"))
+
+
+def _is_readable(entry: str) -> bool:
+    if entry == _ALL_HOSTS or _DOMAIN.fullmatch(entry):
+        return True
+    address, slash, length = entry.partition("/")
+    try:
+        ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+    return "%" not in address and (not slash or length.isdecimal())
 
 
 def _cause_of(error: PyreqwestError) -> str:
