@@ -17,7 +17,7 @@ from celery.worker import state
 
 from producer.shared.garbage import calm_collector
 from producer.shared.logs import configure_logs
-from producer.shared.outgoing import check_proxies
+from producer.shared.outgoing import check_environment
 from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
@@ -112,7 +112,7 @@ class WorkerProcess:
         calm_collector()
 
     def _start(self) -> Runtime:
-        check_proxies()
+        check_environment()
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
         refuse_shared_sessions(self.settings.database_url)

@@ -9,6 +9,7 @@ Every exchange, from the name to the last byte, ends by its timeout. Decision 33
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +32,7 @@ SILENCE_SECONDS: Final = 5.0
 KEEPALIVE_SECONDS: Final = 30.0
 _LONGEST_SECONDS: Final = 120.0
 _PROXY_VARIABLES: Final = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_TRUST_FILE: Final = "SSL_CERT_FILE"
 _NO_PROXY_VARIABLES: Final = ("NO_PROXY", "no_proxy")
 _ALL_HOSTS: Final = "*"
 # A last label of digits is that of an address, or of a part of one, which would match nothing.
@@ -93,17 +95,16 @@ class Caller:
         await self._client.close()
 
 
-def check_proxies(environ: Mapping[str, str] = os.environ) -> None:
-    """Raise SettingsError where a proxy variable says what reqwest would pass over, and name it.
+def check_environment(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise SettingsError where a variable of the way out says what reqwest would pass over, and name it.
 
-    It would call BETCORE past the proxy, or through one in spite of NO_PROXY, and say nothing.
+    It would call BETCORE past the proxy, or through one in spite of NO_PROXY, or never, and say nothing.
     """
     for name in _PROXY_VARIABLES:
         if (url := environ.get(name)) and not _is_proxy(url):
             # Without the value, which may hold a password.
-            raise SettingsError(
-                f"{name}: is no proxy that can be used: it must be an http:// or https:// URL"
-            )
+            what_to_do = "it must be an http:// or https:// URL"
+            raise SettingsError(f"{name}: is no proxy that can be used: {what_to_do}")
     for name in _NO_PROXY_VARIABLES:
         hosts = environ.get(name, "")
         if not all(map(_is_readable, _entries(hosts))):
@@ -111,6 +112,12 @@ def check_proxies(environ: Mapping[str, str] = os.environ) -> None:
                 f"{name}: {hosts!r} cannot be read: it must be names, domains, addresses and networks "
                 "(10.0.0.0/8), separated by commas, without ports, IPv6 without brackets, or *"
             )
+    if path := environ.get(_TRUST_FILE):
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError as error:
+            what_to_do = "it must be a file of the certificates (PEM) of who may vouch for BETCORE"
+            raise SettingsError(f"{_TRUST_FILE}: {path!r} cannot be read ({error}): {what_to_do}") from None
 
 
 def http_client() -> httpx.Client:

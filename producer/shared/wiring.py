@@ -10,13 +10,13 @@ import httpx
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.protocol.verify_endpoint import VerifyEndpoint
-from producer.shared.outgoing import check_proxies, http_client
+from producer.shared.outgoing import check_environment, http_client
 from producer.shared.settings import SharedSettings
 
 
 def betcore_client() -> httpx.Client:
     """Return a client of BETCORE's for calls that a thread waits for; raises SettingsError."""
-    check_proxies()
+    check_environment()
     return http_client()
 
 

@@ -46,6 +46,7 @@ def good_environment(redis_url: str, database_url: str) -> dict[str, str]:
         ({"no_proxy": "[::1]"}, "no_proxy: '[::1]' cannot be read: "),
         ({"ALL_PROXY": "socks5h://user:hidden@proxy.test:1080"}, "ALL_PROXY: is no proxy that can be used: "),
         ({"https_proxy": "http://[::1"}, "https_proxy: is no proxy that can be used: "),
+        ({"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE: '/nowhere.pem' cannot be read ("),
     ],
 )
 def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(

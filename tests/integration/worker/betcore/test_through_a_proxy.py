@@ -14,7 +14,7 @@ import pytest
 
 from producer.protocol.keys import JWKS_PATH, KeySet
 from producer.protocol.verify_endpoint import VERIFY_PATH, VerifyEndpoint
-from producer.shared.outgoing import Caller, check_proxies, http_client
+from producer.shared.outgoing import Caller, check_environment, http_client
 from tests.support.betcore import signer
 from tests.support.certificates import Authority
 from tests.support.event_loop import loop_thread
@@ -63,7 +63,7 @@ def betcore(tls_in: Path | None) -> Iterator[Peer]:
 
 def call_all(url: str) -> None:
     """Call BETCORE in each of the four ways, with clients that are made now."""
-    check_proxies()
+    check_environment()
     with http_client() as client, loop_thread() as loop:
         key_set = KeySet(
             betcore_url=url,

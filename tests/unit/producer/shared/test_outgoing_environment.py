@@ -1,9 +1,12 @@
-"""Which proxy variables are taken: what reqwest would pass over in silence ends the start instead."""
+"""Which variables of the way out are taken: what reqwest would pass over in silence ends the start."""
+
+from pathlib import Path
 
 import pytest
 
-from producer.shared.outgoing import check_proxies
+from producer.shared.outgoing import check_environment
 from producer.shared.settings import SettingsError
+from tests.support.certificates import Authority
 
 
 @pytest.mark.parametrize(
@@ -22,7 +25,7 @@ from producer.shared.settings import SettingsError
 )
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_is_taken(name: str, url: str) -> None:
-    check_proxies({name: url})
+    check_environment({name: url})
 
 
 @pytest.mark.parametrize(
@@ -44,7 +47,7 @@ def test_a_proxy_is_taken(name: str, url: str) -> None:
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "all_proxy"])
 def test_what_is_no_proxy_is_named_without_its_password(name: str, url: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        check_proxies({name: url})
+        check_environment({name: url})
 
     said = str(raised.value)
     assert said == f"{name}: is no proxy that can be used: it must be an http:// or https:// URL"
@@ -66,7 +69,7 @@ def test_what_is_no_proxy_is_named_without_its_password(name: str, url: str) -> 
 )
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 def test_hosts_without_a_proxy_are_taken(name: str, hosts: str) -> None:
-    check_proxies({name: hosts})
+    check_environment({name: hosts})
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,25 @@ def test_hosts_without_a_proxy_are_taken(name: str, hosts: str) -> None:
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
 def test_what_would_name_no_host_is_said(name: str, hosts: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        check_proxies({name: hosts})
+        check_environment({name: hosts})
 
     assert str(raised.value).startswith(f"{name}: {hosts!r} cannot be read: it must be names, ")
+
+
+def test_who_may_vouch_is_read(tmp_path: Path) -> None:
+    check_environment({"SSL_CERT_FILE": str(Authority(tmp_path, "authority").file)})
+    check_environment({"SSL_CERT_FILE": ""})
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate\n"], ids=["missing", "empty", "junk"])
+def test_a_file_that_names_nobody_is_said(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "authorities.pem"
+    if content is not None:
+        path.write_text(content, "ascii")
+
+    with pytest.raises(SettingsError) as raised:
+        check_environment({"SSL_CERT_FILE": str(path)})
+
+    said = str(raised.value)
+    assert said.startswith(f"SSL_CERT_FILE: '{path}' cannot be read (")
+    assert "\n" not in said
