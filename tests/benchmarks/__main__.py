@@ -21,6 +21,7 @@ from deploy.local.environment import ROOT
 from deploy.local.errors import LocalError
 from deploy.local.up import Stopped, stopped_by_signals
 from tests.benchmarks import growth, latency, memory, receiver, settlement, storage
+from tests.benchmarks.ill import table as ill
 from tests.benchmarks.measure import Table
 from tests.benchmarks.plots import draw
 from tests.benchmarks.report import build_report, measured_part, replace_measured, tables_of
@@ -33,6 +34,7 @@ TABLES: Final[dict[str, ModuleType]] = {
     "growth": growth,
     "memory": memory,
     "storage": storage,
+    "ill": ill,
 }
 REPORT_NAME: Final = "report.json"
 DOCUMENT: Final = ROOT / "docs/performance.md"

@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from array import array
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -74,15 +75,17 @@ class Records:
         self._last_ns = 0
         self._arrivals = array("q")
 
-    def take(self, body: bytes) -> None:
-        """Note one accept."""
+    def take(self, body: bytes) -> int:
+        """Note one accept; return its cashback."""
         self._last_ns = time.monotonic_ns()
         code, cashback = _CODE.search(body), _CASHBACK.search(body)
         number = int(code[1]) if code else 0
+        cashback_id = int(cashback[1]) if cashback else 0
         self.accepts += 1
         self.successes += number == SUCCESS
         if self.accepts <= ARRIVALS_LIMIT:
-            self._arrivals.extend((int(cashback[1]) if cashback else 0, self._last_ns, number))
+            self._arrivals.extend((cashback_id, self._last_ns, number))
+        return cashback_id
 
     def reset(self) -> None:
         """Forget all."""
@@ -142,6 +145,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
+        """Return what is to be written now."""
         if head.startswith(_ACCEPT):
             self._records.take(body)
             return ACKNOWLEDGED
@@ -185,16 +189,21 @@ class BetcoreClient:
         self._client.close()
 
 
-async def serve(port: int, key_set: bytes) -> None:
+async def serve(port: int, new_connection: Callable[[], Connection]) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
-    records, keys = Records(), reply(key_set)
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    server = await loop.create_server(lambda: Connection(records, keys), LOCALHOST, port, backlog=2048)
+    server = await loop.create_server(new_connection, LOCALHOST, port, backlog=2048)
     await stopped.wait()
     server.close()
 
 
+def main(port: int, key_set: bytes) -> None:
+    """Serve with records of its own."""
+    records, keys = Records(), reply(key_set)
+    uvloop.run(serve(port, lambda: Connection(records, keys)))
+
+
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), Path(sys.argv[2]).read_bytes()))
+    main(int(sys.argv[1]), Path(sys.argv[2]).read_bytes())

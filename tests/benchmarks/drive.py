@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 from deploy.local.processes import ManagedProcess
@@ -22,20 +23,34 @@ def send_load(
 
     The usage is of these processes and of the servers, warm-up included.
     """
-    plan_path, result_path = rig.directory / "plan.json", rig.directory / "result.json"
-    plan_path.write_text(json.dumps(asdict(plan)), "utf-8")
-    result_path.unlink(missing_ok=True)
     pids = {**{name: process.pid for name, process in processes.items()}, **rig.server_pids()}
-    load = rig.python("load", "tests.benchmarks.load", str(plan_path), str(result_path))
+    load = start_load(rig, plan)
     seconds = plan.seconds if plan.kind != "open" else makes / plan.rate_per_second
     with Usage(pids) as usage:
-        status = load.wait(timeout_seconds=seconds + SLACK_SECONDS)
-    if status != 0:
-        raise BenchmarkFailed(f"the load ended with status {status}:\n{load.log_tail()}")
-    result = Result(**json.loads(result_path.read_text("utf-8")))
+        result = end_of_load(rig, load, timeout_seconds=seconds + SLACK_SECONDS)
     if set(result.statuses) != {"200"}:
         raise BenchmarkFailed(f"not every make was taken: {result.statuses}")
     return result, usage
+
+
+def start_load(rig: Rig, plan: Plan) -> ManagedProcess:
+    """Start the load's process, which begins to send some moments later."""
+    plan_path, result_path = _paths(rig)
+    plan_path.write_text(json.dumps(asdict(plan)), "utf-8")
+    result_path.unlink(missing_ok=True)
+    return rig.python("load", "tests.benchmarks.load", str(plan_path), str(result_path))
+
+
+def end_of_load(rig: Rig, load: ManagedProcess, *, timeout_seconds: float) -> Result:
+    """Wait for the load's end and return what it did, whatever the door said; raises BenchmarkFailed."""
+    status = load.wait(timeout_seconds=timeout_seconds)
+    if status != 0:
+        raise BenchmarkFailed(f"the load ended with status {status}:\n{load.log_tail()}")
+    return Result(**json.loads(_paths(rig)[1].read_text("utf-8")))
+
+
+def _paths(rig: Rig) -> tuple[Path, Path]:
+    return rig.directory / "plan.json", rig.directory / "result.json"
 
 
 def write_tokens(rig: Rig, tokens: Sequence[str]) -> str:

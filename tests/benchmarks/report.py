@@ -50,6 +50,21 @@ MARKS: Final[Mapping[str, Mark]] = {
     # Before tokens had a table of their own an event wrote 5.6 KB and 3.3 KB (decision 23).
     "wal_kb_per_event": Mark(text="log written for an event, KB", bar=3.4, goal=2.8, is_ceiling=True),
     "heap_kb_per_event": Mark(text="tables written for an event, KB", bar=2.0, goal=1.5, is_ceiling=True),
+    "ill_credit_p99_ms": Mark(
+        text="p99 make → credit, accept or token hangs, ms", bar=500, goal=50, is_ceiling=True
+    ),
+    "ill_refused": Mark(text="makes refused in their first 25 s", bar=0, goal=0, is_ceiling=True),
+    "ill_answered": Mark(text="answered of those that had time: hangs, and 3 s for an answer", bar=1, goal=1),
+    "ill_last_moments": Mark(text="answered of those whose first 27 s failed", bar=0.99, goal=1),
+    "ill_accepts_per_event": Mark(
+        text="accepts sent for an event, 3 s for an answer", bar=1.01, goal=1, is_ceiling=True
+    ),
+    "ill_token_calls_per_second": Mark(
+        text="calls of an ill Token endpoint per second, two workers", bar=1, goal=0.5, is_ceiling=True
+    ),
+    "ill_retry_vs_event": Mark(
+        text="worker's CPU for a retry ÷ for an event", bar=1, goal=0.5, is_ceiling=True
+    ),
 }
 
 

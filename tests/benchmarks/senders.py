@@ -40,7 +40,8 @@ class Result:
     """What came of it: `statuses` of all replies, the others of what was timed; times are monotonic.
 
     `accepted` are replies of 200, `latencies_ms` run from sending to reply, `due_ns` (*open*) are the moments
-    that were fixed, the warm-up's first. `cpu_seconds` is what all of the sending cost this process.
+    that were fixed, the warm-up's first. `refused_at` are the moments of replies other than 200, warm-up
+    included. `cpu_seconds` is what all of the sending cost this process.
     """
 
     statuses: dict[str, int] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Result:
     ended_at: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     due_ns: list[int] = field(default_factory=list)
+    refused_at: list[float] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
 
@@ -90,6 +92,8 @@ class Load:
         self.answers += 1
         result = self.result
         result.statuses[status] = result.statuses.get(status, 0) + 1
+        if status != _OK:
+            result.refused_at.append(now)
         if self.answers == self.plan.warm_up:
             result.begun_at = now
             self.begun(now)
