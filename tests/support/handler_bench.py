@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -118,8 +118,12 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     ledger_timeout_seconds: float = 30.0,
     hold_seconds: float = 5.0,
     max_in_flight: int = 100,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Iterator[Bench]:
-    """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`."""
+    """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`.
+
+    `monotonic` is the clock of the accepts in flight.
+    """
     with ExitStack() as stack:
         peer = stack.enter_context(serving(by_path(accept=accept, jwks=keys or jwks(1))))
         client = stack.enter_context(http_client())
@@ -155,6 +159,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
             accept=client_of_accept,
             max_in_flight=max_in_flight,
             loop_factory=uvloop.new_event_loop,
+            monotonic=monotonic,
         )
         answering.start()
         stack.callback(answering.close, timeout_seconds=0)

@@ -38,7 +38,7 @@ Then = Callable[[Step], None]
 
 
 class _Flight:
-    """One event whose accept is under way, perhaps twice; `then` is called once, with what follows."""
+    """One event whose accept is under way, perhaps repeated; `then` is called once, with what follows."""
 
     __slots__ = ("answer", "begun_at", "had_last_chance", "held_until", "last", "sending", "sent", "then")
 
@@ -212,15 +212,17 @@ class Answering:
             _log.warning("events_not_held", events=len(event_ids), error=str(error))
 
     def _seems_lost(self, flight: _Flight, now: float) -> bool:
-        if len(flight.sending) != 1:
+        """Whether the accept that was sent last has to be given up for lost."""
+        if not flight.sending:
             return False
-        (sent_at,) = flight.sending.values()
-        if now - sent_at < self.handler.timing.hold_seconds:
+        sent_at = max(flight.sending.values())
+        hold_seconds = self.handler.timing.hold_seconds
+        is_near_end = flight.answer.deadline.remaining_seconds(now) < _LAST_CHANCE_SECONDS
+        if now - sent_at < (_OVERTAKEN_SECONDS if is_near_end else hold_seconds):
             return False
         if sent_at + _OVERTAKEN_SECONDS < self._newest_answered_at:
             return True
-        is_last_chance = flight.answer.deadline.remaining_seconds(now) < _LAST_CHANCE_SECONDS
-        if not is_last_chance or flight.had_last_chance:
+        if not is_near_end or flight.had_last_chance or now - sent_at < hold_seconds:
             return False
         flight.had_last_chance = True
         return True

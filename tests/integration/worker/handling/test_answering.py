@@ -11,7 +11,7 @@ from producer.client.contract import SettleMessage
 from tests.support.accept_answers import ACK
 from tests.support.betcore import cashback
 from tests.support.handler_bench import Bench, bench
-from tests.support.raw_betcore import Peer, Request, in_turn, reply, silence
+from tests.support.raw_betcore import Answering, Peer, Request, in_turn, reply, silence
 from worker.domain.settlement import Done, GiveUp, RetryAt, State, Step
 from worker.handling.attempt import Answer
 
@@ -83,6 +83,47 @@ def test_an_accept_that_later_ones_overtake_is_sent_once_more(database_url: str)
         assert [lost.result(WAIT_SECONDS), *steps] == [Done(State.ANSWERED)] * 3
         assert [body["Value"]["CashbackId"] for body in on.accepts()].count(1) == 2
         assert on.balance() == 3 * 100_050
+
+
+def forgets(times: int) -> Answering:
+    """Take the first accepts of cashback 1 and never answer them; acknowledge all others."""
+
+    def answer(peer: Peer, connection: socket.socket, request: Request) -> None:
+        mine = [body for body in peer.bodies("accept") if body["Value"]["CashbackId"] == 1]
+        is_forgotten = b'"CashbackId": 1,' in request.body and len(mine) <= times
+        (silence if is_forgotten else ACK)(peer, connection, request)
+
+    return answer
+
+
+def test_an_accept_that_is_overtaken_again_is_sent_again(database_url: str) -> None:
+    with bench(database_url, forgets(2), hold_seconds=0.1) as on:
+        first, *others = makes(on, 3)
+        lost = begun(on, first)
+        for number, other in enumerate(others):
+            # Given that BETCORE has forgotten each of its accepts so far
+            on.await_accepts(1 + 2 * number)
+            time.sleep(1.2)
+            assert begun(on, other).result(WAIT_SECONDS) == Done(State.ANSWERED)
+
+        assert lost.result(WAIT_SECONDS) == Done(State.ANSWERED)
+
+
+def test_an_event_whose_last_chance_hangs_has_one_more_when_betcore_is_well_again(database_url: str) -> None:
+    shift = [0.0]
+    with bench(database_url, forgets(2), monotonic=lambda: time.monotonic() + shift[0]) as on:
+        first, other = makes(on, 2)
+        lost = begun(on, first)
+        on.await_accepts(1)
+        # Given that the accept of its last moments is forgotten, too
+        shift[0] = on.handler.timing.deadline_seconds - 2.5
+        on.await_accepts(2)
+
+        # When BETCORE answers an accept that was sent well after it
+        shift[0] += 1.1
+        assert begun(on, other).result(WAIT_SECONDS) == Done(State.ANSWERED)
+
+        assert lost.result(WAIT_SECONDS) == Done(State.ANSWERED)
 
 
 def test_the_last_moments_are_used_where_all_accepts_hang(database_url: str) -> None:
