@@ -7,7 +7,7 @@ the makes from then on. ill/betcore.py is as ill as it is told to be, and notes 
 - **accept hangs**, **token hangs**: accepts are taken and never answered, or no access token is good and the
   Token endpoint answers nobody; for 40 s, then all is well, and makes go on for 8 s.
 - **3 s for an answer**: each of a minute's accepts is answered after 3 s.
-- **fails until 27 s**: 100 makes; each accept is answered with 500 until 27 s after its event's first one.
+- **fails until 27 s**: some 110 makes; each accept is answered with 500 until 27 s after its event's first one.
 - **token fails**, **accept 401**: no access token is good and the Token endpoint answers 500 for 20 s; or it
   gives tokens, and each accept with any of them is answered with 401 for 12 s. Two workers.
 - **well**, **fails once**: 200 makes/s for 15 s; all accepts are acknowledged, or each event's first one is
@@ -47,7 +47,7 @@ FAILS_ONCE: Final = "fails once, 200/s"
 
 _HANG_SECONDS: Final = 40.0
 _AFTER_SECONDS: Final = 8.0
-_HUNDRED_SECONDS: Final = 100 / 60
+_HUNDRED_SECONDS: Final = 2.0
 
 CASES: Final[Mapping[str, Case]] = {
     ACCEPT_HANGS: Case(
