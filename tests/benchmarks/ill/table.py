@@ -7,13 +7,13 @@ the makes from then on. ill/betcore.py is as ill as it is told to be, and notes 
 - **accept hangs**, **token hangs**: accepts are taken and never answered, or no access token is good and the
   Token endpoint answers nobody; for 40 s, then all is well, and makes go on for 8 s.
 - **3 s for an answer**: each of a minute's accepts is answered after 3 s.
-- **fails until 27 s**: some 110 makes; each accept is answered with 500 until 27 s after its event's first one.
+- **fails until 27 s**: a hundred makes; each accept is answered with 500 until 27 s after its event's first.
 - **token fails**, **accept 401**: no access token is good and the Token endpoint answers 500 for 20 s; or it
   gives tokens, and each accept with any of them is answered with 401 for 12 s. Two workers.
-- **well**, **fails once**: 200 makes/s for 15 s; all accepts are acknowledged, or each event's first one is
+- **well**, **fails once**: 100 makes/s for 20 s; all accepts are acknowledged, or each event's first one is
   answered with 500 and its second one acknowledged.
 
-*still had time*: events whose deadline lay at least 1 s after BETCORE was well again (all of them in rows
+*still had time*: events whose deadline lay at least 1.5 s after BETCORE was well again (all of them in rows
 where it stays as it is); *answered of them*: those that BETCORE acknowledged in time and the books have as
 answered. *refused* makes got 503, *refused in 25 s* in the first 25 s. *credit* is the time from the moment
 a make was due to its transaction in the ledger, of those made while BETCORE was ill. *waiting at most* are
@@ -42,8 +42,8 @@ SLOW: Final = "3 s for an answer"
 YOUNG: Final = "fails until 27 s"
 TOKEN_FAILS: Final = "token fails, 2 workers"
 UNAUTHORIZED: Final = "accept 401, 2 workers"
-ALL_WELL: Final = "well, 200/s"
-FAILS_ONCE: Final = "fails once, 200/s"
+ALL_WELL: Final = "well, 100/s"
+FAILS_ONCE: Final = "fails once, 100/s"
 
 _HANG_SECONDS: Final = 40.0
 _AFTER_SECONDS: Final = 8.0
@@ -71,8 +71,8 @@ CASES: Final[Mapping[str, Case]] = {
     UNAUTHORIZED: Case(
         behaviour=Behaviour(accept="401"), ill_seconds=12.0, makes_seconds=12.0 + _AFTER_SECONDS, workers=2
     ),
-    ALL_WELL: Case(behaviour=Behaviour(), makes_seconds=15.0, rate_per_second=200.0),
-    FAILS_ONCE: Case(behaviour=Behaviour(accept="once"), makes_seconds=15.0, rate_per_second=200.0),
+    ALL_WELL: Case(behaviour=Behaviour(), makes_seconds=20.0, rate_per_second=100.0),
+    FAILS_ONCE: Case(behaviour=Behaviour(accept="once"), makes_seconds=20.0, rate_per_second=100.0),
 }
 _QUICK_SHARE: Final = 0.2
 

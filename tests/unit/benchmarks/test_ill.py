@@ -9,13 +9,13 @@ from tests.benchmarks.ill import figures, table
 from tests.benchmarks.ill.path import Course, Look
 from tests.benchmarks.measure import Sample, Table
 
-# Four events: before the illness ends too late, just too late, with a second left, and after it.
+# When BETCORE is well again one event has long ended, one has too little time, one enough; one comes later.
 COURSE = Course(
     ill_at=100.0,
     well_at=140.0,
-    made_at={1: 101.0, 2: 110.5, 3: 111.0, 4: 141.0},
+    made_at={1: 101.0, 2: 111.0, 3: 111.5, 4: 141.0},
     refused_at=[99.0, 124.0, 126.0],
-    credited_at={1: 101.010, 2: 110.520, 3: 111.030, 4: 143.0},
+    credited_at={1: 101.010, 2: 111.020, 3: 111.530, 4: 143.0},
     answered=frozenset({3, 4}),
     acknowledged_at={3: 140.5, 4: 141.1},
     arrivals=[1, 2, 3, 3, 4, 77],
@@ -41,7 +41,7 @@ def test_events_count_by_whether_they_still_had_time_when_betcore_was_well_again
 @pytest.mark.parametrize(
     "changed",
     [
-        {"acknowledged_at": {3: 141.5, 4: 141.1}},
+        {"acknowledged_at": {3: 142.0, 4: 141.1}},
         {"acknowledged_at": {4: 141.1}},
         {"answered": frozenset({4})},
     ],
