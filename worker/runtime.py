@@ -17,8 +17,9 @@ from producer.shared.outgoing import Caller
 from producer.shared.settings import reveal
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 from worker.betcore.accept import AcceptClient, BearerSource
-from worker.betcore.bearer import CachedBearer, StaticBearer
+from worker.betcore.bearer import CachedBearer
 from worker.betcore.shared_tokens import RedisTokens
+from worker.betcore.static_bearer import StaticBearer
 from worker.betcore.token_endpoint import TokenEndpoint
 from worker.domain.deadline import Backoff
 from worker.handling.answering import AFTERWARDS_THREADS, Answering

@@ -20,7 +20,7 @@ from tests.support.betcore import cashback, signer
 from tests.support.books import CANCEL_TYPES, CUTOFF_SECONDS, DEADLINE_SECONDS, add_user, policy, pool_of
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
 from worker.betcore.accept import AcceptClient
-from worker.betcore.bearer import StaticBearer
+from worker.betcore.static_bearer import StaticBearer
 from worker.domain.deadline import Backoff
 from worker.domain.settlement import Step
 from worker.handling.answering import Answering as Answers

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from worker.betcore.token_calls import CallEnded, TokenCalls
 from worker.betcore.token_endpoint import AccessToken, TokenEndpoint
 from worker.domain.deadline import Backoff, Deadline
 from worker.errors import BearerUnavailable, CredentialsRefused
@@ -19,7 +20,10 @@ from worker.metrics import Metrics
 
 # Between two calls of the Token endpoint, whatever came of the first one and whichever process made it.
 LEAST_PAUSE_SECONDS: Final = 1.0
-_PAUSES: Final = Backoff(base_seconds=1.0, cap_seconds=8.0)
+# Longer ones would take what events still have of their time when BETCORE is well again.
+_PAUSES: Final = Backoff(base_seconds=1.0, cap_seconds=2.0)
+# A call without an answer for so long does not keep the next one from being made.
+UNANSWERED_SECONDS: Final = 1.25
 _LOOK_SECONDS: Final = 0.05
 # A token that BETCORE rejects sooner than this was hardly ever good.
 _SHORT_LIFE_SECONDS: Final = 10.0
@@ -55,29 +59,6 @@ class SharedTokens(Protocol):
         ...
 
 
-class StaticBearer:
-    """A token that the operator gave; nothing can renew it."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._log_after = 0.0
-
-    async def bearer(self, deadline: Deadline) -> str:  # noqa: ARG002 - the interface of all sources
-        """Return the token."""
-        return self._text
-
-    def rejected(self, bearer: str) -> bool:  # noqa: ARG002 - the interface of all sources
-        """Log it: only the operator can help."""
-        now = time.monotonic()
-        if now >= self._log_after:
-            self._log_after = now + _LOG_PAUSE_SECONDS
-            _log.error("bearer_rejected", hint="BETCORE rejects CASHBACK_BEARER_TOKEN: set a new one")
-        return False
-
-    def close(self) -> None:
-        """There is nothing to stop."""
-
-
 class CachedBearer:
     """The token of the Token endpoint, held here and shared with the other processes."""
 
@@ -88,13 +69,15 @@ class CachedBearer:
         *,
         metrics: Metrics,
         random: Callable[[], float],
+        unanswered_seconds: float = UNANSWERED_SECONDS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._endpoint = endpoint
+        self._calls = TokenCalls(endpoint, monotonic=monotonic)
         self._shared = shared
         self._metrics = metrics
         self._random = random
+        self._unanswered_seconds = unanswered_seconds
         self._clock = clock
         self._monotonic = monotonic
         self._token: AccessToken | None = None
@@ -103,6 +86,7 @@ class CachedBearer:
         self._failures = 0
         self._rejections = 0
         self._ask_again_at = 0.0
+        self._unanswered_until = 0.0
         self._log_after = 0.0
         self._closing = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bearer")
@@ -146,6 +130,7 @@ class CachedBearer:
     def close(self) -> None:
         """Stop asking; who waits for a token gets none."""
         self._closing.set()
+        self._calls.close()
         self._thread.shutdown(cancel_futures=True)
 
     def _renewing(self) -> "asyncio.Future[None]":
@@ -167,7 +152,11 @@ class CachedBearer:
                 _log.warning("bearer_not_shared", error=str(error))
                 token, may_ask = None, self._may_ask_now()
             if token is None and may_ask:
-                token = self._fetched()
+                self._calls.begin()
+                self._unanswered_until = self._monotonic() + self._unanswered_seconds
+                self._rest(self._unanswered_seconds)
+            if token is None and (ended := self._calls.ended(within_seconds=_LOOK_SECONDS)):
+                token = self._fetched(ended)
             if token is not None:
                 self._token = token
                 return
@@ -175,21 +164,26 @@ class CachedBearer:
         raise BearerUnavailable("the worker stops")
 
     def _may_ask_now(self) -> bool:
-        return self._monotonic() >= self._ask_again_at
+        now = self._monotonic()
+        return now >= self._ask_again_at and (now >= self._unanswered_until or not self._calls.are_under_way)
 
-    def _fetched(self) -> AccessToken:
-        try:
-            token = self._endpoint.fetch()
-        except BearerUnavailable as error:
-            self._metrics.bearers.labels(result=error.reason).inc()
-            self._log_failure(error.reason, f"{error}{_hint(error)}")
-            self._leave_alone(max(self._pause_seconds(self._failures), error.retry_after_seconds))
+    def _fetched(self, ended: CallEnded) -> AccessToken | None:
+        """Take note of what came of a call; raises BearerUnavailable."""
+        token = ended.came_to
+        if isinstance(token, BearerUnavailable):
+            self._metrics.bearers.labels(result=token.reason).inc()
+            self._log_failure(token.reason, f"{token}{_hint(token)}")
+            # A call that took long was a pause in itself.
+            pause_seconds = self._pause_seconds(self._failures) - ended.seconds
+            self._leave_alone(max(LEAST_PAUSE_SECONDS, pause_seconds, token.retry_after_seconds))
             self._failures += 1
-            raise
+            raise token
         self._metrics.bearers.labels(result="ok").inc()
         self._failures = 0
-        self._share(token)
         self._leave_alone(LEAST_PAUSE_SECONDS)
+        if not token.is_good(self._clock()) or token.text == self._rejected:
+            return None
+        self._share(token)
         return token
 
     def _shared_token(self) -> AccessToken | None:
@@ -218,8 +212,12 @@ class CachedBearer:
         return max(LEAST_PAUSE_SECONDS, jittered)
 
     def _leave_alone(self, seconds: float) -> None:
-        """Have no process ask the Token endpoint for so long."""
-        self._ask_again_at = self._monotonic() + seconds
+        """Have no process ask the Token endpoint for so long, and for no less than was said before."""
+        now = self._monotonic()
+        self._ask_again_at = max(self._ask_again_at, now + seconds)
+        self._rest(self._ask_again_at - now)
+
+    def _rest(self, seconds: float) -> None:
         try:
             self._shared.rest(seconds)
         except OSError as error:  # the lock ends by itself

@@ -11,7 +11,7 @@ from producer.shared.outgoing import Caller
 from tests.support.event_loop import LoopThread, loop_thread
 from tests.support.raw_betcore import NEVER_ENDING, Answering, Peer, in_turn, raw, reply, serving, silence
 from worker.betcore.accept import ACCEPT_PATH, MAX_REPLY_BYTES, AcceptClient, AcceptReply, Verdict
-from worker.betcore.bearer import StaticBearer
+from worker.betcore.static_bearer import StaticBearer
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
 

@@ -1,5 +1,6 @@
 """The access token: real Token endpoint over HTTP, real Valkey between processes, many threads."""
 
+import itertools
 import json
 import socket
 import threading
@@ -79,7 +80,12 @@ class Blocking:
 
 @contextmanager
 def instances(
-    answer: Answering, redis_url: str, *, count: int = 1, clock: Clock | None = None
+    answer: Answering,
+    redis_url: str,
+    *,
+    count: int = 1,
+    clock: Clock | None = None,
+    unanswered_seconds: float = 120.0,
 ) -> Iterator[tuple[list[Blocking], Peer]]:
     """Build as many bearers as `count` processes would have, each with its own connections."""
     with ExitStack() as stack:
@@ -100,7 +106,12 @@ def instances(
                 clock=clock or time.time,
             )
             bearer = CachedBearer(
-                endpoint, shared, metrics=Metrics(), random=lambda: 0.5, clock=clock or time.time
+                endpoint,
+                shared,
+                metrics=Metrics(),
+                random=lambda: 0.5,
+                unanswered_seconds=unanswered_seconds,
+                clock=clock or time.time,
             )
             # The servers that it may wait for end before.
             stack.callback(bearer.close)
@@ -257,6 +268,25 @@ def test_while_another_process_renews_and_there_is_no_token_the_wait_is_bounded(
             bearer.bearer(soon(0.3))
 
         assert peer.requests == []
+
+
+def test_a_call_that_hangs_does_not_keep_the_next_one_from_being_made(redis_url: str) -> None:
+    # Given a Token endpoint that never answers its first calls, and many who wait for a token
+    source = TokenSource()
+    calls = itertools.count(1)
+
+    def hangs_at_first(peer: Peer, connection: socket.socket, request: Request) -> None:
+        (silence if next(calls) <= 2 else source)(peer, connection, request)
+
+    with (
+        instances(hangs_at_first, redis_url, count=2, unanswered_seconds=0.3) as (bearers, peer),
+        ThreadPoolExecutor(2 * THREADS) as pool,
+    ):
+        waiting = [pool.submit(one.bearer, soon()) for one in bearers for _ in range(THREADS)]
+
+        # Then all have the token of a later call, whoever made it, though the first two still hang
+        assert {each.result() for each in waiting} == {"token-1"}
+        assert len(peer.requests) >= 3
 
 
 def test_the_shared_token_ends_with_the_token_and_the_lock_soon_after_the_call(redis_url: str) -> None:
