@@ -30,8 +30,8 @@ MAX_REMEMBERED: Final = 20_000
 MAX_ASKED: Final = 500
 # A wait shorter than this share of the longest one is no backlog, whatever the pace.
 _LEAST_AGE_SHARE: Final = 0.1
-
-_STANDSTILL_LOOKS: Final = 5
+# A second. Who has just begun to look, or can look again, has seen no standstill yet.
+STANDSTILL_LOOKS: Final = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -83,20 +83,19 @@ class Estimate:
         """How long an event that arrives now is expected to wait."""
         if not self._waiting or self._age_seconds < self._least_age_seconds:
             return 0.0
-        pace = self._pace()
-        # Where nothing is settled the workers are not slow but away, and the pace that they will come back
-        # with is not known.
-        return self._waiting / pace if pace else self._age_seconds
+        busy = self._busy_looks()
+        shortly_before = busy[-STANDSTILL_LOOKS:][0]
+        if busy[-1].settled == shortly_before.settled:
+            # The workers are not slow but away, and the pace that they will come back with is not known.
+            return self._age_seconds if len(busy) >= STANDSTILL_LOOKS else 0.0
+        pace = (busy[-1].settled - busy[0].settled) / (busy[-1].at - busy[0].at)
+        return self._waiting / pace
 
-    def _pace(self) -> float:
-        """How many were settled a second, for as long as there was something to settle."""
+    def _busy_looks(self) -> list[_Look]:
+        """Return the looks since there has been something to settle, the first of them before that."""
         looks = list(self._looks)
         idle = [number for number, look in enumerate(looks) if look.is_idle]
-        busy = looks[idle[-1] :] if idle else looks
-        shortly_before = busy[max(-_STANDSTILL_LOOKS, -len(busy))]
-        if busy[-1].settled == shortly_before.settled:
-            return 0.0
-        return (busy[-1].settled - busy[0].settled) / (busy[-1].at - busy[0].at)
+        return looks[idle[-1] :] if idle else looks
 
 
 class Backlog:

@@ -11,7 +11,14 @@ from producer.client.contract import SettleMessage
 from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Progress
-from producer.receiver.backlog import LOOK_SECONDS, MAX_ASKED, MAX_REMEMBERED, Backlog, Estimate
+from producer.receiver.backlog import (
+    LOOK_SECONDS,
+    MAX_ASKED,
+    MAX_REMEMBERED,
+    STANDSTILL_LOOKS,
+    Backlog,
+    Estimate,
+)
 
 LEAST_AGE_SECONDS = 1.0
 
@@ -107,6 +114,29 @@ def test_what_was_seen_before_nobody_could_be_asked_says_nothing_after_it() -> N
     assert load.wait_seconds == 0
 
 
+def test_the_first_look_after_nobody_could_be_asked_finds_no_standstill() -> None:
+    load = Load().goes_on(seconds=5, arrive=100, settle=0)
+    load.estimate.forget()
+    # Given 500 that waited only for PostgreSQL to be back
+
+    waits = [load.goes_on(seconds=LOOK_SECONDS, arrive=100, settle=400).wait_seconds for _ in range(8)]
+
+    assert waits[0] == 0
+    # then the pace counts as soon as there is one: what is left takes about a second.
+    assert max(waits) <= 1.25
+
+
+def test_workers_that_are_away_when_looks_begin_are_found_away_after_a_second() -> None:
+    load = Load().goes_on(seconds=5, arrive=100, settle=0)
+    load.estimate.forget()
+
+    waits = [
+        load.goes_on(seconds=LOOK_SECONDS, arrive=100, settle=0).wait_seconds for _ in range(STANDSTILL_LOOKS)
+    ]
+
+    assert waits == [0, 0, 0, 0, pytest.approx(6.0)]
+
+
 class Store:
     """Says which events are settled; and how old the oldest is that waits."""
 
@@ -156,7 +186,7 @@ def test_makes_are_refused_while_the_workers_are_away_for_too_long_and_taken_aga
     receiver = Receiver()
     taken = receiver.take(10)
     receiver.store.age_seconds = 13
-    receiver.look(2)
+    receiver.look(STANDSTILL_LOOKS)
     assert receiver.backlog.is_too_long()
 
     receiver.store.settled |= set(taken)
@@ -185,7 +215,7 @@ def test_nothing_is_refused_while_postgresql_cannot_be_asked(error: Exception) -
     receiver = Receiver()
     receiver.take(10)
     receiver.store.age_seconds = 20
-    receiver.look(2)
+    receiver.look(STANDSTILL_LOOKS)
     assert receiver.backlog.is_too_long()
     receiver.store.fails_with = error
 
