@@ -32,6 +32,9 @@ MAX_ASKED: Final = 500
 _LEAST_AGE_SHARE: Final = 0.1
 # A second. Who has just begun to look, or can look again, has seen no standstill yet.
 STANDSTILL_LOOKS: Final = 5
+AT_ONCE_SECONDS: Final = 2 * LOOK_SECONDS
+# Above that of tokens which are sent again, while others wait: their events are settled when they come.
+_NO_LINE_SHARE: Final = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +50,7 @@ class ProgressOf(Protocol):
 class _Look:
     at: float
     settled: int
+    settled_at_once: int
     is_idle: bool
 
 
@@ -60,18 +64,29 @@ class Estimate:
         self._least_age_seconds = least_age_seconds
         self._looks: deque[_Look] = deque(maxlen=int(WINDOW_SECONDS / LOOK_SECONDS) + 1)
         self._settled = 0
+        self._settled_at_once = 0
         self._waiting = 0
         self._age_seconds = 0.0
 
-    def look(self, *, now: float, settled: int, waiting: int, age_seconds: float | None) -> None:
+    def look(
+        self,
+        *,
+        now: float,
+        settled: int,
+        waiting: int,
+        age_seconds: float | None,
+        settled_at_once: int = 0,
+    ) -> None:
         """Take note that `settled` were settled since the last look, and so many wait.
 
-        `age_seconds`: since when those wait that wait longest, whoever received them; None: nothing waits.
+        `settled_at_once`: those of them that had come just before. `age_seconds`: since when those wait that
+        wait longest, whoever received them; None: nothing waits.
         """
         self._settled += settled
+        self._settled_at_once += settled_at_once
         self._waiting = waiting
         self._age_seconds = age_seconds or 0.0
-        self._looks.append(_Look(now, self._settled, is_idle=waiting == 0))
+        self._looks.append(_Look(now, self._settled, self._settled_at_once, is_idle=waiting == 0))
 
     def forget(self) -> None:
         """Drop what was seen: nobody can say what waits."""
@@ -88,6 +103,10 @@ class Estimate:
         if busy[-1].settled == shortly_before.settled:
             # The workers are not slow but away, and the pace that they will come back with is not known.
             return self._age_seconds if len(busy) >= STANDSTILL_LOOKS else 0.0
+        at_once = busy[-1].settled_at_once - shortly_before.settled_at_once
+        if at_once >= _NO_LINE_SHARE * (busy[-1].settled - shortly_before.settled):
+            # Whatever the others wait for, a newcomer does not wait behind them.
+            return 0.0
         pace = (busy[-1].settled - busy[0].settled) / (busy[-1].at - busy[0].at)
         return self._waiting / pace
 
@@ -165,11 +184,12 @@ class Backlog:
         self._drop_what_is_over()
         asked = list(islice(self._unsettled, MAX_ASKED))
         progress = await self._store.progress(asked, timeout_seconds=self._timeout_seconds)
-        for event_id in progress.settled:
-            self._unsettled.pop(event_id, None)
+        now = self._clock()
+        received_at = [self._unsettled.pop(event_id, now) for event_id in progress.settled]
         self._estimate.look(
-            now=self._clock(),
-            settled=len(progress.settled),
+            now=now,
+            settled=len(received_at),
+            settled_at_once=sum(now - at < AT_ONCE_SECONDS for at in received_at),
             waiting=len(self._unsettled),
             age_seconds=progress.age_seconds,
         )

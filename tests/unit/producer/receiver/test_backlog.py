@@ -168,10 +168,12 @@ class Receiver:
             clock=lambda: self.now,
         )
 
-    def take(self, events: int) -> list[UUID]:
+    def take(self, events: int, *, name: str = "a") -> list[UUID]:
         ids = []
         for number in range(events):
-            message = SettleMessage(token=f"a.{self.now}-{number}.c", received_at_ms=int(self.now * 1000))
+            message = SettleMessage(
+                token=f"{name}.{self.now}-{number}.c", received_at_ms=int(self.now * 1000)
+            )
             self.backlog.taken(ReceivedEvent(message, message.event_id, 1, {}))
             ids.append(message.event_id)
         return ids
@@ -203,6 +205,32 @@ def test_what_others_have_on_record_refuses_nobody_who_waits_for_nothing() -> No
     receiver.look(4)
 
     assert receiver.backlog.wait_seconds == 0
+
+
+def test_what_waits_elsewhere_is_not_before_a_newcomer_who_is_settled_at_once() -> None:
+    receiver = Receiver()
+    receiver.store.age_seconds = 20
+    # Given that of 40 makes a second every other one is on another way: another ledger, a worker that hangs
+    for _ in range(80):
+        receiver.store.settled |= set(receiver.take(10)[::2])
+        receiver.look()
+
+    assert receiver.backlog.wait_seconds == 0
+
+
+def test_a_token_that_is_sent_again_while_others_wait_does_not_stand_for_them() -> None:
+    receiver = Receiver()
+    receiver.store.age_seconds = 20
+    receiver.store.settled |= set(receiver.take(1))
+    line: list[UUID] = []
+    # Given 80 makes a second, of which 40 are settled, in their order; and some that came in vain
+    for look in range(21):
+        line += receiver.take(20)
+        receiver.store.settled |= set(line[: 10 * look])
+        receiver.store.settled |= set(receiver.take(2, name="again"))
+        receiver.look()
+
+    assert receiver.backlog.wait_seconds > 4
 
 
 FAILURES = pytest.mark.parametrize(
