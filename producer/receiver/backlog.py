@@ -30,7 +30,7 @@ MAX_REMEMBERED: Final = 20_000
 MAX_ASKED: Final = 500
 # A wait shorter than this share of the longest one is no backlog, whatever the pace.
 _LEAST_AGE_SHARE: Final = 0.1
-# A second. Who has just begun to look, or can look again, has seen no standstill yet.
+# A second. Who has just begun to look, or can look again, has seen neither pace nor standstill yet.
 STANDSTILL_LOOKS: Final = 5
 AT_ONCE_SECONDS: Final = 2 * LOOK_SECONDS
 # Above that of tokens which are sent again, while others wait: their events are settled when they come.
@@ -98,11 +98,14 @@ class Estimate:
         """How long an event that arrives now is expected to wait."""
         if not self._waiting or self._age_seconds < self._least_age_seconds:
             return 0.0
+        if len(self._looks) < STANDSTILL_LOOKS:
+            # PostgreSQL is just back, and the workers may be about to find it.
+            return 0.0
         busy = self._busy_looks()
         shortly_before = busy[-STANDSTILL_LOOKS:][0]
         if busy[-1].settled == shortly_before.settled:
             # The workers are not slow but away, and the pace that they will come back with is not known.
-            return self._age_seconds if len(busy) >= STANDSTILL_LOOKS else 0.0
+            return self._age_seconds
         at_once = busy[-1].settled_at_once - shortly_before.settled_at_once
         if at_once >= _NO_LINE_SHARE * (busy[-1].settled - shortly_before.settled):
             # Whatever the others wait for, a newcomer does not wait behind them.
