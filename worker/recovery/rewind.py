@@ -56,7 +56,7 @@ class Rewinds:
         if gone := [commit for commit in seen if _key(commit) in missing]:
             self._tell(gone, seen)
         if back := [commit for commit in lost if _key(commit) not in missing]:
-            self.witness.forget_lost(back)
+            self.witness.move_back(back)
             _log.info("lost_commits_back", commits=len(back), first=_names(back))
         self.metrics.lost_commits.set(len(missing))
 

@@ -50,8 +50,13 @@ class RedisWitness:
             client.zrem(COMMITS_KEY, *map(_member, commits))
         return added
 
-    def forget_lost(self, commits: Iterable[Commit]) -> None:
-        """Take commits off the record of what was lost."""
+    def move_back(self, commits: Iterable[Commit]) -> None:
+        """Put commits that were lost on record as they were before.
+
+        In a split brain they are in one ledger and not in the other, which may be the one that stays.
+        """
+        commits = list(commits)
+        self._add(COMMITS_KEY, commits)
         with self._client() as client:
             client.zrem(LOST_KEY, *map(_member, commits))
 

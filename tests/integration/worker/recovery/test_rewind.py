@@ -128,6 +128,30 @@ def test_money_that_was_made_again_is_no_longer_lost(
         assert len(told(logs)) == 1
 
 
+def test_what_one_of_two_ledgers_has_is_lost_again_when_the_other_one_is_asked(
+    database_url: str, redis_url: str, backup: Callable[[], Backup], redis_client: "redis.Redis"
+) -> None:
+    # Given a split brain: a worker on each of two ledgers, and what one of them alone has committed
+    has_ann(database_url)
+    other = backup()
+    with (
+        worker_on(database_url, redis_url) as old,
+        worker_on(other.server.url_of(other.copy), redis_url) as new,
+        capture_logs() as logs,
+    ):
+        old.settle(480)
+        old.look()
+        new.look()
+        # when it is back for the one, between two looks of the other,
+        old.look()
+        assert redis_client.zcard(LOST_KEY) == 0
+        new.look()
+
+        # then the other, which stays, names it.
+        assert [line["first"] for line in told(logs)] == [["480-1"], ["480-1"]]
+        assert (new.lost, redis_client.zcard(LOST_KEY)) == (1, 1)
+
+
 def test_a_comparison_reads_no_more_than_what_it_asks_for(database_url: str) -> None:
     rows = 20_000
     with psycopg.connect(database_url, autocommit=True) as connection:
