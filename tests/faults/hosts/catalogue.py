@@ -3,7 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.faults.hosts.scenarios import failovers, names, partitions, rewinds
+from tests.faults.hosts.scenarios import (
+    distances,
+    failovers,
+    names,
+    partitions,
+    rewinds,
+)
 from tests.faults.hosts.scene import HostScene
 
 SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
@@ -11,6 +17,7 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "workers-without-redis": partitions.workers_without_redis,
     "workers-without-postgres": partitions.workers_without_postgres,
     "packets-lost": partitions.packets_lost,
+    "far-away": distances.far_away,
     "betcore-two-addresses": names.betcore_two_addresses,
     "dns-hangs": names.dns_hangs,
     "valkey-failover": failovers.valkey_failover,
@@ -22,5 +29,12 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "postgres-split-brain-asynchronous": rewinds.postgres_split_brain_asynchronous,
 }
 
-# A rewind is looked for once a minute, and the short form has three minutes in all.
-LONG_ONLY: Final = frozenset({"postgres-failover-asynchronous", "postgres-split-brain-asynchronous"})
+# The short form has three minutes in all. A rewind is looked for once a minute; and a split
+# brain of Valkey is a failover that not everybody sees.
+LONG_ONLY: Final = frozenset(
+    {
+        "valkey-failover",
+        "postgres-failover-asynchronous",
+        "postgres-split-brain-asynchronous",
+    }
+)

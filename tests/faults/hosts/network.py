@@ -15,8 +15,8 @@ from typing import Final
 from deploy.local.lifetime import Lifetime
 from tests.faults.hosts.errors import CommandFailed, HostsUnavailable
 
-_BRIDGE: Final = "cashback0"
-_PREFIX: Final = "cashback-"
+BRIDGE: Final = "cashback0"
+PREFIX: Final = "cashback-"
 _NETWORK: Final = "10.77.7"
 # Where the load, the checks and a person sit; no cut is in their way.
 OPERATOR: Final = f"{_NETWORK}.1"
@@ -45,7 +45,11 @@ class Network(Lifetime):
     @staticmethod
     def inside(host: str, *argv: str) -> list[str]:
         """Return the command that runs `argv` on a host; it keeps its process id."""
-        return ["ip", "netns", "exec", _PREFIX + host, *argv]
+        return ["ip", "netns", "exec", PREFIX + host, *argv]
+
+    def port(self, host: str) -> str:
+        """Return the bridge's end of a host's cable."""
+        return f"{PREFIX}p{self.addresses[host].rpartition('.')[2]}"
 
     @contextmanager
     def cut(self, here: Collection[str], there: Collection[str]) -> Iterator[None]:
@@ -86,7 +90,7 @@ class Network(Lifetime):
             "nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
         }
         for host in self.addresses:
-            directory = _ETC / (_PREFIX + host)
+            directory = _ETC / (PREFIX + host)
             directory.mkdir(parents=True, exist_ok=True)
             for name, text in files.items():
                 (directory / name).write_text(text, "ascii")
@@ -98,29 +102,29 @@ class Network(Lifetime):
 
     def give_address(self, address: str, *, host: str) -> None:
         """Let a host answer for one more address."""
-        run("ip", "-n", _PREFIX + host, "address", "replace", f"{address}/24", "dev", "eth0")
+        run("ip", "-n", PREFIX + host, "address", "replace", f"{address}/24", "dev", "eth0")
         # Nobody may go on with the hardware address of its last holder.
         for name in self.addresses:
-            run("ip", "-n", _PREFIX + name, "neigh", "flush", "all")
-        run("ip", "neigh", "flush", "dev", _BRIDGE)
+            run("ip", "-n", PREFIX + name, "neigh", "flush", "all")
+        run("ip", "neigh", "flush", "dev", BRIDGE)
 
     def take_address(self, address: str, *, host: str) -> None:
         """Take an address from a host: nothing that is sent to it arrives there any more."""
-        run("ip", "-n", _PREFIX + host, "address", "del", f"{address}/24", "dev", "eth0")
+        run("ip", "-n", PREFIX + host, "address", "del", f"{address}/24", "dev", "eth0")
 
     @contextmanager
     def holders(self, address: str, holders: Mapping[str, str]) -> Iterator[None]:
         """Let each of these hosts see a holder of its own of an address that several have."""
         try:
             for host, holder in holders.items():
-                told = run("ip", "-n", _PREFIX + holder, "-brief", "link", "show", "eth0")
+                told = run("ip", "-n", PREFIX + holder, "-brief", "link", "show", "eth0")
                 hardware = told.split()[2]
                 entry = [address, "lladdr", hardware, "dev", "eth0", "nud", "permanent"]
-                run("ip", "-n", _PREFIX + host, "neigh", "replace", *entry)
+                run("ip", "-n", PREFIX + host, "neigh", "replace", *entry)
             yield
         finally:
             for host in holders:
-                run("ip", "-n", _PREFIX + host, "neigh", "del", address, "dev", "eth0")
+                run("ip", "-n", PREFIX + host, "neigh", "del", address, "dev", "eth0")
 
     def _start(self) -> None:
         require_hosts()
@@ -131,14 +135,14 @@ class Network(Lifetime):
             raise HostsUnavailable("another run of the hosts is at work; wait for its end") from None
         _remove_all()
         self._cleanup.callback(_remove_all)
-        run("ip", "link", "add", _BRIDGE, "type", "bridge")
-        run("ip", "address", "add", f"{OPERATOR}/24", "dev", _BRIDGE)
-        run("ip", "link", "set", _BRIDGE, "up")
-        for number, (name, address) in enumerate(self.addresses.items(), _FIRST_HOST):
-            host, port = _PREFIX + name, f"cashback-p{number}"
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        run("ip", "address", "add", f"{OPERATOR}/24", "dev", BRIDGE)
+        run("ip", "link", "set", BRIDGE, "up")
+        for name, address in self.addresses.items():
+            host, port = PREFIX + name, self.port(name)
             run("ip", "netns", "add", host)
             run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host)
-            run("ip", "link", "set", port, "master", _BRIDGE, "up")
+            run("ip", "link", "set", port, "master", BRIDGE, "up")
             run("ip", "-n", host, "link", "set", "lo", "up")
             run("ip", "-n", host, "link", "set", "eth0", "up")
             run("ip", "-n", host, "address", "add", f"{address}/24", "dev", "eth0")
@@ -195,15 +199,15 @@ def run(*argv: str, stdin: str = "") -> str:
 
 
 def _remove_all() -> None:
-    for directory in _ETC.glob(f"{_PREFIX}*"):
+    for directory in _ETC.glob(f"{PREFIX}*"):
         shutil.rmtree(directory)
     for line in run("ip", "netns", "list").splitlines():
-        if line.startswith(_PREFIX):
+        if line.startswith(PREFIX):
             run("ip", "netns", "del", line.split()[0])
     # A namespace goes when the last socket in it has gone; its cable must not wait for that.
     for line in run("ip", "-brief", "link", "show", "type", "veth").splitlines():
-        if line.startswith(_PREFIX):
+        if line.startswith(PREFIX):
             with suppress(CommandFailed):  # it went with its namespace just now
                 run("ip", "link", "del", line.split("@")[0])
-    if _BRIDGE in run("ip", "-brief", "link", "show", "type", "bridge"):
-        run("ip", "link", "del", _BRIDGE)
+    if BRIDGE in run("ip", "-brief", "link", "show", "type", "bridge"):
+        run("ip", "link", "del", BRIDGE)
