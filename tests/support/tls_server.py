@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ class TlsServer:
     with_tls: int = 0
     without_tls: int = 0
     refused: int = 0
+    received_bytes: int = 0
 
     async def serve(self, client: socket.socket) -> None:
         """Serve one connection to its end."""
@@ -47,13 +48,18 @@ class TlsServer:
         try:
             far, to_far = await asyncio.open_connection("127.0.0.1", self.target_port)
             writers.append(to_far)
-            await asyncio.gather(_copy(near, to_far), _copy(far, to_near))
+            await asyncio.gather(_copy(self._counted(near), to_far), _copy(_chunks(far), to_near))
         except OSError:
             # The server is away, which its clients are to see.
             pass
         finally:
             for writer in writers:
                 writer.transport.abort()
+
+    async def _counted(self, source: asyncio.StreamReader) -> AsyncIterator[bytes]:
+        async for chunk in _chunks(source):
+            self.received_bytes += len(chunk)
+            yield chunk
 
     def _agreed(self, client: socket.socket) -> ssl.SSLContext | None:
         first = client.recv(len(_SSL_REQUEST), socket.MSG_PEEK)
@@ -76,9 +82,14 @@ async def _streams(
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _chunks(source: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while chunk := await source.read(_CHUNK_BYTES):
+        yield chunk
+
+
+async def _copy(source: AsyncIterator[bytes], sink: asyncio.StreamWriter) -> None:
     with suppress(OSError):
-        while chunk := await source.read(_CHUNK_BYTES):
+        async for chunk in source:
             sink.write(chunk)
             await sink.drain()
         sink.close()

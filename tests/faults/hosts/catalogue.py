@@ -9,6 +9,7 @@ from tests.faults.hosts.scenarios import (
     names,
     partitions,
     rewinds,
+    tls,
 )
 from tests.faults.hosts.scene import HostScene
 
@@ -25,15 +26,17 @@ SCENARIOS: Final[Mapping[str, Callable[[HostScene], None]]] = {
     "postgres-standby-away": failovers.postgres_standby_away,
     "postgres-failover": failovers.postgres_failover,
     "postgres-split-brain": failovers.postgres_split_brain,
+    "postgres-over-tls": tls.postgres_over_tls,
     "postgres-failover-asynchronous": rewinds.postgres_failover_asynchronous,
     "postgres-split-brain-asynchronous": rewinds.postgres_split_brain_asynchronous,
 }
 
-# The short form has three minutes in all. A rewind is looked for once a minute; and a split
-# brain of Valkey is a failover that not everybody sees.
+# The short form has three minutes in all. A rewind is looked for once a minute; PostgreSQL over TLS starts
+# the service twice; and a split brain of Valkey is a failover that not everybody sees.
 LONG_ONLY: Final = frozenset(
     {
         "valkey-failover",
+        "postgres-over-tls",
         "postgres-failover-asynchronous",
         "postgres-split-brain-asynchronous",
     }

@@ -4,6 +4,7 @@ import http.client
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
@@ -58,8 +59,7 @@ class HostRig(Simulated, Lifetime):
         self.sentinels = {name: self._sentinel(name) for name in SENTINELS}
         self.redis_url = ";".join(f"sentinel://{self._address(name)}:{SENTINEL_PORT}/0" for name in SENTINELS)
         self.processes = Processes(self.network, options, redis_url=self.redis_url)
-        self.receiver = self.processes.service("web", host="receiver", settings={"PORT": str(RECEIVER_PORT)})
-        self.workers = [self.processes.service("worker", host=host) for host in WORKERS]
+        self.receiver, self.workers = self._service({})
         self.betcore = self.processes.betcore()
 
     @property
@@ -103,6 +103,20 @@ class HostRig(Simulated, Lifetime):
             told = client.info("replication")
         return bool(told["role"] == "slave" and told["master_link_status"] == "up")
 
+    @contextmanager
+    def with_settings(self, settings: dict[str, str]) -> Iterator[None]:
+        """Run the service's processes with further settings inside the block, and as before after it."""
+        before = self.receiver, self.workers
+        self._stop_service()
+        try:
+            self.receiver, self.workers = self._service(settings)
+            self._start_service()
+            yield
+        finally:
+            self._stop_service()
+            self.receiver, self.workers = before
+            self._start_service()
+
     def heal(self) -> list[str]:
         """Bring back whatever does not work, and return what did not come back by itself."""
         self.simulate(accept="ok", token="ok", jwks="ok", verify="ok")
@@ -126,12 +140,28 @@ class HostRig(Simulated, Lifetime):
         self._start_servers()
         for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
             self._run_to_the_end(argv)
-        for process in (self.betcore, self.receiver, *self.workers):
-            self._cleanup.callback(process.stop, timeout_seconds=STOP_SECONDS)
+        self._cleanup.callback(self.betcore.stop, timeout_seconds=STOP_SECONDS)
+        self._cleanup.callback(self._stop_service)
+        self.betcore.start()
+        self._start_service()
+
+    def _service(self, settings: dict[str, str]) -> tuple[ManagedProcess, list[ManagedProcess]]:
+        own = {"PORT": str(RECEIVER_PORT), **settings}
+        receiver = self.processes.service("web", host="receiver", settings=own)
+        return receiver, [self.processes.service("worker", host=host, settings=settings) for host in WORKERS]
+
+    def _start_service(self) -> None:
+        for process in (self.receiver, *self.workers):
             process.start()
         self._wait_for_receiver()
         for worker in self.workers:
             self._wait_for_worker(worker)
+
+    def _stop_service(self) -> None:
+        processes = (self.receiver, *self.workers)
+        with ThreadPoolExecutor(len(processes)) as pool:
+            # Read to the end, so that what failed is raised.
+            list(pool.map(lambda process: process.stop(timeout_seconds=STOP_SECONDS), processes))
 
     def _start_servers(self) -> None:
         self._cleanup.callback(self.ledger.stop)
