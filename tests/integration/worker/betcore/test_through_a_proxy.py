@@ -21,7 +21,7 @@ from tests.support.event_loop import loop_thread
 from tests.support.http_proxy import http_proxy
 from tests.support.raw_betcore import Peer, Request, by_path, reply, serving
 from worker.betcore.accept import ACCEPT_PATH, AcceptClient, Verdict
-from worker.betcore.bearer import StaticBearer
+from worker.betcore.static_bearer import StaticBearer
 from worker.betcore.token_endpoint import TOKEN_PATH, TokenEndpoint
 from worker.domain.deadline import Deadline
 
@@ -81,7 +81,7 @@ def call_all(url: str) -> None:
         accept = AcceptClient(
             Caller(), base_url=url, bearers=StaticBearer("static"), bearer_seconds=TIMEOUT_SECONDS
         )
-        answer = loop.run(accept.send(b"{}", Deadline(time.monotonic() + TIMEOUT_SECONDS)))
+        answer = loop.run(accept.send(b"{}", Deadline(time.monotonic() + TIMEOUT_SECONDS), lambda: None))
         loop.run(accept.close())
     assert answer.verdict is Verdict.ACKNOWLEDGED
 
