@@ -234,17 +234,12 @@ def _bearers(settings: WorkerSettings, client: httpx.Client, app: Celery, metric
     static = reveal(settings.bearer_token)
     if static is not None:
         return StaticBearer(static)
-    credentials = {
-        settings.token_id_field: settings.client_id or "",
-        settings.token_secret_field: reveal(settings.client_secret) or "",
-    }
+    name, secret = settings.client_id or "", reveal(settings.client_secret) or ""
     endpoint = TokenEndpoint(
         client,
         base_url=settings.betcore_url,
-        credentials=credentials,
+        credentials={settings.token_id_field: name, settings.token_secret_field: secret},
         timeout_seconds=_TOKEN_SHARE * settings.deadline_seconds,
     )
-    shared = RedisTokens(
-        app.pool, name=settings.client_id or "", timeout_seconds=settings.broker_timeout_seconds
-    )
+    shared = RedisTokens(app.pool, name=name, secret=secret, timeout_seconds=settings.broker_timeout_seconds)
     return CachedBearer(endpoint, shared, metrics=metrics, random=random.random)

@@ -1,10 +1,15 @@
-"""The access token in Redis, where all worker processes find it."""
+"""The access token in Redis, where all worker processes find it, and nobody else can read it."""
 
+import base64
 import json
 import secrets
 from contextlib import AbstractContextManager
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from worker.betcore.token_endpoint import AccessToken, fits_a_header
 from worker.broker_client import client_of
@@ -25,12 +30,16 @@ _DELETE_IF_EQUAL: Final = (
 
 
 class RedisTokens:
-    """`SharedTokens` on the broker's own server, through kombu's pool (so `sentinel://` works as well)."""
+    """`SharedTokens` on the broker's own server, through kombu's pool (so `sentinel://` works as well).
 
-    def __init__(self, pool: Any, *, name: str, timeout_seconds: float) -> None:  # noqa: ANN401 - kombu has no types
+    `secret` is what only workers have: a key made of it keeps the token from all others who read Redis.
+    """
+
+    def __init__(self, pool: Any, *, name: str, secret: str, timeout_seconds: float) -> None:  # noqa: ANN401 - kombu
         self._pool = pool
         self._key = f"cashback:bearer:{name}"
         self._lock_key = f"{self._key}:lock"
+        self._cipher = Fernet(_key_of(secret, name=name))
         self._owner = secrets.token_hex(16)
         self._timeout_seconds = timeout_seconds
 
@@ -38,19 +47,19 @@ class RedisTokens:
         """Return the shared token, if there is one; an unreadable one counts as none."""
         with self._client() as client:
             stored = client.get(self._key)
-        return _parse(stored)
+        return self._parse(stored)
 
     def write(self, token: AccessToken, *, now: float) -> None:
         """Share a token until its end."""
         lifetime_ms = max(1, int((token.expires_at - now) * 1000))
         with self._client() as client:
-            client.set(self._key, _dump(token), px=lifetime_ms)
+            client.set(self._key, self._cipher.encrypt(_dump(token)), px=lifetime_ms)
 
     def forget(self, text: str) -> None:
         """Remove the token if it is still this one."""
         with self._client() as client:
             stored = client.get(self._key)
-            token = _parse(stored)
+            token = self._parse(stored)
             if stored is not None and token is not None and token.text == text:
                 client.eval(_DELETE_IF_EQUAL, 1, self._key, stored)
 
@@ -67,16 +76,28 @@ class RedisTokens:
     def _client(self) -> AbstractContextManager["redis.Redis"]:
         return client_of(self._pool, timeout_seconds=self._timeout_seconds)
 
+    def _parse(self, stored: object) -> AccessToken | None:
+        if not isinstance(stored, bytes):
+            return None
+        try:
+            return _load(self._cipher.decrypt(stored))
+        except InvalidToken:
+            return None
 
-def _dump(token: AccessToken) -> str:
-    return json.dumps({"text": token.text, "issued_at": token.issued_at, "expires_at": token.expires_at})
+
+def _key_of(secret: str, *, name: str) -> bytes:
+    key = HKDF(SHA256(), length=32, salt=None, info=f"cashback access token of {name}".encode())
+    return base64.urlsafe_b64encode(key.derive(secret.encode()))
 
 
-def _parse(stored: object) -> AccessToken | None:
-    if not isinstance(stored, bytes | str):
-        return None
+def _dump(token: AccessToken) -> bytes:
+    members = {"text": token.text, "issued_at": token.issued_at, "expires_at": token.expires_at}
+    return json.dumps(members).encode()
+
+
+def _load(content: bytes) -> AccessToken | None:
     try:
-        members = json.loads(stored)
+        members = json.loads(content)
         token = AccessToken(str(members["text"]), float(members["issued_at"]), float(members["expires_at"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

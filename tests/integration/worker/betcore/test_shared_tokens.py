@@ -79,13 +79,14 @@ class Blocking:
 
 
 @contextmanager
-def instances(
+def instances(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     answer: Answering,
     redis_url: str,
     *,
     count: int = 1,
     clock: Clock | None = None,
     unanswered_seconds: float = 120.0,
+    secret: str = CREDENTIALS["Secret"],
 ) -> Iterator[tuple[list[Blocking], Peer]]:
     """Build as many bearers as `count` processes would have, each with its own connections."""
     with ExitStack() as stack:
@@ -97,7 +98,7 @@ def instances(
             connection = stack.enter_context(Connection(redis_url, transport_options=options))
             pool = connection.Pool(THREADS)
             stack.callback(pool.force_close_all)
-            shared = RedisTokens(pool, name="7", timeout_seconds=120)
+            shared = RedisTokens(pool, name="7", secret=secret, timeout_seconds=120)
             endpoint = TokenEndpoint(
                 client,
                 base_url=peer.url,
@@ -225,6 +226,33 @@ def test_a_rejected_token_that_is_still_shared_is_not_taken_back(redis_url: str)
         client.set(KEY, shared)
 
         assert bearer.bearer(soon()) == "token-2"
+
+
+def test_the_shared_token_cannot_be_read_in_redis(redis_url: str) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], _), redis.Redis.from_url(redis_url) as client:
+        text = bearer.bearer(soon())
+
+        for key in client.scan_iter("cashback:bearer:*"):
+            assert text.encode() not in (client.get(key) or b"")
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"garbage", b'{"text": "planted", "issued_at": 1, "expires_at": 9e99}']
+)
+def test_what_somebody_else_wrote_there_is_no_token(redis_url: str, stored: bytes) -> None:
+    with instances(TokenSource(), redis_url) as ([bearer], _), redis.Redis.from_url(redis_url) as client:
+        client.set(KEY, stored)
+
+        assert bearer.bearer(soon()) == "token-1"
+
+
+def test_who_has_another_secret_reads_no_token(redis_url: str) -> None:
+    source = TokenSource()
+    with (
+        instances(source, redis_url) as ([one], _),
+        instances(source, redis_url, secret="other") as ([two], _),
+    ):
+        assert (one.bearer(soon()), two.bearer(soon())) == ("token-1", "token-2")
 
 
 def test_without_redis_each_process_has_its_own_token() -> None:
