@@ -73,7 +73,7 @@ class Publisher:
         """Return if a message could be published now; raise CopyFailed or CopyTimedOut if not."""
         try:
             async with asyncio.timeout(timeout_seconds), self._checks:
-                if error := await answered(self._client, _why_it_takes_no_messages()):
+                if error := await answered(self._client, _why_it_takes_no_messages):
                     raise error
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error

@@ -1,7 +1,7 @@
 """The receiver's Redis client, from the URL that Celery reads too."""
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
@@ -9,6 +9,7 @@ from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from producer.shared.preconditions.redis import (
@@ -60,38 +61,58 @@ def redis_client(settings: RedisSettings, *, timeout_seconds: float) -> "Redis":
     return Redis.from_pool(pool)
 
 
-async def answered(client: "Redis", check: Generator[Sequence[Command], Sequence[object], Found]) -> Found:
-    """Run a check through one connection of the client's; return what it found."""
+async def answered(
+    client: "Redis", check: Callable[[], Generator[Sequence[Command], Sequence[object], Found]]
+) -> Found:
+    """Run a check through one connection of the client's, and again where it is cut; return what it found."""
     pool: Any = client.connection_pool  # redis-py left its methods untyped
     connection = await pool.get_connection()
-    is_fit = False
+    talk = _Talk(client, connection)
     try:
-        commands = next(check)
-        while True:
-            is_fit = False
-            replies = await _replies(client, connection, commands)
-            is_fit = first_error(replies) is None
-            commands = check.send(replies)
-    except StopIteration as end:
-        found: Found = end.value
-        return found
+        return await connection.retry.call_with_retry(lambda: talk.run(check()), _go_on)  # type: ignore[no-any-return] # as above
     finally:
-        if not is_fit:
+        if not talk.has_ended_well:
             # It may be in a transaction still, and then nothing that is sent through it would be done.
             await connection.disconnect(nowait=True)
         await pool.release(connection)
 
 
-async def _replies(client: "Redis", connection: Connection, commands: Sequence[Command]) -> list[object]:
-    # Without the look at its health, which may connect anew in the middle of a transaction.
-    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-    replies = list[object]()
-    for command in commands:
+class _Talk:
+    def __init__(self, client: "Redis", connection: Connection) -> None:
+        self.has_ended_well = False
+        self._client = client
+        self._connection = connection
+
+    async def run(self, check: Generator[Sequence[Command], Sequence[object], Found]) -> Found:
+        commands = next(check)
         try:
-            replies.append(await client.parse_response(connection, str(command[0])))
-        except ResponseError as error:
-            replies.append(error)
-    return replies
+            while True:
+                self.has_ended_well = False
+                replies = await self._replies(commands)
+                self.has_ended_well = first_error(replies) is None
+                commands = check.send(replies)
+                if not self._connection.is_connected:
+                    # Sending would connect anew, in the middle of a transaction.
+                    raise RedisConnectionError("the connection was cut")
+        except StopIteration as end:
+            found: Found = end.value
+            return found
+
+    async def _replies(self, commands: Sequence[Command]) -> list[object]:
+        packed = self._connection.pack_commands(commands)
+        # A look at its health may connect anew, too.
+        await self._connection.send_packed_command(packed, check_health=False)
+        replies = list[object]()
+        for command in commands:
+            try:
+                replies.append(await self._client.parse_response(self._connection, str(command[0])))
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+
+
+async def _go_on(_error: Exception) -> None:
+    """Do nothing where a try has failed: what it read from has hung up."""
 
 
 def check_redis(settings: RedisSettings) -> list[Verdict]:
@@ -102,7 +123,7 @@ def check_redis(settings: RedisSettings) -> list[Verdict]:
     client = redis_client(settings, timeout_seconds=_CHECK_SECONDS)
     with asyncio.Runner() as runner:
         try:
-            return runner.run(answered(client, redis_check(RECEIVER_NEEDS, needs_multi=False)))
+            return runner.run(answered(client, lambda: redis_check(RECEIVER_NEEDS, needs_multi=False)))
         except (RedisError, OSError) as error:
             return [of_error(error)]
         finally:
