@@ -42,24 +42,36 @@ def _asked(app: Celery, channel: Any) -> list[Verdict]:  # noqa: ANN401 - kombu 
     client = channel.client
     # With the number of the database, which its pool puts in.
     [events] = channel._get_publish_topics(app.conf.event_exchange, "worker.heartbeat")  # noqa: SLF001 - no other way
+    commands = app.control.mailbox.exchange.name
     needs = worker_needs(
-        leases=LEASES, held=f"{HELD}{_NAME}", landing=f"{LANDING}{_NAME}", returned=RETURNED, events=events
+        leases=LEASES,
+        held=f"{HELD}{_NAME}",
+        landing=f"{LANDING}{_NAME}",
+        returned=RETURNED,
+        # Without one of these Celery's consumer begins anew for ever.
+        celery=(channel.keyprefix_binding_deadlines, f"{_NAME}.{commands}", channel.unacked_mutex_key),
+        events=events,
     )
 
     pool = client.connection_pool
     connection = pool.get_connection()
+    try:
+        return connection.retry.call_with_retry(  # type: ignore[no-any-return] # kombu has no types
+            lambda: _talk(client, connection, needs), lambda _error: None
+        )
+    finally:
+        # Whatever it was in the middle of ends with it.
+        connection.disconnect()
+        pool.release(connection)
 
+
+def _talk(client: Any, connection: Any, needs: Sequence[Command]) -> list[Verdict]:  # noqa: ANN401 - as above
     def ask(commands: Sequence[Command]) -> list[object]:
         # Without the look at its health, which may connect anew in the middle of a transaction.
         connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         return [_reply(client, connection, command) for command in commands]
 
-    try:
-        return answered_by(redis_check(needs, needs_multi=True), ask)
-    finally:
-        # Whatever it was in the middle of ends with it.
-        connection.disconnect()
-        pool.release(connection)
+    return answered_by(redis_check(needs, needs_multi=True), ask)
 
 
 def _reply(client: Any, connection: Any, command: Command) -> object:  # noqa: ANN401 - as above

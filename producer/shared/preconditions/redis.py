@@ -56,12 +56,15 @@ _KNOWN_CODES: Final[Mapping[str, type[Exception]]] = {
 }
 
 
-def worker_needs(*, leases: str, held: str, landing: str, returned: str, events: str) -> tuple[Command, ...]:
-    """Return what a worker asks of Redis, with its own keys and the channel of its task events."""
+def worker_needs(  # noqa: PLR0913 - keys, keyword-only
+    *, leases: str, held: str, landing: str, returned: str, celery: Sequence[str], events: str
+) -> tuple[Command, ...]:
+    """Return what a worker asks of Redis, with its own keys, Celery's, and the channel of its task events."""
     return (
         ("BLMOVE", QUEUE, landing, "RIGHT", "LEFT", 0.1),
         ("EVAL", _SCRIPT, 6, leases, held, landing, returned, RETRY_QUEUE, QUEUE),
         ("EVALSHA", _SCRIPT_DIGEST, 6, leases, held, landing, returned, RETRY_QUEUE, QUEUE),
+        ("EVALSHA", _SCRIPT_DIGEST, len(celery), *celery),
         ("RPOP", QUEUE),
         ("HSET", held, "field", b""),
         ("HDEL", held, "field"),

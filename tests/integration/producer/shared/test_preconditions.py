@@ -109,8 +109,8 @@ def test_a_redis_that_says_nothing_passes(
 
 
 def test_a_user_with_the_rights_that_are_named_is_enough(redis_url: str) -> None:
-    for keys in ("~cashback*", "~*"):
-        with user(redis_url, keys, "&*", "+@all", "-@dangerous", "+info") as url:
+    for keys in (["~cashback*", "~_kombu.*", "~unacked*", "~*.pidbox*"], ["~*"]):
+        with user(redis_url, *keys, "&*", "+@all", "-@dangerous", "+info") as url:
             assert for_worker(url) == []
             assert for_receiver(url) == []
 
@@ -125,6 +125,10 @@ def test_a_user_with_the_rights_that_are_named_is_enough(redis_url: str) -> None
         # Without its channels nothing is told to Flower, and Celery's consumer begins anew for ever.
         ("~*", "resetchannels", "+@all"),
         ("~cashback", "&*", "+@all"),
+        # Celery has keys of its own.
+        ("~cashback*", "~unacked*", "~*.pidbox*", "&*", "+@all"),
+        ("~cashback*", "~_kombu.*", "~*.pidbox*", "&*", "+@all"),
+        ("~cashback*", "~_kombu.*", "~unacked*", "&*", "+@all"),
     ],
 )
 def test_a_worker_that_may_not_do_what_it_has_to_is_refused(redis_url: str, rules: tuple[str, ...]) -> None:
