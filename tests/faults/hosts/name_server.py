@@ -38,7 +38,9 @@ class NameServer:
         self._socket: socket.socket
         self._thread = threading.Thread(target=self._run, name="name-server", daemon=True)
         self.unanswered: set[str] = set()
-        """The addresses of those that asked while it was silent."""
+        """The addresses of those that ever asked while it was silent."""
+        self.answered: set[str] = set()
+        """The addresses of those that were answered since then."""
 
     def __enter__(self) -> Self:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -65,6 +67,7 @@ class NameServer:
         try:
             yield
         finally:
+            self.answered.clear()
             self._is_silent.clear()
 
     def _run(self) -> None:
@@ -75,6 +78,7 @@ class NameServer:
                     self.unanswered.add(asker[0])
                 else:
                     self._socket.sendto(answer_to(question, self._names), asker)
+                    self.answered.add(asker[0])
 
 
 def answer_to(question: bytes, names: Mapping[bytes, Collection[str]]) -> bytes:

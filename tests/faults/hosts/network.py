@@ -33,6 +33,7 @@ DATABASE_ADDRESS: Final = f"{_NETWORK}.200"
 SECOND_BETCORE_ADDRESS: Final = f"{_NETWORK}.201"
 # What a namespace sees in the place of the machine's own /etc.
 _ETC: Final = Path("/etc/netns")
+_LOCALHOST: Final = "127.0.0.1 localhost\n"
 
 
 class Network(Lifetime):
@@ -81,19 +82,31 @@ class Network(Lifetime):
         with self._rules({host: rule}):
             yield
 
-    def ask_for_names(self, server: str) -> None:
-        """Let all hosts ask this server for names, in processes that are started later."""
+    def name(self, name: str, addresses: Sequence[str], *, server: str) -> None:
+        """Let a name have these addresses on all hosts, for processes that are started later.
+
+        Each has them in a file; without it, it would ask the server, and wait for longer than any event has.
+        """
         # The machine's own may know other ways.
-        files = {
-            "hosts": "127.0.0.1 localhost\n",
-            "resolv.conf": f"nameserver {server}\n",
+        resolver = {
+            "resolv.conf": f"nameserver {server}\noptions timeout:30 attempts:1\n",
             "nsswitch.conf": "hosts: files dns\npasswd: files\ngroup: files\n",
         }
-        for host in self.addresses:
-            directory = _ETC / (PREFIX + host)
-            directory.mkdir(parents=True, exist_ok=True)
-            for name, text in files.items():
-                (directory / name).write_text(text, "ascii")
+        self._write(
+            {"hosts": _LOCALHOST + "".join(f"{address} {name}\n" for address in addresses), **resolver}
+        )
+
+    @contextmanager
+    def without_files(self) -> Iterator[None]:
+        """Have all hosts ask the server for names."""
+        with_names = {host: self._file(host, "hosts").read_text("ascii") for host in self.addresses}
+        # The same files: who runs sees them in the place of the machine's own.
+        self._write({"hosts": _LOCALHOST})
+        try:
+            yield
+        finally:
+            for host, text in with_names.items():
+                self._file(host, "hosts").write_text(text, "ascii")
 
     def resolved(self, name: str, *, host: str) -> list[str]:
         """Return the addresses of a name in the order in which a host tries them."""
@@ -146,6 +159,17 @@ class Network(Lifetime):
             run("ip", "-n", host, "link", "set", "lo", "up")
             run("ip", "-n", host, "link", "set", "eth0", "up")
             run("ip", "-n", host, "address", "add", f"{address}/24", "dev", "eth0")
+
+    @staticmethod
+    def _file(host: str, name: str) -> Path:
+        return _ETC / (PREFIX + host) / name
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        for host in self.addresses:
+            for name, text in files.items():
+                path = self._file(host, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, "ascii")
 
     def _listed(self, hosts: Collection[str]) -> str:
         return ", ".join(self.addresses[host] for host in hosts)

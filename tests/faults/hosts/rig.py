@@ -136,7 +136,7 @@ class HostRig(Simulated, Lifetime):
         self._cleanup.enter_context(self.network)
         self.network.give_address(SECOND_BETCORE_ADDRESS, host="betcore")
         self._cleanup.enter_context(self.names)
-        self.network.ask_for_names(OPERATOR)
+        self.network.name(BETCORE_NAME, [self._address("betcore"), SECOND_BETCORE_ADDRESS], server=OPERATOR)
         self._start_servers()
         for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
             self._run_to_the_end(argv)

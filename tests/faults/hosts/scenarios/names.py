@@ -8,7 +8,9 @@ from tests.faults.hosts.rig import WORKERS
 from tests.faults.hosts.scene import HostScene
 
 _BEFORE_SECONDS: Final = 1.5
-_CUT_SECONDS: Final = 0.5
+# Long enough for the receiver to ask for keys.
+_CUT_SECONDS: Final = 1.5
+_LEAST_SILENCE_SECONDS: Final = 2.0
 
 
 def betcore_two_addresses(scene: HostScene) -> None:
@@ -31,18 +33,27 @@ def dns_hangs(scene: HostScene) -> None:
     scene.least_in_time_share = 1.0
     rig, network = scene.rig, scene.rig.network
     rig.names.unanswered.clear()
-    # As long well as ill: after more outage than that an event may rightly end as expired.
-    with scene.load(seconds=scene.form.rounds * 2 * scene.form.freeze_seconds + _BEFORE_SECONDS):
-        for _ in range(scene.form.rounds):
-            scene.pause(scene.form.freeze_seconds)
-            with scene.fault("no name is resolved"), rig.names.silent():
-                # Who is connected needs no name.
-                with network.resets(host="betcore", port=BETCORE_PORT):
-                    scene.pause(_CUT_SECONDS)
-                scene.pause(scene.form.freeze_seconds - _CUT_SECONDS)
-    scene.wait_for_ends()
+    seconds = max(_LEAST_SILENCE_SECONDS, scene.form.outage_seconds)
+    with network.without_files():
+        # As long well as ill: after more outage than that an event may rightly end as expired.
+        with scene.load(seconds=scene.form.rounds * 2 * seconds + _BEFORE_SECONDS):
+            for _ in range(scene.form.rounds):
+                scene.pause(seconds)
+                with scene.fault("no name is resolved"), rig.names.silent():
+                    # Who is connected needs no name.
+                    with network.resets(host="betcore", port=BETCORE_PORT):
+                        scene.pause(_CUT_SECONDS)
+                    scene.pause(seconds - _CUT_SECONDS)
+        scene.wait_for_ends()
+        # The receiver asks for keys alone. Nobody's first question is ever answered.
+        scene.wait_for(
+            lambda: rig.names.unanswered <= rig.names.answered,
+            what="whoever waited for a name has given up and asked again",
+            seconds=scene.form.deadline_seconds,
+        )
     scene.expect_all_answered()
+    turned_away = scene.figures["turned_away"]
+    scene.expect(turned_away == 0, f"{turned_away:g} makes were turned away")
     for host in ("receiver", *WORKERS):
         asked = network.addresses[host] in rig.names.unanswered
         scene.expect(asked, f"the {host} asked for no name meanwhile: it proves nothing")
-    scene.expect(scene.figures["turned_away"] == 0, f"{scene.figures['turned_away']} makes were turned away")
