@@ -102,7 +102,6 @@ class Runtime:
                 Caller(),
                 base_url=settings.betcore_url,
                 bearers=bearers,
-                bearer_seconds=settings.accept_timeout_seconds,
             ),
             max_in_flight=settings.accepts_in_flight,
             loop_factory=uvloop.new_event_loop,

@@ -19,7 +19,7 @@ from producer.shared.outgoing import Caller, http_client
 from tests.support.betcore import cashback, signer
 from tests.support.books import CANCEL_TYPES, CUTOFF_SECONDS, DEADLINE_SECONDS, add_user, policy, pool_of
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
-from worker.betcore.accept import AcceptClient
+from worker.betcore.accept import AcceptClient, BearerSource
 from worker.betcore.static_bearer import StaticBearer
 from worker.domain.deadline import Backoff
 from worker.domain.settlement import Step
@@ -119,6 +119,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     hold_seconds: float = 5.0,
     max_in_flight: int = 100,
     monotonic: Callable[[], float] = time.monotonic,
+    bearers: BearerSource | None = None,
 ) -> Iterator[Bench]:
     """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`.
 
@@ -151,9 +152,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
             metrics=Metrics(),
             random=lambda: 0.5,
         )
-        client_of_accept = AcceptClient(
-            Caller(), base_url=peer.url, bearers=StaticBearer("x"), bearer_seconds=hold_seconds
-        )
+        client_of_accept = AcceptClient(Caller(), base_url=peer.url, bearers=bearers or StaticBearer("x"))
         answering = Answers(
             handler=handler,
             accept=client_of_accept,

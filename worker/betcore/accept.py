@@ -65,18 +65,12 @@ class BearerSource(Protocol):
 
 
 class AcceptClient:
-    """Sends accept answers; an accept that waits for its answer holds no thread. For one event loop.
+    """Sends accept answers; an accept that waits for its answer holds no thread. For one event loop."""
 
-    `bearer_seconds` is how long one attempt waits for an access token.
-    """
-
-    def __init__(
-        self, caller: Caller, *, base_url: str, bearers: BearerSource, bearer_seconds: float
-    ) -> None:
+    def __init__(self, caller: Caller, *, base_url: str, bearers: BearerSource) -> None:
         self._caller = caller
         self._url = base_url + ACCEPT_PATH
         self._bearers = bearers
-        self._bearer_seconds = bearer_seconds
 
     async def send(self, body: bytes, deadline: Deadline, sent: Callable[[], None]) -> AcceptReply:
         """Make one attempt, which ends by `deadline` (monotonic); never raises for what the network does.
@@ -84,13 +78,13 @@ class AcceptClient:
         A 401 renews the access token and sends once more at once. `sent` is called for each accept that goes.
         """
         try:
-            bearer = await self._bearer(deadline)
+            bearer = await self._bearers.bearer(deadline)
         except BearerUnavailable as error:
             return not_answered(f"{error.reason}: {error}")
         try:
             reply = await self._post(body, bearer, deadline, sent)
             if reply.status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
-                reply = await self._post(body, await self._bearer(deadline), deadline, sent)
+                reply = await self._post(body, await self._bearers.bearer(deadline), deadline, sent)
         except CallFailed as error:
             return not_answered(str(error))
         except BearerUnavailable as error:
@@ -101,10 +95,6 @@ class AcceptClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._caller.close()
-
-    async def _bearer(self, deadline: Deadline) -> str:
-        longest = Deadline(min(deadline.at_seconds, time.monotonic() + self._bearer_seconds))
-        return await self._bearers.bearer(longest)
 
     async def _post(self, body: bytes, bearer: str, deadline: Deadline, sent: Callable[[], None]) -> Reply:
         sent()

@@ -213,7 +213,7 @@ class Answering:
 
     def _seems_lost(self, flight: _Flight, now: float) -> bool:
         """Whether the accept that was sent last has to be given up for lost."""
-        if not flight.sending:
+        if not flight.sending or not flight.sent:
             return False
         sent_at = max(flight.sending.values())
         hold_seconds = self.handler.timing.hold_seconds

@@ -70,7 +70,7 @@ class Blocking:
 @contextmanager
 def accepting_at(url: str, bearers: Bearers | NoBearer | StaticBearer | None = None) -> Iterator[Blocking]:
     source = bearers or StaticBearer("static")
-    accept = AcceptClient(Caller(), base_url=url, bearers=source, bearer_seconds=PLENTY_SECONDS)
+    accept = AcceptClient(Caller(), base_url=url, bearers=source)
     with loop_thread() as loop:
         yield Blocking(accept, loop)
         loop.run(accept.close())

@@ -1,5 +1,6 @@
 """Accepts in flight: what BETCORE does to them holds up nothing else, and none of them is lost."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -12,7 +13,9 @@ from tests.support.accept_answers import ACK
 from tests.support.betcore import cashback
 from tests.support.handler_bench import Bench, bench
 from tests.support.raw_betcore import Answering, Peer, Request, in_turn, reply, silence
+from worker.domain.deadline import Deadline
 from worker.domain.settlement import Done, GiveUp, RetryAt, State, Step
+from worker.errors import BearerUnavailable
 from worker.handling.attempt import Answer
 
 MANY = 60
@@ -124,6 +127,41 @@ def test_an_event_whose_last_chance_hangs_has_one_more_when_betcore_is_well_agai
         assert begun(on, other).result(WAIT_SECONDS) == Done(State.ANSWERED)
 
         assert lost.result(WAIT_SECONDS) == Done(State.ANSWERED)
+
+
+class LateBearer:
+    """Has a token once it is `there`."""
+
+    def __init__(self) -> None:
+        self.there = threading.Event()
+
+    async def bearer(self, deadline: Deadline) -> str:
+        while not self.there.is_set():
+            if deadline.remaining_seconds(time.monotonic()) <= 0:
+                raise BearerUnavailable
+            await asyncio.sleep(0.01)
+        return "x"
+
+    def rejected(self, bearer: str) -> bool:
+        raise AssertionError(bearer)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def test_an_accept_waits_for_its_token_for_as_long_as_its_event_has(database_url: str) -> None:
+    bearers, shift = LateBearer(), [0.0]
+    clock = lambda: time.monotonic() + shift[0]  # noqa: E731
+    with bench(database_url, ACK, hold_seconds=0.1, bearers=bearers, monotonic=clock) as on:
+        step = begun(on, on.message())
+        wait_until_held(on)
+        # What was not sent is not lost either, in the last moments neither.
+        shift[0] = on.handler.timing.deadline_seconds - 2.5
+        time.sleep(1.2)
+        bearers.there.set()
+
+        assert step.result(WAIT_SECONDS) == Done(State.ANSWERED)
+        assert len(on.accepts()) == 1
 
 
 def test_the_last_moments_are_used_where_all_accepts_hang(database_url: str) -> None:
