@@ -52,10 +52,6 @@ class _Flight:
         self.had_last_chance = False
         self.sent = 0
 
-    def count(self) -> None:
-        """Count one more accept that was sent."""
-        self.sent += 1
-
 
 class Answering:
     """Sends accepts and takes what follows. `send` is for any thread; all else runs in the event loop."""
@@ -145,10 +141,16 @@ class Answering:
 
     def _send_once(self, flight: _Flight) -> None:
         sending = self._loop.create_task(
-            self._accept.send(flight.answer.body, flight.answer.deadline, flight.count)
+            self._accept.send(flight.answer.body, flight.answer.deadline, partial(self._sent, flight))
         )
         flight.sending[sending] = self._monotonic()
         sending.add_done_callback(partial(self._landed, flight))
+
+    def _sent(self, flight: _Flight) -> None:
+        """Take note that an accept leaves now: until then it waited for its token."""
+        flight.sent += 1
+        if (sending := asyncio.current_task()) in flight.sending:
+            flight.sending[sending] = self._monotonic()
 
     def _landed(self, flight: _Flight, sending: "asyncio.Task[AcceptReply]") -> None:
         sent_at = flight.sending.pop(sending)

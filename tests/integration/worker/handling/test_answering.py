@@ -152,7 +152,12 @@ class LateBearer:
 def test_an_accept_waits_for_its_token_for_as_long_as_its_event_has(database_url: str) -> None:
     bearers, shift = LateBearer(), [0.0]
     clock = lambda: time.monotonic() + shift[0]  # noqa: E731
-    with bench(database_url, ACK, hold_seconds=0.1, bearers=bearers, monotonic=clock) as on:
+
+    def late(peer: Peer, connection: socket.socket, request: Request) -> None:
+        peer.closing.wait(0.5)
+        ACK(peer, connection, request)
+
+    with bench(database_url, late, bearers=bearers, monotonic=clock) as on:
         step = begun(on, on.message())
         wait_until_held(on)
         # What was not sent is not lost either, in the last moments neither.
