@@ -78,9 +78,7 @@ def call_all(url: str) -> None:
         assert verify.vouches_for("a.b.c")
         token = TokenEndpoint(client, base_url=url, credentials={}, timeout_seconds=TIMEOUT_SECONDS)
         assert token.fetch().text == "t"
-        accept = AcceptClient(
-            Caller(), base_url=url, bearers=StaticBearer("static"), bearer_seconds=TIMEOUT_SECONDS
-        )
+        accept = AcceptClient(Caller(), base_url=url, bearers=StaticBearer("static"))
         answer = loop.run(accept.send(b"{}", Deadline(time.monotonic() + TIMEOUT_SECONDS), lambda: None))
         loop.run(accept.close())
     assert answer.verdict is Verdict.ACKNOWLEDGED
