@@ -6,15 +6,12 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 
 from producer.shared.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
+from producer.shared.token_settings import split
 from worker.betcore.token_endpoint import fits_a_header
 from worker.domain.settlement import PAYOUT_TYPE
 
 _LEAST_LEASE_SECONDS: Final = 2.0
 _LONGEST_LEASE_SECONDS: Final = 6.0
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class WorkerSettings(SharedSettings):
@@ -35,7 +32,7 @@ class WorkerSettings(SharedSettings):
         min_length=1,
         description="Name of the secret member in the Token endpoint's request.",
     )
-    cancel_types: Annotated[frozenset[int], NoDecode, BeforeValidator(_split)] = Field(
+    cancel_types: Annotated[frozenset[int], NoDecode, BeforeValidator(split)] = Field(
         default=frozenset({-1, -2}), description="TransactionTypes that cancel a payout, separated by commas."
     )
     tax: Literal["record", "withhold"] = Field(

@@ -17,6 +17,7 @@ REDIS_URL: Final = "CASHBACK_REDIS_URL"
 REDIS_SENTINEL_MASTER: Final = "CASHBACK_REDIS_SENTINEL_MASTER"
 DATABASE_URL: Final = "CASHBACK_DATABASE_URL"
 CLIENT_ID: Final = "CASHBACK_CLIENT_ID"
+TOKEN_CLIENT_ID: Final = "CASHBACK_TOKEN_CLIENT_ID"  # noqa: S105 -- the name of a variable
 CLIENT_SECRET: Final = "CASHBACK_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 FLOWER_LOGIN: Final = "CASHBACK_FLOWER_BASIC_AUTH"
 _BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
@@ -44,14 +45,17 @@ def stack_environment(
 ) -> dict[str, str]:
     """Return the environment of the stack's processes: the caller's, with the stack's addresses.
 
-    Credentials and Flower's login are made up where the caller has none. The commands of this Python's own
-    environment come first on the PATH.
+    Credentials and Flower's login are made up where the caller has none. The tokens that are taken are those
+    of the simulated BETCORE. The commands of this Python's own environment come first on the PATH.
     """
+    client_id = environ.get(CLIENT_ID) or DEFAULT_CLIENT_ID
     own = {
         REDIS_URL: redis_url,
         DATABASE_URL: database_url,
         _BETCORE_URL: betcore_url,
-        CLIENT_ID: environ.get(CLIENT_ID) or DEFAULT_CLIENT_ID,
+        CLIENT_ID: client_id,
+        # The simulator has one id for both.
+        TOKEN_CLIENT_ID: client_id,
         CLIENT_SECRET: environ.get(CLIENT_SECRET) or secrets.token_urlsafe(_SECRET_BYTES),
         FLOWER_LOGIN: environ.get(FLOWER_LOGIN) or f"cashback:{secrets.token_urlsafe(_SECRET_BYTES)}",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)]),

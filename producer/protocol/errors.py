@@ -54,6 +54,18 @@ class BadClaims(VerificationError):
     reason = "bad_claims"
 
 
+class DuplicateMember(VerificationError):
+    """The token's header or claims name a member twice."""
+
+    reason = "duplicate_member"
+
+
+class TokenLivesTooLong(VerificationError):
+    """The token lives for longer than BETCORE's do."""
+
+    reason = "token_lives_too_long"
+
+
 class TokenExpired(VerificationError):
     """The token had expired when it was received."""
 
@@ -76,6 +88,12 @@ class WrongClient(VerificationError):
     """The token is for another partner."""
 
     reason = "wrong_client"
+
+
+class WrongAudience(VerificationError):
+    """The token is not meant for us."""
+
+    reason = "wrong_audience"
 
 
 class KeysUnavailable(VerificationError):

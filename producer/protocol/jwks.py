@@ -11,6 +11,7 @@ from producer.protocol.errors import ProducerError
 
 ALGORITHM: Final = "RS256"
 MIN_KEY_BITS: Final = 2048
+MIN_EXPONENT: Final = 65_537
 MAX_KEYS: Final = 64
 
 _MAX_KID_CHARS: Final = 256
@@ -28,8 +29,8 @@ class KeySetUnreadable(ProducerError):
 def parse_keys(body: bytes) -> dict[str, RSAPublicKey]:
     """Return the usable keys of a JSON Web Key Set by `kid`; raise KeySetUnreadable if it holds none.
 
-    Usable is an RSA key of at least MIN_KEY_BITS for signatures (`use` absent or "sig") with RS256
-    (`alg` absent or so); others are left out, as RFC 7517, 5 asks.
+    Usable is a sound RSA key of at least MIN_KEY_BITS for verifying (`use` absent or "sig", `key_ops` absent
+    or with "verify") with RS256 (`alg` absent or so); others are left out, as RFC 7517, 5 asks.
     """
     try:
         document = json.loads(body)
@@ -49,9 +50,7 @@ def parse_keys(body: bytes) -> dict[str, RSAPublicKey]:
 
 
 def _usable_key(member: Any) -> RSAPublicKey | None:  # noqa: ANN401 - JSON of any shape
-    if not isinstance(member, dict) or member.get("kty") != "RSA":
-        return None
-    if member.get("use", "sig") != "sig" or member.get("alg", ALGORITHM) != ALGORITHM:
+    if not isinstance(member, dict) or not _is_for_verifying(member):
         return None
     kid, modulus, exponent = (member.get(name) for name in ("kid", "n", "e"))
     if not (_is_text(kid, _MAX_KID_CHARS) and _is_text(modulus, _MAX_MODULUS_CHARS)):
@@ -62,7 +61,23 @@ def _usable_key(member: Any) -> RSAPublicKey | None:  # noqa: ANN401 - JSON of a
         key = RSAAlgorithm.from_jwk({"kty": "RSA", "n": modulus, "e": exponent})
     except (ValueError, InvalidKeyError):
         return None
-    return key if isinstance(key, RSAPublicKey) and key.key_size >= MIN_KEY_BITS else None
+    return key if isinstance(key, RSAPublicKey) and _is_sound(key) else None
+
+
+def _is_for_verifying(member: dict[str, Any]) -> bool:
+    if member.get("kty") != "RSA" or member.get("use", "sig") != "sig":
+        return False
+    operations = member.get("key_ops", ["verify"])
+    return (
+        member.get("alg", ALGORITHM) == ALGORITHM and isinstance(operations, list) and "verify" in operations
+    )
+
+
+def _is_sound(key: RSAPublicKey) -> bool:
+    # Small and even exponents and even moduli are of keys made to be broken (FIPS 186-5, 5.1 and A.1.1).
+    numbers = key.public_numbers()
+    is_odd = numbers.e % 2 == 1 and numbers.n % 2 == 1
+    return is_odd and numbers.e >= MIN_EXPONENT and key.key_size >= MIN_KEY_BITS
 
 
 def _is_text(value: object, max_chars: int) -> bool:

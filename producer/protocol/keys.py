@@ -61,7 +61,9 @@ class KeySet:
 
     A failed, empty or unreadable fetch never replaces keys that are there. A key that is no longer
     published stays usable for `retired_key_seconds`, so that an event received just before a rotation
-    can still be verified by the worker. `on_fetch` hears "ok" or the reason of the failure.
+    can still be verified by the worker. Keys that could not be fetched for `max_age_seconds` all count as no
+    longer published: one that BETCORE has withdrawn must not be good for ever. `on_fetch` hears "ok" or the
+    reason of the failure.
     """
 
     def __init__(  # noqa: PLR0913 - all are named where it is built
@@ -73,6 +75,7 @@ class KeySet:
         unknown_key_seconds: float,
         timeout_seconds: float,
         retired_key_seconds: float,
+        max_age_seconds: float,
         on_fetch: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         random_source: random.Random | None = None,
@@ -83,6 +86,7 @@ class KeySet:
         self._unknown_key_seconds = unknown_key_seconds
         self._timeout_seconds = timeout_seconds
         self._retired_key_seconds = retired_key_seconds
+        self._last_use_seconds = max_age_seconds + retired_key_seconds
         self._on_fetch = on_fetch
         self._clock = clock
         self._random = random_source or random.Random()  # noqa: S311 - it spreads load, it keeps no secret
@@ -98,14 +102,14 @@ class KeySet:
     def get(self, kid: str) -> RSAPublicKey | None:
         """Return the key, or None where it is not known. Never blocks."""
         entry = self._snapshot.entries.get(kid)
-        if entry is None or not self._is_usable(entry, self._clock()):
+        if entry is None or self._are_too_old() or not self._is_usable(entry, self._clock()):
             return None
         return entry.key
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no key at all, so that nothing can be verified."""
-        return not self._snapshot.entries
+        """Whether there is no key that is fresh enough, so that nothing can be verified."""
+        return not self._snapshot.entries or self._are_too_old()
 
     @property
     def age_seconds(self) -> float | None:
@@ -164,6 +168,10 @@ class KeySet:
 
     def _is_usable(self, entry: _Entry, now: float) -> bool:
         return entry.retired_at is None or now - entry.retired_at < self._retired_key_seconds
+
+    def _are_too_old(self) -> bool:
+        age_seconds = self.age_seconds
+        return age_seconds is not None and age_seconds >= self._last_use_seconds
 
     def _check_answer_is_known(self, kid: str, now: float) -> None:
         if self._last_failed:

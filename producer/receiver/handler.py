@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from producer.copies.event import ReceivedEvent
+from producer.protocol.claims import VerifiedToken
 from producer.protocol.errors import KeysUnavailable, UnknownKey, VerificationError
-from producer.protocol.verifier import VerifiedToken, Verifier
+from producer.protocol.verifier import Verifier
 from producer.receiver.answers import (
     RECEIVED,
     Answer,

@@ -8,12 +8,14 @@ import os
 from typing import Any, Final, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
+from producer.shared import token_settings
 from producer.shared.redis_server import RedisServer, read_redis_url
-from producer.shared.urls import BaseUrl, DatabaseUrl, RedisUrl
+from producer.shared.token_settings import TokenSettings
+from producer.shared.urls import DatabaseUrl, RedisUrl
 
-ENV_PREFIX: Final = "CASHBACK_"
+ENV_PREFIX: Final = token_settings.ENV_PREFIX
 
 
 class SettingsError(Exception):
@@ -23,9 +25,7 @@ class SettingsError(Exception):
 class DatabaseSettings(BaseSettings):
     """What every process needs, the operator's command too."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
-    )
+    model_config = token_settings.FROM_ENVIRONMENT
 
     database_url: DatabaseUrl = Field(description="PostgreSQL 14 or later: receipts and ledger.")
     log_level: str = Field(
@@ -101,10 +101,9 @@ class RedisSettings(BaseSettings):
         return self
 
 
-class SharedSettings(RedisSettings, DatabaseSettings):
+class SharedSettings(TokenSettings, RedisSettings, DatabaseSettings):
     """What the receiver and the worker must agree on."""
 
-    betcore_url: BaseUrl = Field(description="Base URL of BETCORE's API (`{base_url}` of its pages).")
     deadline_seconds: float = Field(
         default=30.0,
         ge=1,
@@ -117,37 +116,6 @@ class SharedSettings(RedisSettings, DatabaseSettings):
         le=300,
         description="The credit cut-off lies this many seconds before the deadline: after it no credit "
         "starts.",
-    )
-    token_leeway_seconds: float = Field(
-        default=5.0,
-        ge=0,
-        le=300,
-        description="Clock skew allowed on the token's `nbf` and `exp`, in seconds.",
-    )
-    token_issuer: str | None = Field(
-        default=None, description="Expected `iss` of make tokens; unset: not checked."
-    )
-    token_client_id: str | None = Field(
-        default=None,
-        description="Expected `client_id` of make tokens, such as `PartnerClient-1556`; unset: not checked.",
-    )
-    verify_fallback: bool = Field(
-        default=False, description="Ask BETCORE's Verify endpoint while its published keys cannot be had."
-    )
-    jwks_refresh_seconds: float = Field(
-        default=300.0,
-        ge=1,
-        le=86_400,
-        description="How often the published keys are fetched again, in seconds.",
-    )
-    jwks_unknown_key_seconds: float = Field(
-        default=10.0,
-        ge=0,
-        le=3_600,
-        description="At most one extra fetch per this many seconds for an unknown `kid`.",
-    )
-    jwks_timeout_seconds: float = Field(
-        default=3.0, gt=0, le=30, description="Longest wait for the keys or the Verify endpoint, in seconds."
     )
 
     @property

@@ -4,14 +4,20 @@ Decision 6.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import httpx
+import structlog
 
+from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.protocol.verify_endpoint import VerifyEndpoint
 from producer.shared.outgoing import check_environment, http_client
 from producer.shared.settings import SharedSettings
+from producer.shared.token_settings import ANY_CLIENT
+
+_log: Final = structlog.get_logger(__name__)
 
 
 def betcore_client() -> httpx.Client:
@@ -35,21 +41,31 @@ def build_keys(
         unknown_key_seconds=settings.jwks_unknown_key_seconds,
         timeout_seconds=settings.jwks_timeout_seconds,
         retired_key_seconds=retired_key_seconds,
+        max_age_seconds=settings.jwks_max_age_seconds,
         on_fetch=on_fetch,
     )
 
 
 def build_verifier(settings: SharedSettings, *, keys: KeySet, client: httpx.Client) -> Verifier:
-    """Return the verifier, with the fallback where the settings ask for it."""
+    """Return the verifier, with the fallback where the settings ask for it.
+
+    Says so where it is to take the tokens of other partners, too.
+    """
+    if settings.client_ids is None:
+        _log.warning(
+            "token_clients_unchecked",
+            why=f"{ENV_PREFIX}TOKEN_CLIENT_ID={ANY_CLIENT}: tokens for other partners credit here, too",
+        )
     fallback = None
     if settings.verify_fallback:
         fallback = VerifyEndpoint(
             betcore_url=settings.betcore_url, client=client, timeout_seconds=settings.jwks_timeout_seconds
         )
-    return Verifier(
-        keys,
+    rules = ClaimRules(
+        client_ids=settings.client_ids,
         leeway_seconds=settings.token_leeway_seconds,
+        max_life_seconds=settings.token_max_life_seconds,
         issuer=settings.token_issuer,
-        client_id=settings.token_client_id,
-        fallback=fallback,
+        audience=settings.token_audience,
     )
+    return Verifier(keys, rules=rules, fallback=fallback)

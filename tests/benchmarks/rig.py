@@ -18,14 +18,14 @@ from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
-from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
+from deploy.local.simulator.settings import DEFAULT_ISSUER
 from deploy.local.valkey import ValkeyServer
 from producer.shared.settings import ENV_PREFIX
 from tests.benchmarks import databases
 from tests.benchmarks.betcore import STATE_PATH, BetcoreClient
 from tests.benchmarks.databases import Books
 from tests.benchmarks.errors import PeerMissing
-from tests.benchmarks.tokens import EVERYBODY, USERS, Crowd, TokenStore
+from tests.benchmarks.tokens import EVERYBODY, LIFETIME_SECONDS, USERS, Crowd, TokenStore
 
 TEMPLATE: Final = "bench_empty"
 ARQ_PYTHON: Final = f"{ENV_PREFIX}BENCH_ARQ_PYTHON"
@@ -97,7 +97,7 @@ class Rig(Lifetime):
         mine = {name: value for name, value in self._environ.items() if not name.startswith(ENV_PREFIX)}
         checked = {
             f"{ENV_PREFIX}TOKEN_ISSUER": DEFAULT_ISSUER,
-            f"{ENV_PREFIX}TOKEN_CLIENT_ID": DEFAULT_CLIENT_ID,
+            f"{ENV_PREFIX}TOKEN_MAX_LIFE_SECONDS": str(LIFETIME_SECONDS),
         }
         return {
             **stack_environment(

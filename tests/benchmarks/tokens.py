@@ -25,7 +25,7 @@ AMOUNT_MINOR: Final = 1_050
 KID: Final = "BE0C4B45D2A2A5C9BE0C4B45D2A2A5C9BE0C4B45"
 CHUNK: Final = 2_000
 # Signed once, used by runs of many days; BETCORE's own live for seconds.
-_LIFETIME_SECONDS: Final = 90 * 86_400
+LIFETIME_SECONDS: Final = 90 * 86_400
 _REUSE_SECONDS: Final = 60 * 86_400
 _KEY_NAME: Final = "key.pem"
 
@@ -110,7 +110,7 @@ def _sign_chunk(key_path: Path, chunk: int, crowd: Crowd, path: Path) -> None:
         )
         claims = make_claims(
             nbf=begun,
-            exp=begun + _LIFETIME_SECONDS,
+            exp=begun + LIFETIME_SECONDS,
             issuer=DEFAULT_ISSUER,
             client_id=DEFAULT_CLIENT_ID,
             data=payment.as_data(),

@@ -51,6 +51,7 @@ def test_a_process_ends_with_a_sentence(
             database_url=url,
             redis_url=redis_url,
             betcore_url="http://127.0.0.1:1",
+            token_client_id="PartnerClient-1556",
             bearer_token="static",
             log_level="WARNING",
         ),

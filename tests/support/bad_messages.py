@@ -21,7 +21,7 @@ from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
 from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.publisher import envelope
-from tests.support.betcore import cashback, signer
+from tests.support.betcore import CLIENT_ID, cashback, signer
 from tests.support.books import add_user
 from tests.support.command import environment
 from tests.support.handler_bench import USER, jwks
@@ -56,6 +56,7 @@ class Bench:
             "database_url": self.database_url,
             "betcore_url": self.peer.url,
             "bearer_token": "x",
+            "token_client_id": CLIENT_ID,
             "concurrency": "4",
             "deadline_seconds": "300",
             "metrics_port": str(self.metrics_port),

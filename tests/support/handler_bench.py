@@ -13,12 +13,14 @@ import psycopg
 import uvloop
 
 from producer.client.contract import SettleMessage
+from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.shared.outgoing import Caller, http_client
 from tests.support.betcore import cashback, signer
 from tests.support.books import CANCEL_TYPES, CUTOFF_SECONDS, DEADLINE_SECONDS, add_user, policy, pool_of
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
+from tests.support.verifiers import RULES
 from worker.betcore.accept import AcceptClient, BearerSource
 from worker.betcore.static_bearer import StaticBearer
 from worker.domain.deadline import Backoff
@@ -120,6 +122,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     max_in_flight: int = 100,
     monotonic: Callable[[], float] = time.monotonic,
     bearers: BearerSource | None = None,
+    rules: ClaimRules | None = None,
 ) -> Iterator[Bench]:
     """Build a handler on `database_url`; its ledger may take another way there, `ledger_url`.
 
@@ -139,7 +142,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
         answered_marks.start()
         stack.callback(answered_marks.close, timeout_seconds=30)
         handler = Handler(
-            verifier=Verifier(_key_set(peer.url, client), leeway_seconds=5),
+            verifier=Verifier(_key_set(peer.url, client), rules=rules or RULES),
             ledger=ledger,
             answered_marks=answered_marks,
             timing=Timing(
@@ -174,4 +177,5 @@ def _key_set(betcore_url: str, client: httpx.Client) -> KeySet:
         unknown_key_seconds=0,
         timeout_seconds=60,
         retired_key_seconds=30,
+        max_age_seconds=86_400,
     )

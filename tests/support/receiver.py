@@ -16,7 +16,7 @@ from deploy.local.processes import wait_until
 from producer.app import MAKE_PATH, build_app
 from producer.receiver.health import FRESH_SECONDS
 from producer.shared.settings import ReceiverSettings
-from tests.support.betcore import Endpoints, Signer, served, signer
+from tests.support.betcore import CLIENT_ID, Endpoints, Signer, served, signer
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ def running_receiver(
     with served(betcore) as betcore_url:
         urls = {"redis_url": redis_url, "database_url": database_url, "betcore_url": betcore_url}
         # On a slow machine, too, each copy is made unless something is in its way.
+        believed = {"token_client_id": CLIENT_ID}
         patient = {"copy_timeout_seconds": 20, "jwks_timeout_seconds": 20}
-        values = urls | patient | settings
+        values = urls | believed | patient | settings
         with (
             _server(ReceiverSettings.model_validate(values)) as url,
             httpx.Client(base_url=url, timeout=120) as client,

@@ -41,6 +41,7 @@ def app_on(redis_url: str) -> Celery:
         redis_url=redis_url,
         database_url="postgresql://db.test/x",
         betcore_url="https://betcore.test",
+        token_client_id="PartnerClient-1556",
         bearer_token="x",
     )
     app = Celery("broker-test", set_as_current=False)

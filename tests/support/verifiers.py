@@ -1,10 +1,12 @@
 """Verifiers of a BETCORE that is a WSGI application, and the moment at which they are asked."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import httpx
 
+from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.protocol.verify_endpoint import VerifyEndpoint
@@ -15,8 +17,16 @@ AT: Final = 1_800_000_000
 NOW: Final = datetime.fromtimestamp(AT + 1, tz=UTC)
 
 
+RULES: Final = ClaimRules(client_ids=None, leeway_seconds=5, max_life_seconds=300)
+
+
 def verifier_of(
-    endpoints: Endpoints, *, fetched: bool = True, fallback: bool = False, **options: str
+    endpoints: Endpoints,
+    *,
+    fetched: bool = True,
+    fallback: bool = False,
+    rules: ClaimRules = RULES,
+    clock: Callable[[], float] = lambda: 0.0,
 ) -> Verifier:
     """Return a verifier that asks these endpoints; `fallback` lets it ask Verify where it has no key."""
     client = httpx.Client(transport=httpx.WSGITransport(endpoints))
@@ -27,9 +37,10 @@ def verifier_of(
         unknown_key_seconds=10,
         timeout_seconds=3,
         retired_key_seconds=30,
-        clock=lambda: 0.0,
+        max_age_seconds=86_400,
+        clock=clock,
     )
     if fetched:
         keys.fetch()
     endpoint = VerifyEndpoint(betcore_url=BASE_URL, client=client, timeout_seconds=3) if fallback else None
-    return Verifier(keys, leeway_seconds=5, fallback=endpoint, **options)
+    return Verifier(keys, rules=rules, fallback=endpoint)

@@ -11,10 +11,13 @@ from typing import Any, Final, Self
 import httpx
 from psycopg_pool import ConnectionPool
 
+from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
 from producer.client.contract import SettleMessage, cashback_id_of, read_data
+from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from tests.benchmarks.peers.environment import PeerSettings, application_name
+from tests.benchmarks.tokens import LIFETIME_SECONDS
 from worker.betcore.accept import ACCEPT_PATH, Verdict, read_accept_reply
 from worker.betcore.accept_body import accept_body
 from worker.domain.settlement import Instruction, read_instruction
@@ -30,10 +33,14 @@ POLICY: Final = LedgerPolicy(
     cancel_blocked=True,
 )
 TIMEOUT_SECONDS: Final = 3.0
-_LEEWAY_SECONDS: Final = 5.0
+# As the measured receiver and worker have them.
+_RULES: Final = ClaimRules(
+    client_ids=frozenset({DEFAULT_CLIENT_ID}), leeway_seconds=5.0, max_life_seconds=LIFETIME_SECONDS
+)
 _CANCEL_TYPES: Final = frozenset({-1, -2})
 # No refresh falls into a measurement.
 _REFRESH_SECONDS: Final = 3600.0
+_MAX_AGE_SECONDS: Final = 86_400.0
 
 
 class NotAnswerable(Exception):
@@ -56,9 +63,10 @@ class Reader:
                 unknown_key_seconds=_REFRESH_SECONDS,
                 timeout_seconds=TIMEOUT_SECONDS,
                 retired_key_seconds=_REFRESH_SECONDS,
+                max_age_seconds=_MAX_AGE_SECONDS,
             )
             keys.fetch()
-        self._verifier = Verifier(keys, leeway_seconds=_LEEWAY_SECONDS)
+        self._verifier = Verifier(keys, rules=_RULES)
 
     def read(self, message: SettleMessage) -> tuple[VerifiedEvent, Instruction]:
         """Return what a message asks for; raises VerificationError, DataError, NotAnswerable."""

@@ -72,6 +72,8 @@ class Processes:
             # A moment in which BETCORE is out of reach, or its name, is met by who asks for its keys, too.
             "CASHBACK_JWKS_REFRESH_SECONDS": "1",
             REDIS_SENTINEL_MASTER: MASTER,
+            # BETCORE has a host of its own.
+            "CASHBACK_BETCORE_PLAIN_HTTP": "allow",
             **self.options.settings,
         }
         urls = {REDIS_URL: self.redis_url, DATABASE_URL: url_at(DATABASE_ADDRESS)}

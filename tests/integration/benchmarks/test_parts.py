@@ -19,6 +19,7 @@ from deploy.local.environment import ROOT
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.readiness import answers_well
+from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
 from producer.app import MAKE_PATH
 from producer.receiver.answers import RECEIVED
 from tests.benchmarks.betcore import STATE_PATH, BetcoreClient
@@ -27,7 +28,7 @@ from tests.benchmarks.line import make_request
 from tests.benchmarks.measure import Usage
 from tests.benchmarks.paced import OpenLoad
 from tests.benchmarks.senders import ClosedLoad, Load, Plan
-from tests.benchmarks.tokens import TokenStore
+from tests.benchmarks.tokens import LIFETIME_SECONDS, TokenStore
 from worker.betcore.accept import ACCEPT_PATH
 
 PLAN = Plan(kind="closed", port=0, tokens_path="", connections=4, warm_up=8, seconds=60.0)
@@ -188,6 +189,8 @@ def test_the_limit_verifies_and_answers_the_very_bytes_that_our_receiver_answers
         env = {
             **os.environ,
             "CASHBACK_BETCORE_URL": betcore_url,
+            "CASHBACK_TOKEN_CLIENT_ID": DEFAULT_CLIENT_ID,
+            "CASHBACK_TOKEN_MAX_LIFE_SECONDS": str(LIFETIME_SECONDS),
             "CASHBACK_REDIS_URL": "redis://nobody",
             "CASHBACK_DATABASE_URL": "postgresql://nobody",
         }

@@ -13,7 +13,7 @@ from honcho.environ import parse_procfile
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
-from tests.support.betcore import Endpoints, served, signer
+from tests.support.betcore import CLIENT_ID, Endpoints, served, signer
 
 READY_SECONDS = 120.0
 PORT_IN_CONTAINER = "9100"
@@ -30,6 +30,7 @@ def environment(redis_url: str, database_url: str) -> Iterator[dict[str, str]]:
             "CASHBACK_DATABASE_URL": database_url,
             "CASHBACK_BETCORE_URL": betcore_url,
             "CASHBACK_BEARER_TOKEN": "static",
+            "CASHBACK_TOKEN_CLIENT_ID": CLIENT_ID,
             "CASHBACK_METRICS_PORT": str(free_port()),
         }
 

@@ -10,6 +10,7 @@ GOOD = {
     "REDIS_URL": "redis://localhost/0",
     "DATABASE_URL": "postgresql://localhost/cashback",
     "BETCORE_URL": "https://betcore.test",
+    "TOKEN_CLIENT_ID": "PartnerClient-1556",
     "CLIENT_ID": "7",
     "CLIENT_SECRET": "s",
 }

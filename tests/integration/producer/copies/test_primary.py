@@ -33,6 +33,7 @@ def settings(url: str) -> SharedSettings:
         redis_sentinel_master=MASTER,
         database_url="postgresql://unused.test/x",
         betcore_url="https://betcore.test",
+        token_client_id="PartnerClient-1556",
     )
 
 

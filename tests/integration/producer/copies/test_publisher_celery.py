@@ -35,7 +35,8 @@ def publisher_on(redis_url: str, *, timeout_seconds: float, master: str = "unuse
         redis_url=redis_url,
         redis_sentinel_master=master,
         database_url="postgresql://unused.test/x",
-        betcore_url="http://unused.test",
+        betcore_url="https://unused.test",
+        token_client_id="PartnerClient-1556",
     )
     return Publisher(
         redis_client(settings, timeout_seconds=timeout_seconds),

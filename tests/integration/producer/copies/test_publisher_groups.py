@@ -28,7 +28,10 @@ def with_publisher(
     redis_url: str, work: Callable[[Publisher], Awaitable[None]], *, timeout_seconds: float = 60
 ) -> None:
     settings = ReceiverSettings(
-        redis_url=redis_url, database_url="postgresql://unused.test/x", betcore_url="http://unused.test"
+        redis_url=redis_url,
+        database_url="postgresql://unused.test/x",
+        betcore_url="https://unused.test",
+        token_client_id="PartnerClient-1556",
     )
 
     async def run() -> None:

@@ -22,6 +22,7 @@ def key_set(base_url: str, *, refresh_seconds: float = 0.05, timeout_seconds: fl
             unknown_key_seconds=0,
             timeout_seconds=timeout_seconds,
             retired_key_seconds=0,
+            max_age_seconds=86_400,
         )
         try:
             yield keys
@@ -71,6 +72,7 @@ def test_keys_outlive_the_endpoint() -> None:
             unknown_key_seconds=0,
             timeout_seconds=60,
             retired_key_seconds=0,
+            max_age_seconds=86_400,
         ).fetch()
     assert keys.get(signer(1).kid) is not None
 

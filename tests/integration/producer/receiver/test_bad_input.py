@@ -31,7 +31,6 @@ def receiver(
         redis_url=valkey_server.url,
         database_url=postgres_server.url_of(migrated_template),
         token_issuer=ISSUER,
-        token_client_id=CLIENT_ID,
         token_leeway_seconds=2,
         jwks_unknown_key_seconds=0,
     ) as running:
@@ -147,6 +146,7 @@ def test_a_token_that_betcore_did_not_sign_is_answered_401(receiver: RunningRece
     assert_refused(receiver, f"{head}.{payload}.{'A' * len(signature)}", bad_token("bad_signature"))
     assert_refused(receiver, stranger.token(at=time.time()), bad_token("unknown_key"))
     assert_refused(receiver, receiver.signer.sign(b"{}", kid=None), bad_token("unsupported_token"))
+    assert_refused(receiver, receiver.signer.sign(b"{}", typ="at+jwt"), bad_token("unsupported_token"))
 
 
 def test_a_token_out_of_its_time_is_answered_401(receiver: RunningReceiver) -> None:
@@ -156,6 +156,9 @@ def test_a_token_out_of_its_time_is_answered_401(receiver: RunningReceiver) -> N
     assert_refused(receiver, receiver.signer.token(at=now + 60), bad_token("token_not_yet_valid"))
     assert_refused(receiver, receiver.token(exp=None), bad_token("bad_claims"))
     assert_refused(receiver, receiver.token(nbf="soon"), bad_token("bad_claims"))
+    assert_refused(receiver, receiver.token(exp=now), bad_token("bad_claims"))
+    assert_refused(receiver, receiver.token(exp=now + 365 * 86_400), bad_token("token_lives_too_long"))
+    assert_refused(receiver, receiver.token(iat=now + 60), bad_token("token_not_yet_valid"))
 
 
 def test_a_token_for_another_partner_or_from_another_issuer_is_answered_401(
@@ -164,6 +167,14 @@ def test_a_token_for_another_partner_or_from_another_issuer_is_answered_401(
     assert_refused(receiver, receiver.token(iss="https://elsewhere.test"), bad_token("wrong_issuer"))
     assert_refused(receiver, receiver.token(iss=None), bad_token("wrong_issuer"))
     assert_refused(receiver, receiver.token(client_id="PartnerClient-1"), bad_token("wrong_client"))
+
+
+def test_a_token_that_names_a_member_twice_is_answered_401(receiver: RunningReceiver) -> None:
+    now = int(time.time())
+    clients = f'"client_id": "PartnerClient-1", "client_id": "{CLIENT_ID}"'
+    claims = f'{{"nbf": {now}, "exp": {now + 9}, "iss": "{ISSUER}", {clients}, "data": "{{}}"}}'
+
+    assert_refused(receiver, receiver.signer.sign(claims.encode()), bad_token("duplicate_member"))
 
 
 @pytest.mark.parametrize(

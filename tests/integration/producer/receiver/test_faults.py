@@ -23,7 +23,7 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
-from tests.support.betcore import Endpoints, served, signer
+from tests.support.betcore import CLIENT_ID, Endpoints, served, signer
 
 
 class BrokenReceipts(Receipts):
@@ -117,7 +117,9 @@ def test_the_copy_that_can_be_made_is_made_and_decides(
     betcore.publish(signer(1))
     metrics = ReceiverMetrics(CollectorRegistry())
     with served(betcore) as betcore_url:
-        settings = ReceiverSettings(redis_url=redis_url, database_url=database_url, betcore_url=betcore_url)
+        settings = ReceiverSettings(
+            redis_url=redis_url, database_url=database_url, betcore_url=betcore_url, token_client_id=CLIENT_ID
+        )
         reply = asyncio.run(answer_of(parts.receipts_class, parts.publisher_class, settings, metrics))
 
     assert reply.status_code == parts.status

@@ -16,7 +16,7 @@ from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, running, wait_until
-from tests.support.betcore import Endpoints, served, signer
+from tests.support.betcore import CLIENT_ID, Endpoints, served, signer
 
 RECEIVER = [sys.executable, "-m", "producer"]
 
@@ -32,6 +32,7 @@ def good_environment(redis_url: str, database_url: str) -> dict[str, str]:
         CASHBACK_REDIS_URL=redis_url,
         CASHBACK_DATABASE_URL=database_url,
         CASHBACK_BETCORE_URL="http://127.0.0.1:1",
+        CASHBACK_TOKEN_CLIENT_ID=CLIENT_ID,
     )
 
 
@@ -41,6 +42,7 @@ def good_environment(redis_url: str, database_url: str) -> dict[str, str]:
         ({"CASHBACK_REDIS_URL": ""}, "CASHBACK_REDIS_URL is not set"),
         ({"CASHBACK_REDIS_URL": "redis://cache.test/x"}, "CASHBACK_REDIS_URL: "),
         ({"CASHBACK_DATABASE_URL": "postgresql://db.test/x?nonsense=1"}, "CASHBACK_DATABASE_URL: "),
+        ({"CASHBACK_TOKEN_CLIENT_ID": ""}, "CASHBACK_TOKEN_CLIENT_ID is not set"),
         ({"CASHBACK_LOG_LEVEL": "LOUD"}, "CASHBACK_LOG_LEVEL: "),
         ({"NO_PROXY": "localhost,[::1]"}, "NO_PROXY: 'localhost,[::1]' cannot be read: "),
         ({"no_proxy": "[::1]"}, "no_proxy: '[::1]' cannot be read: "),
@@ -56,6 +58,7 @@ def test_with_a_wrong_setting_it_says_so_in_one_sentence_and_exits(
         "CASHBACK_REDIS_URL": "redis://cache.test/0",
         "CASHBACK_DATABASE_URL": "postgresql://db.test/cashback",
         "CASHBACK_BETCORE_URL": "https://betcore.test",
+        "CASHBACK_TOKEN_CLIENT_ID": CLIENT_ID,
     }
 
     ended = subprocess.run(
@@ -89,6 +92,7 @@ def test_a_database_that_is_not_what_it_needs_ends_the_start_with_a_sentence(
                 CASHBACK_REDIS_URL=redis_url,
                 CASHBACK_DATABASE_URL=postgres_server.url_of("latin"),
                 CASHBACK_BETCORE_URL="https://betcore.test",
+                CASHBACK_TOKEN_CLIENT_ID=CLIENT_ID,
             ),
             capture_output=True,
             text=True,
@@ -124,6 +128,7 @@ def test_it_serves_logs_json_and_ends_in_good_order(
                 CASHBACK_REDIS_URL=redis_url,
                 CASHBACK_DATABASE_URL=database_url,
                 CASHBACK_BETCORE_URL=betcore_url,
+                CASHBACK_TOKEN_CLIENT_ID=CLIENT_ID,
                 CASHBACK_LOG_LEVEL="INFO",
             ),
         )

@@ -24,7 +24,11 @@ from worker.app import create_app
 from worker.queue.preconditions import check_redis as check_for_worker
 from worker.settings import WorkerSettings
 
-OTHERS = {"database_url": "postgresql://unused.test/x", "betcore_url": "http://unused.test"}
+OTHERS = {
+    "database_url": "postgresql://unused.test/x",
+    "betcore_url": "https://unused.test",
+    "token_client_id": "PartnerClient-1556",
+}
 
 
 def for_receiver(redis_url: str) -> list[Verdict]:

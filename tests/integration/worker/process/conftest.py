@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.betcore import CLIENT_ID
+
 
 @pytest.fixture
 def environment(redis_url: str, database_url: str) -> dict[str, str]:
@@ -16,4 +18,5 @@ def environment(redis_url: str, database_url: str) -> dict[str, str]:
         # Nothing listens there: a worker works while BETCORE is away.
         "CASHBACK_BETCORE_URL": "http://127.0.0.1:1",
         "CASHBACK_BEARER_TOKEN": "static",
+        "CASHBACK_TOKEN_CLIENT_ID": CLIENT_ID,
     }

@@ -10,7 +10,7 @@ from deploy.local.environment import ROOT
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, running, wait_until
-from tests.support.betcore import Endpoints, served, signer
+from tests.support.betcore import CLIENT_ID, Endpoints, served, signer
 from worker.schema.migrate import migrate
 
 END_SECONDS = 240.0
@@ -33,6 +33,7 @@ def test_it_is_ready_while_it_would_settle_an_event(redis_url: str, own_director
                 "CASHBACK_DATABASE_URL": postgres.url,
                 "CASHBACK_BETCORE_URL": betcore_url,
                 "CASHBACK_BEARER_TOKEN": "static",
+                "CASHBACK_TOKEN_CLIENT_ID": CLIENT_ID,
                 "CASHBACK_METRICS_PORT": str(port),
             },
         )

@@ -16,7 +16,7 @@ from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, entry, message, settle, token
-from tests.support.betcore import signer
+from tests.support.betcore import CLIENT_ID, cashback, signer
 from tests.support.books import SOUND, audit, database_of
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -63,6 +63,20 @@ def forged() -> str:
     return replace(signer(2), kid=signer(1).kid).token(at=time.time())
 
 
+def two_clients() -> str:
+    """Return a token that is for another partner, and then for us."""
+    now = int(time.time())
+    claims = f'"nbf": {now}, "exp": {now + 10}, "data": {json.dumps(json.dumps(cashback()))}'
+    clients = f'"client_id": "PartnerClient-9999", "client_id": "{CLIENT_ID}"'
+    return signer(1).sign(f"{{{claims}, {clients}}}".encode())
+
+
+def settle_with(**claims: object) -> bytes:
+    """Return an entry that is good but for these claims of its token."""
+    made = signer(1).token(at=time.time(), data=cashback(), **claims)
+    return settle([[], message(made), EMBED])
+
+
 BAD = [
     ("unreadable", "no JSON", lambda: b"garbage"),
     ("unreadable", "nothing", lambda: b""),
@@ -106,6 +120,11 @@ BAD = [
     ("bad_message", "no receipt time", lambda: settle([[], {"version": 1, "token": token()}, EMBED])),
     ("no_token", "what is no token", lambda: settle([[], message("abc"), EMBED])),
     ("bad_signature", "a forged signature", lambda: settle([[], message(forged()), EMBED])),
+    ("wrong_client", "another partner's token", lambda: settle_with(client_id="PartnerClient-9999")),
+    ("wrong_client", "nobody's token", lambda: settle_with(client_id=None)),
+    ("token_lives_too_long", "a token for a year", lambda: settle_with(exp=time.time() + 365 * 86_400)),
+    ("token_not_yet_valid", "issued tomorrow", lambda: settle_with(iat=time.time() + 86_400)),
+    ("duplicate_member", "two clients", lambda: settle([[], message(two_clients()), EMBED])),
 ]  # fmt: skip
 
 

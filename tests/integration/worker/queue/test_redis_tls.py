@@ -90,6 +90,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     put(
         database_url="postgresql://db.test/cashback",
         betcore_url="https://betcore.test",
+        token_client_id="PartnerClient-1556",
         bearer_token="x",
         flower_basic_auth="lookout:correct-horse",
         redis_sentinel_master=MASTER,

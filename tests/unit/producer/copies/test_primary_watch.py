@@ -34,6 +34,7 @@ def test_looks_that_fail_are_said_once_and_end_no_watch(monkeypatch: pytest.Monk
         redis_url="sentinel://cache.test:26379",
         database_url="postgresql://db.test/cashback",
         betcore_url="https://betcore.test",
+        token_client_id="PartnerClient-1556",
     )
     watch = Failing(redis_client(settings, timeout_seconds=2), timeout_seconds=2)
 

@@ -17,6 +17,7 @@ def settings_with(redis_url: str) -> ReceiverSettings:
         redis_sentinel_master="cashback-primary",
         database_url="postgresql://db.test/cashback",
         betcore_url="https://betcore.test",
+        token_client_id="PartnerClient-1556",
     )
 
 
@@ -89,6 +90,7 @@ def test_several_sentinels_lead_to_the_named_primary() -> None:
 def test_a_url_that_cannot_be_used_is_named_as_the_setting(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASHBACK_DATABASE_URL", "postgresql://db.test/cashback")
     monkeypatch.setenv("CASHBACK_BETCORE_URL", "https://betcore.test")
+    monkeypatch.setenv("CASHBACK_TOKEN_CLIENT_ID", "PartnerClient-1556")
     monkeypatch.setenv("CASHBACK_REDIS_URL", url)
 
     with pytest.raises(SettingsError, match="CASHBACK_REDIS_URL"):

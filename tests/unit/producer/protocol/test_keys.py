@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from deploy.local.simulator.protocol.jose import b64url
 from producer.protocol.jwks import MAX_KEYS
 from producer.protocol.keys import KeySet, KeysFetchFailed, RefetchTooSoon
 from tests.support.betcore import Endpoints, signer
@@ -48,6 +49,7 @@ def keys(betcore: Endpoints, clock: Clock, results: list[str]) -> KeySet:
         unknown_key_seconds=10,
         timeout_seconds=3,
         retired_key_seconds=30,
+        max_age_seconds=86_400,
         on_fetch=results.append,
         clock=clock,
     )
@@ -119,6 +121,12 @@ def test_a_redirect_is_not_followed(keys: KeySet, betcore: Endpoints) -> None:
         {"kty": "EC"},
         {"kty": None},
         {"use": "enc"},
+        {"use": ["sig"]},
+        {"key_ops": ["sign"]},
+        {"key_ops": []},
+        {"key_ops": ["encrypt", "Verify"]},
+        {"key_ops": "verify"},
+        {"key_ops": {"verify": True}},
         {"alg": "RS512"},
         {"alg": "HS256"},
         {"kid": None},
@@ -132,6 +140,12 @@ def test_a_redirect_is_not_followed(keys: KeySet, betcore: Endpoints) -> None:
         {"n": "A" * 100_000},
         {"e": None},
         {"e": "AA"},
+        {"e": "AQ"},
+        {"e": "Aw"},
+        {"e": "EQ"},
+        {"e": "AP__"},
+        {"e": "AQAA"},
+        {"e": "AQAC"},
         {"e": "A" * 1_000},
         {"e": [1]},
     ],
@@ -145,6 +159,28 @@ def test_a_key_that_is_not_for_rs256_signatures_is_left_out(
 
     assert keys.get(signer(1).kid) is not None
     assert keys.get(signer(2).kid) is None
+
+
+def test_a_key_with_an_even_modulus_is_left_out(keys: KeySet, betcore: Endpoints) -> None:
+    modulus = signer(2).private_key.public_key().public_numbers().n + 1
+    even = b64url(modulus.to_bytes((modulus.bit_length() + 7) // 8))
+    betcore.publish_members(signer(2).jwk(n=even), signer(1).jwk())
+
+    keys.fetch()
+
+    assert keys.get(signer(1).kid) is not None
+    assert keys.get(signer(2).kid) is None
+
+
+@pytest.mark.parametrize("operations", [["verify"], ["sign", "verify"]])
+def test_a_key_that_is_for_verifying_is_taken(
+    keys: KeySet, betcore: Endpoints, operations: list[str]
+) -> None:
+    betcore.publish_members(signer(2).jwk(use=None, key_ops=operations))
+
+    keys.fetch()
+
+    assert keys.get(signer(2).kid) is not None
 
 
 def test_a_key_of_less_than_2048_bits_is_left_out(keys: KeySet, betcore: Endpoints) -> None:
@@ -235,6 +271,44 @@ def test_while_the_endpoint_is_away_it_is_not_asked_again_for_an_unknown_key(
 
     assert betcore.fetches == 2
     assert keys.get(signer(1).kid) is not None
+
+
+def test_keys_that_could_not_be_fetched_for_too_long_are_used_no_more(
+    keys: KeySet, betcore: Endpoints, clock: Clock
+) -> None:
+    keys.fetch()
+    betcore.keys = (503, b"")
+    # As long as the rules say, and then as long as a key that was withdrawn.
+    clock.now += 86_400 + 29
+    assert keys.get(signer(1).kid) is not None
+
+    clock.now += 1
+
+    assert keys.get(signer(1).kid) is None
+    with pytest.raises(KeysFetchFailed):
+        keys.fetch_for_unknown(signer(1).kid)
+
+
+@pytest.mark.parametrize(("seconds", "is_empty"), [(86_400 + 29, False), (86_400 + 30, True)])
+def test_keys_that_are_too_old_are_as_good_as_none(
+    keys: KeySet, clock: Clock, *, seconds: float, is_empty: bool
+) -> None:
+    keys.fetch()
+
+    clock.now += seconds
+
+    assert keys.is_empty is is_empty
+
+
+def test_keys_that_were_too_old_are_good_again_once_they_are_fetched(
+    keys: KeySet, betcore: Endpoints, clock: Clock
+) -> None:
+    keys.fetch()
+    clock.now += 200_000
+
+    assert keys.fetch_for_unknown(signer(1).kid) is not None
+    assert betcore.fetches == 2
+    assert not keys.is_empty
 
 
 def test_callers_at_the_same_time_share_one_fetch(keys: KeySet, betcore: Endpoints) -> None:

@@ -20,6 +20,7 @@ SETTINGS = ReceiverSettings(
     redis_url="redis://cache.test/0",
     database_url="postgresql://db.test/cashback",
     betcore_url="https://betcore.test",
+    token_client_id="PartnerClient-1556",
 )
 
 

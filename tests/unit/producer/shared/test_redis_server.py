@@ -17,6 +17,7 @@ VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASHBACK_DATABASE_URL", "postgresql://db.test/cashback")
     monkeypatch.setenv("CASHBACK_BETCORE_URL", "https://betcore.test")
+    monkeypatch.setenv("CASHBACK_TOKEN_CLIENT_ID", "PartnerClient-1556")
 
 
 @pytest.mark.parametrize("url", ["rediss://cache.test", "sentinels://one.test;sentinels://two.test"])

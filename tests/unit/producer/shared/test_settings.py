@@ -8,6 +8,7 @@ GOOD = {
     "CASHBACK_REDIS_URL": "redis://cache.test/0",
     "CASHBACK_DATABASE_URL": "postgresql://db.test/cashback",
     "CASHBACK_BETCORE_URL": "https://betcore.test/base/",
+    "CASHBACK_TOKEN_CLIENT_ID": "PartnerClient-1556",
 }
 
 
@@ -42,6 +43,7 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) 
         ("CASHBACK_DATABASE_URL", "mysql://db.test"),
         ("CASHBACK_BETCORE_URL", "betcore.test"),
         ("CASHBACK_BETCORE_URL", "https://betcore.test/?x=1"),
+        ("CASHBACK_BETCORE_PLAIN_HTTP", "yes"),
         ("CASHBACK_DEADLINE_SECONDS", "0"),
         ("CASHBACK_DEADLINE_SECONDS", "soon"),
         ("CASHBACK_COPY_TIMEOUT_SECONDS", "0"),
@@ -50,6 +52,11 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) 
         ("CASHBACK_MAX_IN_FLIGHT", "0"),
         ("CASHBACK_RECEIVER_DATABASE_POOL_SIZE", "-1"),
         ("CASHBACK_TOKEN_LEEWAY_SECONDS", "-1"),
+        ("CASHBACK_TOKEN_CLIENT_ID", " , "),
+        ("CASHBACK_TOKEN_CLIENT_ID", "any,PartnerClient-1556"),
+        ("CASHBACK_TOKEN_MAX_LIFE_SECONDS", "0"),
+        ("CASHBACK_TOKEN_MAX_LIFE_SECONDS", "inf"),
+        ("CASHBACK_JWKS_MAX_AGE_SECONDS", "300"),
         ("CASHBACK_VERIFY_FALLBACK", "perhaps"),
         ("CASHBACK_LOG_LEVEL", "LOUD"),
         ("CASHBACK_ANSWER_RESERVE_SECONDS", "30"),

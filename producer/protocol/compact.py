@@ -1,0 +1,87 @@
+"""Take a token apart: a JSON Web Token in compact form (RFC 7515, 3.1). Nothing of it is believed here."""
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producer.client.contract import MAX_TOKEN_CHARS
+from producer.protocol.errors import DuplicateMember, NotAToken, UnsupportedToken
+from producer.protocol.jwks import ALGORITHM
+
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_TYPE: Final = "jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class CompactToken:
+    """The parts of a token that says it is signed as BETCORE signs."""
+
+    kid: str
+    signed: bytes
+    payload: bytes
+    signature: bytes
+
+
+def is_token_shaped(text: str) -> bool:
+    """Say whether `text` looks like a JSON Web Token: three base64url parts, not too long."""
+    return len(text) <= MAX_TOKEN_CHARS and _SHAPE.fullmatch(text) is not None
+
+
+def read_compact(token: str) -> CompactToken:
+    """Take a token apart; of its header only alg, kid, typ and crit are read. Raises a VerificationError."""
+    if not is_token_shaped(token):
+        raise NotAToken
+    signed, _, signature = token.rpartition(".")
+    header, _, payload = signed.partition(".")
+    values = json_object(_decode(header))
+    if values is None:
+        raise NotAToken("the token's header is not a JSON object")
+    kid = values.get("kid")
+    if values.get("alg") != ALGORITHM or "crit" in values or not isinstance(kid, str):
+        raise UnsupportedToken
+    if "typ" in values and not _is_jwt(values["typ"]):
+        raise UnsupportedToken("the token's typ is not JWT")
+    return CompactToken(kid, signed.encode("ascii"), _decode(payload), _decode(signature))
+
+
+def json_object(raw: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that `raw` is in UTF-8, None where it is none; raises DuplicateMember.
+
+    Whoever reads the same bytes must read the same from them, and parsers disagree about which of two members
+    of one name counts (RFC 8725, 2.4; RFC 7515, 4; RFC 7519, 4).
+    """
+    try:
+        value = _DECODER.decode(raw.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise DuplicateMember
+    return members
+
+
+# Made once: `json.loads` with a hook would make one for each call.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_members)
+
+
+def _is_jwt(media_type: object) -> bool:
+    # Names of media types are the same in upper and lower case (RFC 7515, 4.1.9; RFC 7519, 5.1).
+    return isinstance(media_type, str) and media_type.lower() == _TYPE
+
+
+def _decode(segment: str) -> bytes:
+    padded = segment + "=" * (-len(segment) % 4)
+    try:
+        decoded = urlsafe_b64decode(padded)
+    except ValueError as error:
+        raise NotAToken("the token is not base64url") from error
+    # One event must have one spelling: the unused bits of the last character have to be zero.
+    if urlsafe_b64encode(decoded).decode("ascii") != padded:
+        raise NotAToken("the token is not canonical base64url")
+    return decoded
