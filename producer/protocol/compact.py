@@ -12,6 +12,9 @@ from producer.protocol.jwks import ALGORITHM
 
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _TYPE: Final = "jwt"
+# Of base64.
+_GROUP_CHARS: Final = 4
+_GROUP_BYTES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,15 @@ def _is_jwt(media_type: object) -> bool:
 
 
 def _decode(segment: str) -> bytes:
-    padded = segment + "=" * (-len(segment) % 4)
+    missing = -len(segment) % _GROUP_CHARS
     try:
-        decoded = urlsafe_b64decode(padded)
+        decoded = urlsafe_b64decode(segment + "=" * missing)
     except ValueError as error:
         raise NotAToken("the token is not base64url") from error
-    # One event must have one spelling: the unused bits of the last character have to be zero.
-    if urlsafe_b64encode(decoded).decode("ascii") != padded:
-        raise NotAToken("the token is not canonical base64url")
+    # One event must have one spelling: the unused bits of the last character have to be zero. Whole groups of
+    # four characters have none, so that only the rest is encoded again.
+    if missing:
+        rest = urlsafe_b64encode(decoded[missing - _GROUP_BYTES :]).decode("ascii")
+        if rest.rstrip("=") != segment[missing - _GROUP_CHARS :]:
+            raise NotAToken("the token is not canonical base64url")
     return decoded

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from deploy.local.simulator.protocol.jose import b64url, rs256
 from producer.client.contract import MAX_TOKEN_CHARS
-from producer.protocol.compact import is_token_shaped
+from producer.protocol.compact import is_token_shaped, read_compact
 from producer.protocol.errors import (
     BadSignature,
     DuplicateMember,
@@ -26,6 +27,8 @@ from producer.protocol.verifier import Verifier
 from tests.support.betcore import CLIENT_ID, ISSUER, Endpoints, cashback, signer
 from tests.support.verifiers import AT, NOW, verifier_of
 
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+HEADER = json.dumps({"alg": "RS256", "kid": "1"}).encode()
 GOOD = json.dumps({"nbf": AT, "exp": AT + 10, "data": "{}"}).encode()
 
 
@@ -71,11 +74,23 @@ def test_every_shortened_token_is_refused(verifier: Verifier) -> None:
 def test_an_event_has_one_spelling_only(verifier: Verifier) -> None:
     # The last character of a 256-byte signature carries four bits that decoding drops.
     token = signer(1).token(at=AT)
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    sibling = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
+    sibling = token[:-1] + ALPHABET[ALPHABET.index(token[-1]) ^ 1]
 
     with pytest.raises(NotAToken):
         verifier.verify(sibling, at=NOW)
+
+
+@pytest.mark.parametrize("count", range(1, 10))
+def test_of_all_spellings_of_some_bytes_the_canonical_one_is_read(count: int) -> None:
+    payload = b64url(bytes(range(count)))
+
+    for last in ALPHABET:
+        token = f"{b64url(HEADER)}.{payload[:-1]}{last}.{b64url(b'x')}"
+        if b64url(decoded := urlsafe_b64decode(f"{payload[:-1]}{last}===")) == payload[:-1] + last:
+            assert read_compact(token).payload == decoded
+        else:
+            with pytest.raises(NotAToken):
+                read_compact(token)
 
 
 def test_a_signature_by_another_key_under_a_known_name_is_refused(verifier: Verifier) -> None:
