@@ -14,7 +14,7 @@ from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.protocol.verify_endpoint import VerifyEndpoint
 from producer.shared.outgoing import check_environment, http_client
-from producer.shared.settings import SharedSettings
+from producer.shared.settings import ENV_PREFIX, SharedSettings
 from producer.shared.token_settings import ANY_CLIENT
 
 _log: Final = structlog.get_logger(__name__)

@@ -27,6 +27,7 @@ def fetch_keys(client: httpx.Client, url: str) -> None:
         unknown_key_seconds=0,
         timeout_seconds=TIMEOUT_SECONDS,
         retired_key_seconds=0,
+        max_age_seconds=86_400,
     ).fetch()
 
 

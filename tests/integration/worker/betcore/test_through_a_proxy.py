@@ -72,6 +72,7 @@ def call_all(url: str) -> None:
             unknown_key_seconds=0,
             timeout_seconds=TIMEOUT_SECONDS,
             retired_key_seconds=0,
+            max_age_seconds=86_400,
         )
         key_set.fetch()
         verify = VerifyEndpoint(betcore_url=url, client=client, timeout_seconds=TIMEOUT_SECONDS)
