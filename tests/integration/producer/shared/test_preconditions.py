@@ -164,7 +164,9 @@ def test_what_may_not_be_asked_is_unknown(check: Callable[[str], list[Verdict]],
 
 @both
 def test_a_cluster_is_none_of_ours(check: Callable[[str], list[Verdict]], own_directory: Path) -> None:
-    server = ValkeyServer(own_directory / "valkey", options={"cluster-enabled": "yes"})
+    # Its own choice for the second port is its first one and 10,000, which somebody may have.
+    options = {"cluster-enabled": "yes", "cluster-port": str(free_port())}
+    server = ValkeyServer(own_directory / "valkey", options=options)
     try:
         server.start()
 
