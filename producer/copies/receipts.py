@@ -84,7 +84,7 @@ class Receipts:
         deadline_seconds: float,
     ) -> None:
         self._statement = PreparedStatement("record_receipts", _RECORD, _RECORD_TYPES)
-        next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 2)
+        next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 4)
         self._seconds = [float8(each) for each in (cutoff_seconds, deadline_seconds, next_attempt_seconds)]
         self._pool_size = pool_size
         self._pool = AsyncConnectionPool(

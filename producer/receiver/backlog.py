@@ -110,7 +110,12 @@ class Estimate:
         if at_once >= _NO_LINE_SHARE * (busy[-1].settled - shortly_before.settled):
             # Whatever the others wait for, a newcomer does not wait behind them.
             return 0.0
-        pace = (busy[-1].settled - busy[0].settled) / (busy[-1].at - busy[0].at)
+        moving = sum(look.settled > busy[0].settled for look in busy)
+        if moving < min(STANDSTILL_LOOKS, len(busy) - 1):
+            # They have just come back. Who waits longest has seen the worst of it.
+            return self._age_seconds
+        begun = busy[-moving - 1]
+        pace = (busy[-1].settled - begun.settled) / (busy[-1].at - begun.at)
         return self._waiting / pace
 
     def _busy_looks(self) -> list[_Look]:

@@ -91,6 +91,18 @@ def test_a_backlog_that_is_worked_off_is_not_held_against_a_newcomer() -> None:
     assert load.wait_seconds == pytest.approx(1.0, rel=0.05)
 
 
+def test_workers_that_are_back_are_not_slow_for_having_been_away() -> None:
+    load = Load().goes_on(seconds=9, arrive=100, settle=0)
+    # Given workers that find the queue again one by one
+    paces = [8, 100, 400, 400, 400, 400, 400]
+
+    waits = [load.goes_on(seconds=LOOK_SECONDS, arrive=100, settle=pace).wait_seconds for pace in paces]
+
+    # then nobody is thought to wait for longer than those who have, and soon it is what is left that counts.
+    assert max(waits) < 10
+    assert waits[-1] == pytest.approx(1.5, rel=0.3)
+
+
 def test_a_short_pause_of_the_workers_is_no_backlog() -> None:
     assert Load().goes_on(seconds=LEAST_AGE_SECONDS, arrive=100, settle=0).wait_seconds == 0
 
