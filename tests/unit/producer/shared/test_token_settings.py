@@ -4,8 +4,17 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from producer.protocol.errors import (
+    TokenLivesTooLong,
+    TokenNotYetValid,
+    WrongAudience,
+    WrongClient,
+    WrongIssuer,
+)
 from producer.shared.settings import ReceiverSettings, SettingsError, SharedSettings, load
 from producer.shared.wiring import build_keys, build_verifier
+from tests.support.betcore import ISSUER, Endpoints, signer
+from tests.support.verifiers import AT, NOW
 from worker.settings import WorkerSettings
 
 GOOD = {
@@ -51,6 +60,40 @@ def test_one_is_named_or_several_or_any(
     monkeypatch.setenv("CASHBACK_TOKEN_CLIENT_ID", text)
 
     assert load(ReceiverSettings).client_ids == expected
+
+
+@pytest.mark.parametrize(
+    ("claims", "error"),
+    [
+        ({}, None),
+        ({"client_id": "PartnerClient-9999"}, WrongClient),
+        ({"iss": "https://other.test"}, WrongIssuer),
+        ({"aud": "them"}, WrongAudience),
+        ({"exp": AT + 121}, TokenLivesTooLong),
+        ({"iat": AT + 4}, TokenNotYetValid),
+    ],
+)
+def test_what_is_set_is_what_tokens_are_verified_by(
+    claims: dict[str, object], error: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"ISSUER": ISSUER, "AUDIENCE": "us", "MAX_LIFE_SECONDS": "120", "LEEWAY_SECONDS": "2"}
+    for name, value in asked.items():
+        monkeypatch.setenv(f"CASHBACK_TOKEN_{name}", value)
+    settings = load(ReceiverSettings)
+    betcore = Endpoints()
+    betcore.publish(signer(1))
+    payload: dict[str, object] = {"aud": "us"} | claims
+    token = signer(1).token(at=AT, data="{}", **payload)
+    with httpx.Client(transport=httpx.WSGITransport(betcore)) as client:
+        keys = build_keys(settings, client=client, retired_key_seconds=0)
+        keys.fetch()
+        verifier = build_verifier(settings, keys=keys, client=client)
+
+        if error is None:
+            assert verifier.verify(token, at=NOW).data == "{}"
+        else:
+            with pytest.raises(error):
+                verifier.verify(token, at=NOW)
 
 
 @pytest.mark.parametrize(("text", "warnings"), [("any", 1), ("PartnerClient-1556", 0)])
