@@ -14,7 +14,10 @@ from producer.shared.settings import ReceiverSettings
 
 def test_a_connection_that_is_cut_between_both_steps_runs_nothing(redis_url: str) -> None:
     settings = ReceiverSettings(
-        redis_url=redis_url, database_url="postgresql://db.test/x", betcore_url="http://betcore.test"
+        redis_url=redis_url,
+        database_url="postgresql://db.test/x",
+        betcore_url="https://betcore.test",
+        token_client_id="PartnerClient-1556",
     )
     cuts = list[str]()
 
