@@ -17,6 +17,9 @@ HAVE_ENTRIES = no_trigger("transactions_have_entries", "transactions")
 NEVER_DELETED = no_trigger("accounts_never_deleted", "accounts")
 
 
+ACCOUNTS_BEGIN = no_trigger("accounts_begin", "accounts")
+
+
 ACCOUNTS_GUARD = no_trigger("accounts_guard", "accounts")
 
 

@@ -18,7 +18,7 @@ $$;
 -- finds stands when apply_accounts_import acts on it.
 CREATE OR REPLACE FUNCTION check_accounts_import(
     p_limit integer, OUT line_number bigint, OUT fault text, OUT fault_count bigint
-) RETURNS SETOF record LANGUAGE plpgsql AS $$
+) RETURNS SETOF record LANGUAGE plpgsql SET work_mem = '64MB' AS $$
 BEGIN
     -- Any number will do that no other lock of this program has.
     PERFORM pg_advisory_xact_lock(7161399478273598312);
@@ -29,14 +29,12 @@ BEGIN
     FROM (
         SELECT
             repeated.line_number,
-            format('user_id %s stands on line %s already', quote_literal(repeated.user_id), repeated.first_line)
+            format('user_id %s stands on line %s already', quote_literal(repeated.user_id), twice.first_line)
         FROM (
-            SELECT
-                imported.line_number, imported.user_id,
-                min(imported.line_number) OVER (PARTITION BY imported.user_id) AS first_line
-            FROM imported_accounts AS imported
-        ) AS repeated
-        WHERE repeated.line_number > repeated.first_line
+            SELECT imported.user_id, min(imported.line_number) AS first_line
+            FROM imported_accounts AS imported GROUP BY imported.user_id HAVING count(*) > 1
+        ) AS twice JOIN imported_accounts AS repeated USING (user_id)
+        WHERE repeated.line_number > twice.first_line
         UNION ALL
         SELECT
             imported.line_number,
@@ -56,43 +54,51 @@ LANGUAGE plpgsql SET work_mem = '64MB' AS $$
 DECLARE
     -- Looked up once: joined, the house accounts tempt the planner into their product with all rows.
     v_house jsonb := (SELECT jsonb_object_agg(currency, account_id) FROM accounts WHERE kind = 'opening');
+    v_account_ids regclass := pg_get_serial_sequence('accounts', 'account_id');
+    v_rows bigint := (SELECT count(*) FROM imported_accounts);
+    v_transaction_ids regclass := pg_get_serial_sequence('transactions', 'transaction_id');
 BEGIN
-    WITH fresh AS (
-        INSERT INTO accounts (kind, user_id, currency, status, balance_minor)
-        SELECT 'user', imported.user_id, imported.currency, imported.status, 0
-        FROM imported_accounts AS imported
-        WHERE NOT EXISTS (SELECT FROM accounts WHERE accounts.user_id = imported.user_id)
-        ORDER BY imported.line_number
-        RETURNING account_id, user_id, currency
+    -- Numbers first: what is inserted by them needs no join with what was inserted before.
+    WITH fresh AS MATERIALIZED (
+        SELECT nextval(v_account_ids) AS account_id,
+            CASE WHEN balance_minor > 0 THEN nextval(v_transaction_ids) END AS transaction_id,
+            user_id, currency, status, balance_minor
+        FROM (
+            SELECT * FROM imported_accounts AS imported
+            WHERE NOT EXISTS (SELECT FROM accounts WHERE accounts.user_id = imported.user_id)
+            ORDER BY line_number
+        ) AS absent
+    ), opened AS (
+        INSERT INTO accounts (account_id, kind, user_id, currency, status, balance_minor) OVERRIDING SYSTEM VALUE
+        SELECT account_id, 'user', user_id, currency, status, 0 FROM fresh
     ), posted AS (
-        INSERT INTO transactions (kind, account_id, amount_minor)
-        SELECT 'opening', fresh.account_id, imported.balance_minor
-        FROM fresh JOIN imported_accounts AS imported USING (user_id)
-        WHERE imported.balance_minor > 0
-        RETURNING transaction_id, account_id, amount_minor
+        INSERT INTO transactions (transaction_id, kind, account_id, amount_minor) OVERRIDING SYSTEM VALUE
+        SELECT transaction_id, 'opening', account_id, balance_minor FROM fresh WHERE transaction_id IS NOT NULL
     ), entered AS (
         INSERT INTO entries (transaction_id, account_id, amount_minor)
-        SELECT posted.transaction_id, line.account_id, line.amount_minor
-        FROM posted JOIN fresh USING (account_id) CROSS JOIN LATERAL (
+        SELECT fresh.transaction_id, line.account_id, line.amount_minor
+        FROM fresh CROSS JOIN LATERAL (
             VALUES
-                (posted.account_id, posted.amount_minor),
-                ((v_house ->> fresh.currency)::bigint, -posted.amount_minor)
+                (fresh.account_id, fresh.balance_minor),
+                ((v_house ->> fresh.currency)::bigint, -fresh.balance_minor)
         ) AS line (account_id, amount_minor)
+        WHERE fresh.transaction_id IS NOT NULL
     )
     SELECT count(*) INTO opened FROM fresh;
 
-    -- What is checked row by row from here on, and every settlement after the commit, is planned by what the
-    -- tables hold now: without statistics the planner would read them whole for each row.
+    -- What is asked from here on, and by every settlement after the commit, is planned by what the tables hold now.
     IF opened > 0 THEN
         ANALYZE accounts, transactions, entries;
     END IF;
     -- Everything slow is behind us before the first row that a settlement may want is locked: checks that
     -- are left to the commit would hold those locks for as long as they take.
     SET CONSTRAINTS ALL IMMEDIATE;
-    UPDATE accounts SET status = imported.status
-    FROM imported_accounts AS imported
-    WHERE accounts.user_id = imported.user_id AND accounts.status <> imported.status;
-    GET DIAGNOSTICS updated = ROW_COUNT;
-
-    SELECT count(*) - opened - updated INTO unchanged FROM imported_accounts;
+    updated := 0;
+    IF opened < v_rows THEN
+        UPDATE accounts SET status = imported.status
+        FROM imported_accounts AS imported
+        WHERE accounts.user_id = imported.user_id AND accounts.status <> imported.status;
+        GET DIAGNOSTICS updated = ROW_COUNT;
+    END IF;
+    unchanged := v_rows - opened - updated;
 END $$;

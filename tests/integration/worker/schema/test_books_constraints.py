@@ -37,7 +37,6 @@ APPEND_ONLY = [
         ("DELETE FROM transactions WHERE kind = 'cancel'",),
         (
             TRANSACTIONS_APPEND_ONLY,
-            no_constraint("entries_transaction_id_fkey", "entries"),
             no_constraint("receipts_transaction_id_fkey", "receipts"),
         ),
         "DELETE of transactions",
@@ -110,8 +109,8 @@ ENTRIES = [
     Forbidden(
         "entries of no transaction",
         more_entries("987654321"),
-        (no_constraint("entries_transaction_id_fkey", "entries"),),
-        "entries_transaction_id_fkey",
+        (ENTRIES_BALANCE,),
+        "does not exist",
     ),
 ]
 

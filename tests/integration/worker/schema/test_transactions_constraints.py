@@ -5,10 +5,12 @@ import pytest
 
 from tests.support.breaking import Forbidden, expect_refused, no_constraint
 from tests.support.wrong_books import (
+    ACCOUNTS_BEGIN,
     ACCOUNTS_GUARD,
     ANN,
     BOB,
     CANCELLED,
+    ENTRIES_BALANCE,
     EXACT_REVERSE,
     HAVE_ENTRIES,
     INSERT_ACCOUNT,
@@ -35,7 +37,7 @@ TRANSACTIONS = [
         "are not what it says",
     ),
     *(
-        Forbidden(name, statements, (HAVE_ENTRIES,), "are not what it says")
+        Forbidden(name, statements, (ENTRIES_BALANCE,), "are not what it says")
         for name, statements in {
             "payout of more than it says": paying((ANN, 1000), (house("cashback"), -1000)),
             "payout from the user to the house": paying((ANN, -10), (house("cashback"), 10)),
@@ -76,7 +78,7 @@ TRANSACTIONS = [
     Forbidden(
         "cancel of nothing",
         cancelling(*EXACT_REVERSE, of="NULL"),
-        (no_constraint("transactions_check3", "transactions"), HAVE_ENTRIES),
+        (no_constraint("transactions_check3", "transactions"), ENTRIES_BALANCE),
         "transactions_check3",
     ),
     Forbidden(
@@ -139,7 +141,7 @@ ACCOUNTS = [
             (
                 "account that begins with money",
                 "('user', 'x', 'EUR', 'active', 5)",
-                (ACCOUNTS_GUARD,),
+                (ACCOUNTS_BEGIN,),
                 "at zero",
             ),
             (
@@ -163,8 +165,8 @@ ACCOUNTS = [
             (
                 "account of an unknown currency",
                 "('user', 'x', 'XTS', 'active', 0)",
-                (no_constraint("accounts_currency_fkey", "accounts"),),
-                "accounts_currency_fkey",
+                (ACCOUNTS_BEGIN,),
+                "currencies does not have",
             ),
             (
                 "account of an unknown status",
