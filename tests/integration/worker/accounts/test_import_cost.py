@@ -6,9 +6,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.many_rows import buffers_of
 from worker.accounts.importing import import_accounts
 
 ACCOUNTS = 4_000
+# For an account: four rows, eight entries of indexes, one change of the balance, one look at the commit: 33.
+# With a foreign key or a check of each row for each guard of the books it was 72.
+BUFFERS = 45
 
 
 def run_import(connection: psycopg.Connection[Any], *, prefix: str, accounts: int) -> None:
@@ -47,3 +51,24 @@ def test_to_post_the_entries_costs_what_to_write_them_costs(database_url: str, s
         # then no account was held against all others, in memory or on disk.
         assert self_ms(connection, "post_entries") < 2 * self_ms(connection, "apply_accounts_import")
         assert rows_read(connection, "accounts") < 20 * ACCOUNTS
+
+
+@pytest.mark.parametrize("statistics", ["none", "of no users", "of users"])
+def test_nothing_but_the_rows_themselves_is_looked_up_one_by_one(database_url: str, statistics: str) -> None:
+    with (
+        psycopg.connect(database_url, autocommit=True) as connection,
+        psycopg.connect(database_url, autocommit=True) as observer,
+    ):
+        # Given what the planner knows,
+        if statistics == "of users":
+            run_import(connection, prefix="before", accounts=ACCOUNTS)
+        if statistics != "none":
+            connection.execute("ANALYZE")
+
+        # when accounts are opened,
+        read = buffers_of(
+            observer, connection, lambda: run_import(connection, prefix="new", accounts=ACCOUNTS)
+        )
+
+        # then each costs the pages that its rows are written to, and one look for its entries at the commit.
+        assert read < BUFFERS * ACCOUNTS

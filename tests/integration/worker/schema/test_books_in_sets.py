@@ -64,6 +64,8 @@ FORBIDDEN = [
             ("one of an unknown account", "(987654321, 1), (987654321, -1)", "in one currency"),
             ("one of another amount", f"({ANN}, 2), ({house('opening')}, -2)", "are not what it says"),
             ("one to another user", f"({BOB}, 1), ({house('opening')}, -1)", "are not what it says"),
+            ("one out of the tax", f"({ANN}, 1), ({house('tax')}, -1)", "are not what it says"),
+            ("one to the tax", f"({house('tax')}, 1), ({house('opening')}, -1)", "are not what it says"),
             ("one the wrong way round", f"({ANN}, -1), ({house('opening')}, 1)", "are not what it says"),
         )
     ),
