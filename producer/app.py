@@ -30,7 +30,7 @@ from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
-from producer.shared.garbage import calm_collector
+from producer.shared.process import calm_collector
 from producer.shared.logs import configure_logs
 from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres

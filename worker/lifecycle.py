@@ -15,7 +15,7 @@ import structlog
 from celery import Celery, bootsteps, signals
 from celery.worker import state
 
-from producer.shared.garbage import calm_collector
+from producer.shared.process import calm_collector
 from producer.shared.logs import configure_logs
 from producer.shared.outgoing import check_environment
 from producer.shared.preconditions.checks import Checks
