@@ -30,12 +30,12 @@ from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
-from producer.shared.process import calm_collector
 from producer.shared.logs import configure_logs
 from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
+from producer.shared.process import allow_open_files, calm_collector
 from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
@@ -60,6 +60,7 @@ def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
     try:
         settings = load(ReceiverSettings)
         configure_logs(settings.log_level)
+        allow_open_files(settings.max_in_flight)
         app = build_app(settings, on_fatal or _go_on)
         preconditions = _preconditions(settings, on_fatal or _go_on)
         refuse_shared_sessions(settings.database_url)

@@ -63,7 +63,7 @@ class WorkerSettings(SharedSettings):
         ge=1,
         le=50_000,
         description="Accepts that may wait for BETCORE's answer at once, per worker process; beyond it "
-        "events are credited, and their accepts are sent later.",
+        "events are credited, and their accepts are sent later. Each takes about 75 KB and a connection.",
     )
     database_timeout_seconds: float = Field(
         default=3.0, gt=0, le=60, description="Longest time for one call of PostgreSQL, in seconds."

@@ -1,12 +1,19 @@
-"""The garbage collector of a serving process: it looks seldom, and not at what stands for good.
+"""What a serving process sets of itself: its garbage collector, and how many files it may have open.
 
 Decisions 11 and 13.
 """
 
 import gc
+import resource
 from typing import Final
 
+import structlog
+
 _COLLECT_AFTER_OBJECTS: Final = 20_000
+# Of all else: connections to PostgreSQL and Redis, who asks for metrics, logs, modules.
+_FILES_OF_ALL_ELSE: Final = 500
+
+_log = structlog.get_logger(__name__)
 
 
 def calm_collector() -> None:
@@ -18,3 +25,24 @@ def calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
+
+
+def allow_open_files(connections: int) -> None:
+    """Raise the process's own limit of open files, where so many connections at once need it.
+
+    The usual one is 1,024, and what it refuses is connections. Where the system allows less than is needed
+    that is logged, and the process goes on with what there is.
+    """
+    needed = connections + _FILES_OF_ALL_ELSE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _log.warning(
+            "open_files_few",
+            allowed=allowed,
+            needed=needed,
+            what_to_do="raise the limit of open files (ulimit -Hn), or lower the settings that need them",
+        )

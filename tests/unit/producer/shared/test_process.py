@@ -1,0 +1,39 @@
+"""What a process sets of itself, in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+SAY = (
+    "import resource, sys\n"
+    "soft, hard = map(int, sys.argv[1:3])\n"
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))\n"
+    "from producer.shared.process import allow_open_files\n"
+    "allow_open_files(int(sys.argv[3]))\n"
+    "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "connections", "allowed", "is_told"),
+    [
+        (256, 2_048, 1_000, 1_500, False),
+        (1_024, 2_048, 100, 1_024, False),
+        (256, 1_024, 1_000, 1_024, True),
+    ],
+    ids=["raised", "enough", "the system's own limit"],
+)
+def test_as_many_files_may_be_open_as_connections_need(
+    soft: int, hard: int, connections: int, allowed: int, *, is_told: bool
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY, *map(str, (soft, hard, connections))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    *told, last = done.stdout.splitlines()
+    assert int(last) == allowed
+    assert any("open_files_few" in line for line in told) == is_told
