@@ -9,7 +9,8 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from deploy.monitor import MonitorSettings
-from producer.shared.settings import ENV_PREFIX, ReceiverSettings
+from producer.shared.environment import ENV_PREFIX, is_secret
+from producer.shared.settings import ReceiverSettings
 from worker.cli.broker import BrokerSettings
 from worker.settings import WorkerSettings
 
@@ -28,12 +29,17 @@ def settings_table() -> str:
         for name, field in settings_class.model_fields.items():
             fields.setdefault(name, field)
     rows = [
-        (f"`{ENV_PREFIX}{name.upper()}`", _default(field), _users(name), field.description or "")
+        (f"`{ENV_PREFIX}{name.upper()}`", _default(field), _users(name), _meaning(name, field))
         for name, field in fields.items()
     ]
     lines = ["| Variable | Default | Used by | Meaning |", "|---|---|---|---|"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
     return "\n".join(lines)
+
+
+def _meaning(name: str, field: FieldInfo) -> str:
+    or_file = f" Or in the file that `{ENV_PREFIX}{name.upper()}_FILE` names." if is_secret(field) else ""
+    return f"{field.description or ''}{or_file}"
 
 
 def _users(name: str) -> str:

@@ -7,7 +7,7 @@ Decision 30.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
@@ -38,9 +38,9 @@ class RedisServer:
     is_found_by_sentinels: bool
     database: int
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     tls: Mapping[str, Any] | None
-    broker_url: str
+    broker_url: str = field(repr=False)
 
 
 def read_redis_url(url: str, *, tls_files: Mapping[str, str | None] | None = None) -> RedisServer:

@@ -5,29 +5,23 @@ that table equal to these classes.
 """
 
 import os
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings
 
-from producer.shared import token_settings
+from producer.shared.environment import ENV_PREFIX, EnvironmentSettings, SettingsError, reveal
 from producer.shared.redis_server import RedisServer, read_redis_url
 from producer.shared.token_settings import TokenSettings
 from producer.shared.urls import DatabaseUrl, RedisUrl
 
-ENV_PREFIX: Final = token_settings.ENV_PREFIX
+__all__ = ["ENV_PREFIX", "SettingsError", "reveal"]
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong; the text names the variable and is fit for an operator."""
-
-
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(EnvironmentSettings):
     """What every process needs, the operator's command too."""
 
-    model_config = token_settings.FROM_ENVIRONMENT
-
-    database_url: DatabaseUrl = Field(description="PostgreSQL 14 or later: receipts and ledger.")
+    database_url: DatabaseUrl = Field(repr=False, description="PostgreSQL 14 or later: receipts and ledger.")
     log_level: str = Field(
         default="INFO",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
@@ -35,12 +29,11 @@ class DatabaseSettings(BaseSettings):
     )
 
 
-class RedisSettings(BaseSettings):
+class RedisSettings(EnvironmentSettings):
     """What every process needs that speaks to Redis."""
 
-    model_config = DatabaseSettings.model_config
-
     redis_url: RedisUrl = Field(
+        repr=False,
         description="Redis or Valkey: `redis://`, or by its sentinels `sentinel://` (several, separated "
         "by `;`); over TLS `rediss://` and `sentinels://`. Must run with `maxmemory-policy noeviction`.",
     )
@@ -202,8 +195,3 @@ def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
         return text
     variable = f"{ENV_PREFIX}{str(location[0]).upper()}"
     return f"{variable} is not set" if kind == "missing" else f"{variable}: {text}"
-
-
-def reveal(secret: SecretStr | None) -> str | None:
-    """Return the text of a secret setting, or None where it is not set."""
-    return secret.get_secret_value() if secret is not None else None

@@ -5,14 +5,11 @@ from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from producer.shared.environment import ENV_PREFIX, EnvironmentSettings
 from producer.shared.urls import BaseUrl
 
-ENV_PREFIX: Final = "CASHBACK_"
-FROM_ENVIRONMENT: Final = SettingsConfigDict(
-    env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
-)
 ANY_CLIENT: Final = "any"
 
 
@@ -32,10 +29,8 @@ def _client_ids(value: frozenset[str]) -> frozenset[str]:
 ClientIds = Annotated[frozenset[str], NoDecode, BeforeValidator(split), AfterValidator(_client_ids)]
 
 
-class TokenSettings(BaseSettings):
+class TokenSettings(EnvironmentSettings):
     """What whoever verifies tokens must agree on."""
-
-    model_config = FROM_ENVIRONMENT
 
     betcore_url: BaseUrl = Field(
         description="Base URL of BETCORE's API (`{base_url}` of its pages): `https://`, but on this machine."
