@@ -131,6 +131,10 @@ lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
 	$(UV_COMPILE) --group bench-arq --output-file tests/benchmarks/arq.lock
 	$(UV_COMPILE) --group build --constraint requirements-dev.lock --output-file deploy/build.lock
 
+.PHONY: licences
+licences: .venv/project ## Write docs/licences.md: under which licence each package is that is shipped
+	@$(BIN)/python -m deploy.supply.licences
+
 .PHONY: clean
 clean: ## Remove .venv, caches, and var/ with the local ledger in it
 	rm -rf .venv .venv-bench .venv-bench-arq var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
