@@ -118,8 +118,8 @@ lint-types: .venv/project
 lint-imports: .venv/project
 	$(BIN)/lint-imports
 
-# uv resolves for all platforms and Python versions at once; --upgrade takes newer releases. The others but arq's
-# are held to the first, so what is tested is what is shipped.
+# uv resolves for all platforms and Python versions at once; --upgrade takes newer releases. The others, but arq's
+# and the supply tools', are held to the first, so what is tested is what is shipped.
 UV_COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header $(LOCK_ARGS)
 .PHONY: lock
 lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
@@ -130,12 +130,35 @@ lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
 		--output-file tests/benchmarks/bench.lock
 	$(UV_COMPILE) --group bench-arq --output-file tests/benchmarks/arq.lock
 	$(UV_COMPILE) --group build --constraint requirements-dev.lock --output-file deploy/build.lock
+	$(UV_COMPILE) --group supply --output-file deploy/supply.lock
 
 .PHONY: licences
 licences: .venv/project ## Write docs/licences.md: under which licence each package is that is shipped
 	@$(BIN)/python -m deploy.supply.licences
 
+# Environments of their own: the tools are not what is tested or shipped, and the bill of materials lists what is
+# shipped and nothing else, so not even pip.
+.venv-supply/packages: deploy/supply.lock
+	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { echo "Python 3.11 or later is needed" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear .venv-supply
+	@.venv-supply/$(BENCH_PIP) install --require-hashes --requirement deploy/supply.lock
+	@touch $@
+
+.venv-shipped/packages: requirements.lock .venv-supply/packages
+	@"$(PYTHON)" -m venv --clear --without-pip .venv-shipped
+	@.venv-supply/$(BENCH_PIP) --python .venv-shipped/bin/python install --require-hashes --requirement requirements.lock
+	@touch $@
+
+.PHONY: sbom audit
+sbom: .venv-shipped/packages ## List what is shipped, with versions, licences and who needs whom: var/sbom.json (CycloneDX)
+	@mkdir -p var
+	@.venv-supply/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file var/sbom.json .venv-shipped/bin/python
+	@.venv-supply/bin/python -m deploy.supply.sbom
+audit: .venv-supply/packages ## Ask whether a fault is known of a package that is shipped (needs the package index)
+	@.venv-supply/bin/python -m deploy.supply.audit
+
 .PHONY: clean
 clean: ## Remove .venv, caches, and var/ with the local ledger in it
-	rm -rf .venv .venv-bench .venv-bench-arq var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-arq .venv-supply .venv-shipped var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,8 @@ from deploy.local.environment import ROOT
 DEV_LOCK = "requirements-dev.lock"
 RUNTIME_LOCK = "requirements.lock"
 BUILD_LOCK = "deploy/build.lock"
-LOCKS = (DEV_LOCK, RUNTIME_LOCK, BUILD_LOCK)
+SUPPLY_LOCK = "deploy/supply.lock"
+LOCKS = (DEV_LOCK, RUNTIME_LOCK, BUILD_LOCK, SUPPLY_LOCK)
 PINNED = re.compile(r"[a-z0-9-]+==\S+( ; .+)?( --hash=sha256:[0-9a-f]{64})+")
 
 
@@ -101,6 +102,7 @@ def test_the_locks_satisfy_what_the_project_declares(project: dict[str, Any]) ->
         RUNTIME_LOCK: runtime,
         DEV_LOCK: runtime + group(project, "dev"),
         BUILD_LOCK: group(project, "build"),
+        SUPPLY_LOCK: group(project, "supply"),
     }
 
     for name, requirements in declared.items():
