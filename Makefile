@@ -149,6 +149,12 @@ licences: .venv/project ## Write docs/licences.md: under which licence each pack
 	@.venv-supply/$(BENCH_PIP) --python .venv-shipped/bin/python install --require-hashes --requirement requirements.lock
 	@touch $@
 
+# The registry that names without a host mean.
+IMAGE_REGISTRY ?= https://registry-1.docker.io
+.PHONY: image-digests
+image-digests: .venv/project ## Pin the images of Dockerfile and docker-compose.yml by digest (needs their registry)
+	@$(BIN)/python -m deploy.supply.image_digests --registry "$(IMAGE_REGISTRY)"
+
 .PHONY: sbom audit
 sbom: .venv-shipped/packages ## List what is shipped, with versions, licences and who needs whom: var/sbom.json (CycloneDX)
 	@mkdir -p var

@@ -54,6 +54,14 @@ def test_the_image_is_built_in_stages_and_the_last_one_installs_nothing(
     assert not [text for text in in_stage(instructions, "runtime", "RUN") if "pip" in text]
 
 
+def test_the_base_is_named_by_tag_and_wholly_pinned_or_not_at_all(instructions: list[Instruction]) -> None:
+    base, *stages = [each.text.split()[0] for each in instructions if each.keyword == "FROM"]
+
+    # `make image-digests` adds the digest.
+    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", base)
+    assert set(stages) == {"python"}
+
+
 def test_the_image_does_not_run_as_root(instructions: list[Instruction]) -> None:
     [user] = in_stage(instructions, "runtime", "USER")
 
