@@ -190,3 +190,13 @@ def test_a_retry_takes_headers_of_the_message_along_and_nothing_that_only_this_p
 
     # Then it can be sent, and the sender's header is in it
     assert json.loads(json.dumps(retry.options["headers"]))["trace"] == "t1"
+
+
+def test_no_task_is_revoked_whoever_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Celery(set_as_current=False)
+    task = app.register_task(SettleTask(never, never, never))
+    message = EntryMessage(read_entry(TAKEN, HOLDER), channel=Channel())
+    request = SettleRequest(message, app=app, task=task)
+    monkeypatch.setattr("celery.worker.request.revoked_tasks", {request.id})
+
+    assert not request.revoked()
