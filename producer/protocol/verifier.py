@@ -37,7 +37,7 @@ class Verifier:
         unverified = read_compact(token)
         key = self._keys.get(unverified.kid) or self._find_key(unverified.kid)
         if key is not None:
-            _check_signature(unverified, key)
+            check_signature(unverified, key)
         else:
             self._ask(token)
         return self._rules.read(unverified.payload, at=at)
@@ -48,7 +48,7 @@ class Verifier:
         key = self._keys.get(unverified.kid)
         if key is None:
             raise UnknownKey
-        _check_signature(unverified, key)
+        check_signature(unverified, key)
         return self._rules.read(unverified.payload, at=at)
 
     def _find_key(self, kid: str) -> RSAPublicKey | None:
@@ -79,7 +79,8 @@ class Verifier:
             raise NotVouchedFor
 
 
-def _check_signature(unverified: CompactToken, key: RSAPublicKey) -> None:
+def check_signature(unverified: CompactToken, key: RSAPublicKey) -> None:
+    """Raise BadSignature where the token was not signed with this key."""
     # The algorithm is pinned here, beside the key; the header had no say in it (RFC 8725, 3.1).
     if not _RS256.verify(unverified.signed, key, unverified.signature):
         raise BadSignature
