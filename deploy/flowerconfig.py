@@ -1,14 +1,16 @@
 """Flower's options, read by `celery --app deploy.monitor flower --conf=deploy/flowerconfig.py`.
 
 A name here that is also an option of Flower sets it, and wins over a `FLOWER_…` environment variable.
-Decision 7.
+Decisions 7 and 38.
 """
 
+from deploy.flower_guard import install
 from deploy.monitor import settings_or_exit
 
-# The login also closes /api: FLOWER_UNAUTHENTICATED_API only counts where no login is set. Flower leaves open
-# /healthcheck, and /metrics (names of workers and tasks, counts): keep its port off the public network.
+# Closes all but /healthcheck and /metrics (names of workers and tasks, counts): keep its port off the public
+# network. docs/security.md.
 basic_auth = settings_or_exit().logins
+install(settings_or_exit().proxies)
 
 # A dashboard looks on. A task revoked or a consumer cancelled by a stray click would be an event that ends in
 # silence or a worker that idles; what an operator may do is done with `cashback`, which leaves a record.
@@ -31,5 +33,6 @@ auto_refresh = True
 enable_events = True
 debug = False
 
-# Behind the proxy that adds TLS: scheme and client address are the proxy's to say.
-xheaders = True
+# Whoever reaches the port could name any address in these headers; what our own proxies say of it is read by
+# deploy/flower_guard.py, and the scheme is of no use here.
+xheaders = False

@@ -19,6 +19,8 @@ ACCOUNTS = "user_id,currency,status,balance\n188509,EUR,active,0\n"
 TIMES = {"CASHBACK_DEADLINE_SECONDS": "30", "CASHBACK_ANSWER_RESERVE_SECONDS": "5"}
 # The end of a hang, of each step in the browser.
 STEP_MS = 120_000
+# What Chromium says of whatever a page tries against the headers that came with it.
+POLICY = "Content Security Policy"
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -90,15 +92,21 @@ def intruder(browser: Browser, stack: Stack) -> Iterator[Page]:
 
 
 @pytest.fixture
-def operator(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """Open a page of someone who has the login, and fail if any script of it fails."""
+def logged_in(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """Open a page of someone who has the login."""
     user, _, password = stack.flower_login.partition(":")
     with _context(browser, stack, user, password) as context:
-        page = context.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        yield page
-        assert faults == []
+        yield context.new_page()
+
+
+@pytest.fixture
+def operator(logged_in: Page) -> Iterator[Page]:
+    """Open the same page, and fail if any script of it fails or is not allowed what it wants."""
+    faults: list[str] = []
+    logged_in.on("pageerror", lambda error: faults.append(str(error)))
+    logged_in.on("console", lambda said: faults.append(said.text) if POLICY in said.text else None)
+    yield logged_in
+    assert faults == []
 
 
 def _context(browser: Browser, stack: Stack, user: str, password: str) -> BrowserContext:

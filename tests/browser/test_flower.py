@@ -66,6 +66,13 @@ def test_flower_denies_access_to_who_guesses_the_login(intruder: Page, screensho
     intruder.screenshot(path=screenshots / "1-access-denied.png")
 
 
+def test_flower_cannot_be_put_into_a_frame_of_another_page(logged_in: Page, stack: Stack) -> None:
+    with logged_in.expect_console_message(lambda said: "frame-ancestors 'none'" in said.text):
+        logged_in.set_content(f'<iframe src="{stack.flower_url}/workers"></iframe>')
+
+    assert logged_in.frames[1].locator("#workers-table").count() == 0
+
+
 def test_flower_lists_both_workers_as_online(operator: Page, stack: Stack, screenshots: Path) -> None:
     pids = [process.pid for name, process in stack.processes.items() if name.startswith("worker")]
     assert len(pids) == 2
