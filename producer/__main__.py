@@ -6,7 +6,8 @@ import threading
 from typing import Final
 
 from producer.app import EXIT_CANNOT_WORK, create_app, last_word
-from producer.server import PortTaken, Server
+from producer.server import PortTaken, Server, limits_of
+from producer.shared.settings import ReceiverSettings, load
 
 _EXIT_NOT_STARTED: Final = 3
 
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="TCP port, of all addresses of this machine")
     port: int = parser.parse_args().port
     ending = Ending()
-    server = Server(create_app(ending.begin))
+    server = Server(create_app(ending.begin), limits_of(load(ReceiverSettings)))
     ending.of(server)
     try:
         has_started = server.run(port=port)

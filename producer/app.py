@@ -142,6 +142,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         # A fetch of the keys, and then the Verify endpoint.
         lookup_timeout_seconds=2 * settings.jwks_timeout_seconds + 1,
         max_in_flight=settings.max_in_flight,
+        body_timeout_seconds=settings.request_timeout_seconds,
     )
 
     @asynccontextmanager

@@ -28,7 +28,7 @@ from producer.receiver.answers import (
     answer_to,
 )
 from producer.receiver.backlog import Backlog
-from producer.receiver.body import read_body, token_in
+from producer.receiver.body import BODY_TIMEOUT_SECONDS, read_body, token_in
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.log_tally import LogTally
@@ -60,6 +60,7 @@ class Receiver:
         metrics: ReceiverMetrics,
         lookup_timeout_seconds: float,
         max_in_flight: int,
+        body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
         now_ms: Callable[[], int] = unix_ms,
     ) -> None:
         self._verifier = verifier
@@ -69,6 +70,7 @@ class Receiver:
         metrics.watch_in_flight(lambda: self._in_flight)
         self._lookup_timeout_seconds = lookup_timeout_seconds
         self._max_in_flight = max_in_flight
+        self._body_timeout_seconds = body_timeout_seconds
         self._now_ms = now_ms
         self._in_flight = 0
         self._told = LogTally()
@@ -89,7 +91,7 @@ class Receiver:
 
     async def _answer(self, scope: Scope, receive: Receive, received_at_ms: int) -> Answer:
         try:
-            token = token_in(await read_body(scope, receive))
+            token = token_in(await read_body(scope, receive, timeout_seconds=self._body_timeout_seconds))
             await self._receive(token, received_at_ms)
         except (NotReceived, VerificationError) as error:
             self._told.tell(

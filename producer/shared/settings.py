@@ -151,6 +151,26 @@ class ReceiverSettings(SharedSettings):
         le=100_000,
         description="Makes handled at once per receiver process; more get 503.",
     )
+    max_connections: int = Field(
+        default=2_000,
+        ge=1,
+        le=100_000,
+        description="Connections open at once per receiver process; where a new one has no room, the one is "
+        "closed that has waited longest without a request. Fewer where `ulimit -n` allows no more.",
+    )
+    max_connections_per_address: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Of them, as many may be of one address (of IPv6: one network of 64 bits); unset: half.",
+    )
+    request_timeout_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="Longest time for the head of a request to arrive, and for its body, in seconds; then it "
+        "is answered 408, and the connection closed.",
+    )
 
     @property
     def longest_wait_seconds(self) -> float:

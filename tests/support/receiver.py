@@ -1,4 +1,4 @@
-"""A receiver that really runs: the whole application under uvicorn on a port of its own."""
+"""A receiver that really runs: the whole application under its own server on a port of its own."""
 
 import json
 import threading
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import free_port
 from deploy.local.processes import wait_until
 from producer.app import MAKE_PATH, build_app
 from producer.receiver.health import FRESH_SECONDS
+from producer.server import Server, limits_of
 from producer.shared.settings import ReceiverSettings
 from tests.support.betcore import CLIENT_ID, Endpoints, Signer, served, signer
 
@@ -84,25 +84,17 @@ def running_receiver(
 @contextmanager
 def _server(settings: ReceiverSettings) -> Iterator[str]:
     port = free_port()
-    config = uvicorn.Config(
-        build_app(settings),
-        host="127.0.0.1",
-        port=port,
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        # Longer than the client's, or a connection could be closed in the very moment of its use.
-        timeout_keep_alive=75,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="receiver")
+    server = Server(build_app(settings), limits_of(settings))
+    thread = threading.Thread(target=server.run, kwargs={"port": port}, name="receiver")
     thread.start()
     try:
         wait_until(
-            lambda: server.started or not thread.is_alive(), what="uvicorn has started", timeout_seconds=120
+            lambda: server.has_started or not thread.is_alive(),
+            what="uvicorn has started",
+            timeout_seconds=120,
         )
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join(timeout=120)
         assert not thread.is_alive(), "the receiver does not end"

@@ -5,6 +5,7 @@ import sys
 
 from uvicorn.importer import import_from_string
 
+from producer.receiver.connections import ConnectionLimits
 from producer.server import Server
 
 
@@ -14,7 +15,10 @@ def main() -> None:
     parser.add_argument("app")
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    server = Server(import_from_string(arguments.app)())
+    server = Server(
+        import_from_string(arguments.app)(),
+        ConnectionLimits(connections=1_000, per_address=1_000, timeout_seconds=5),
+    )
     sys.exit(not server.run(port=arguments.port))
 
 
