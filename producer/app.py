@@ -35,7 +35,7 @@ from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
-from producer.shared.process import allow_open_files, calm_collector
+from producer.shared.process import calm_collector
 from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
@@ -60,7 +60,6 @@ def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
     try:
         settings = load(ReceiverSettings)
         configure_logs(settings.log_level)
-        allow_open_files(settings.max_in_flight)
         app = build_app(settings, on_fatal or _go_on)
         preconditions = _preconditions(settings, on_fatal or _go_on)
         refuse_shared_sessions(settings.database_url)

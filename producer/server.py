@@ -1,17 +1,16 @@
 """The HTTP server of the receiver: uvicorn on a socket of ours, which both families of addresses reach."""
 
 import os
-import resource
 from contextlib import suppress
 from typing import Final
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from producer.receiver.connections import ConnectionLimits, Connections
 from producer.receiver.http_protocol import bounded_http
 from producer.shared.listening import listen
+from producer.shared.process import connections_allowed
 from producer.shared.settings import ReceiverSettings
 
 GRACEFUL_SECONDS: Final = 10
@@ -19,10 +18,6 @@ GRACEFUL_SECONDS: Final = 10
 _BACKLOG: Final = 2048
 # Longer than the usual idle time-out of a load balancer, which is to be the one that hangs up.
 _KEEP_ALIVE_SECONDS: Final = 75
-# Files beside the connections: to PostgreSQL, Redis and BETCORE, and those that are just being closed.
-_OTHER_FILES: Final = 128
-
-_log: Final = structlog.get_logger(__name__)
 
 
 class PortTaken(Exception):
@@ -75,23 +70,9 @@ class Server:
 
 def limits_of(settings: ReceiverSettings) -> ConnectionLimits:
     """Return the limits that the settings ask for, as far as this process may have so many files open."""
-    others = _OTHER_FILES + settings.receiver_database_pool_size
-    files = _raise_file_limit(settings.max_connections + others)
-    connections = max(1, min(settings.max_connections, files - others))
-    if connections < settings.max_connections:
-        _log.warning("connections_limited_by_open_files", connections=connections, open_files=files)
+    connections = connections_allowed(settings.max_connections)
     return ConnectionLimits(
         connections=connections,
         per_address=min(connections, settings.max_connections_per_address or max(1, connections // 2)),
         timeout_seconds=settings.request_timeout_seconds,
     )
-
-
-def _raise_file_limit(wanted: int) -> int:
-    """Let this process open as many files as it is allowed to, if it needs them; return how many that are."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return allowed

@@ -21,7 +21,7 @@ from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
-from producer.shared.process import allow_open_files, calm_collector
+from producer.shared.process import calm_collector, connections_allowed
 from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError
 from worker.handling.answering import Answering
@@ -113,7 +113,7 @@ class WorkerProcess:
 
     def _start(self) -> Runtime:
         check_environment()
-        allow_open_files(self.settings.accepts_in_flight)
+        connections_allowed(self.settings.accepts_in_flight)
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
         refuse_shared_sessions(self.settings.database_url)

@@ -27,16 +27,16 @@ def calm_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
 
 
-def allow_open_files(connections: int) -> None:
-    """Raise the process's own limit of open files, where so many connections at once need it.
+def connections_allowed(wanted: int) -> int:
+    """Return how many connections at once this process may have, `wanted` or fewer.
 
-    The usual one is 1,024, and what it refuses is connections. Where the system allows less than is needed
-    that is logged, and the process goes on with what there is.
+    They are open files, of which the usual limit is 1,024; the process raises its own where it may. Where the
+    system allows less than is needed that is logged.
     """
-    needed = connections + _FILES_OF_ALL_ELSE
+    needed = wanted + _FILES_OF_ALL_ELSE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
+        return wanted
     allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < needed:
@@ -46,3 +46,4 @@ def allow_open_files(connections: int) -> None:
             needed=needed,
             what_to_do="raise the limit of open files (ulimit -Hn), or lower the settings that need them",
         )
+    return max(1, min(wanted, allowed - _FILES_OF_ALL_ELSE))

@@ -9,23 +9,24 @@ SAY = (
     "import resource, sys\n"
     "soft, hard = map(int, sys.argv[1:3])\n"
     "resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))\n"
-    "from producer.shared.process import allow_open_files\n"
-    "allow_open_files(int(sys.argv[3]))\n"
-    "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
+    "from producer.shared.process import connections_allowed\n"
+    "connections = connections_allowed(int(sys.argv[3]))\n"
+    "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], connections)\n"
 )
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "connections", "allowed", "is_told"),
+    ("soft", "hard", "connections", "files", "allowed"),
     [
-        (256, 2_048, 1_000, 1_500, False),
-        (1_024, 2_048, 100, 1_024, False),
-        (256, 1_024, 1_000, 1_024, True),
+        (256, 2_048, 1_000, 1_500, 1_000),
+        (1_024, 2_048, 100, 1_024, 100),
+        (256, 1_024, 1_000, 1_024, 524),
+        (256, 300, 1_000, 300, 1),
     ],
-    ids=["raised", "enough", "the system's own limit"],
+    ids=["raised", "enough", "the system's own limit", "next to none"],
 )
 def test_as_many_files_may_be_open_as_connections_need(
-    soft: int, hard: int, connections: int, allowed: int, *, is_told: bool
+    soft: int, hard: int, connections: int, files: int, allowed: int
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SAY, *map(str, (soft, hard, connections))],
@@ -35,5 +36,5 @@ def test_as_many_files_may_be_open_as_connections_need(
     )
 
     *told, last = done.stdout.splitlines()
-    assert int(last) == allowed
-    assert any("open_files_few" in line for line in told) == is_told
+    assert last == f"{files} {allowed}"
+    assert any("open_files_few" in line for line in told) == (allowed < connections)
