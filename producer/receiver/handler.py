@@ -36,6 +36,8 @@ from producer.shared.log_tally import LogTally
 # One response for all of them: it is by far the most frequent, and always the same.
 _RECEIVED: Final = RECEIVED.response()
 _LOOKUP_THREADS: Final = 16
+MAX_LOOKUPS: Final = 64
+"""Makes whose key is looked for at once; more get 503. They take no place from those that are verified."""
 
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +75,7 @@ class Receiver:
         self._body_timeout_seconds = body_timeout_seconds
         self._now_ms = now_ms
         self._in_flight = 0
+        self._looked_up = 0
         self._told = LogTally()
         self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="key-lookup")
 
@@ -105,14 +108,13 @@ class Receiver:
         return RECEIVED
 
     async def _receive(self, token: str, received_at_ms: int) -> None:
-        if self._in_flight >= self._max_in_flight:
-            raise Overloaded
-        if self._backlog.is_too_long():
-            raise BacklogTooLong
+        self._check_room()
+        message = SettleMessage(token=token, received_at_ms=received_at_ms)
+        verified = await self._verify(token, message.received_at)
+        # Only what BETCORE signed takes a place; while its key was looked for all may have been taken.
+        self._check_room()
         self._in_flight += 1
         try:
-            message = SettleMessage(token=token, received_at_ms=received_at_ms)
-            verified = await self._verify(token, message.received_at)
             event = _event_of(message, verified)
             if not await self._copies.make(event):
                 raise NoCopyMade
@@ -120,12 +122,27 @@ class Receiver:
         finally:
             self._in_flight -= 1
 
+    def _check_room(self) -> None:
+        if self._in_flight >= self._max_in_flight:
+            raise Overloaded
+        if self._backlog.is_too_long():
+            raise BacklogTooLong
+
     async def _verify(self, token: str, at: datetime) -> VerifiedToken:
         try:
             return self._verifier.verify_with_known_keys(token, at=at)
         except UnknownKey:
-            loop = asyncio.get_running_loop()
-            lookup = loop.run_in_executor(self._lookups, lambda: self._verifier.verify(token, at=at))
+            if self._looked_up >= MAX_LOOKUPS:
+                raise KeysUnavailable("too many tokens with unknown keys at once") from None
+        self._looked_up += 1
+        try:
+            return await self._look_up(token, at)
+        finally:
+            self._looked_up -= 1
+
+    async def _look_up(self, token: str, at: datetime) -> VerifiedToken:
+        loop = asyncio.get_running_loop()
+        lookup = loop.run_in_executor(self._lookups, lambda: self._verifier.verify(token, at=at))
         try:
             async with asyncio.timeout(self._lookup_timeout_seconds):
                 return await lookup

@@ -13,6 +13,7 @@ from deploy.local.ports import free_port
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE
+from producer.receiver.handler import MAX_LOOKUPS
 from tests.support.betcore import cashback, signer
 from tests.support.receiver import RunningReceiver, running_receiver
 
@@ -106,6 +107,36 @@ def test_more_makes_at_once_than_allowed_are_answered_503(
         assert "Retry-After" in second.headers
         assert first.result().status_code == 200
         assert receiver.metric("cashback_makes_total", outcome="unavailable", reason="overload") == 1
+
+
+def test_makes_whose_key_is_looked_for_take_no_place_from_others_and_have_few_of_their_own(
+    redis_url: str, database_url: str
+) -> None:
+    surplus = 5
+    with (
+        running_receiver(redis_url=redis_url, database_url=database_url, max_in_flight=1) as receiver,
+        ThreadPoolExecutor(MAX_LOOKUPS + surplus) as others,
+    ):
+        receiver.betcore.gate = threading.Event()
+        try:
+            stranger = signer(2)
+            unknown = [
+                others.submit(receiver.make, stranger.token(at=time.time(), data=cashback(number)))
+                for number in range(MAX_LOOKUPS + surplus)
+            ]
+            wait_until(
+                lambda: sum(each.done() for each in unknown) >= surplus,
+                what="what is beyond the budget is answered while the keys hang",
+                timeout_seconds=120,
+            )
+            honest = receiver.make_event()
+        finally:
+            receiver.betcore.gate.set()
+
+        assert honest.status_code == 200
+        replies = [each.result().status_code for each in unknown]
+        assert replies.count(503) >= surplus
+        assert 200 not in replies
 
 
 def test_copies_go_on_when_the_caller_goes_away_and_the_end_waits_for_them(
