@@ -38,9 +38,11 @@ class Verifier:
         key = self._keys.get(unverified.kid) or self._find_key(unverified.kid)
         if key is not None:
             check_signature(unverified, key)
-        else:
+        verified = self._rules.read(unverified.payload, at=at)
+        if key is None:
+            # Last: what the token's own claims rule out is not worth one of the few calls.
             self._ask(token)
-        return self._rules.read(unverified.payload, at=at)
+        return verified
 
     def verify_with_known_keys(self, token: str, *, at: datetime) -> VerifiedToken:
         """Do as `verify`, but never block: raise UnknownKey for a key that is not known at this moment."""
@@ -56,7 +58,8 @@ class Verifier:
         try:
             key = self._keys.fetch_for_unknown(kid)
         except KeysFetchFailed as error:
-            if self._fallback is not None:
+            # A fetch that is only to come later is no reason to ask: the keys are there.
+            if self._fallback is not None and not isinstance(error, RefetchTooSoon):
                 return None
             # Where the rate limit alone forbids to look, the key may well be a new one of BETCORE's, and 401
             # would lose a make.

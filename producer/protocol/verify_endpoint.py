@@ -5,7 +5,9 @@ JSON string and answers in the usual envelope is inferred from the sibling pages
 """
 
 import json
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +19,8 @@ from producer.protocol.reply import REQUEST_HEADERS, ReplyUnreadable, read_bound
 
 VERIFY_PATH: Final = "/mis-api/api/v2/auth/verify"
 
+MAX_CALLS_PER_SECOND: Final = 5
+
 _SERVER_ERRORS: Final = range(500, 600)
 
 
@@ -27,7 +31,7 @@ class VerifyUnavailable(ProducerError):
 
 
 class VerifyEndpoint:
-    """Asks BETCORE whether a token is its own. Blocking; for threads."""
+    """Asks BETCORE whether a token is its own, a few times a second at most. Blocking; for threads."""
 
     def __init__(
         self,
@@ -41,6 +45,8 @@ class VerifyEndpoint:
         self._client = client
         self._timeout_seconds = timeout_seconds
         self._clock = clock
+        self._lock = threading.Lock()
+        self._calls: deque[float] = deque(maxlen=MAX_CALLS_PER_SECOND)
 
     def vouches_for(self, token: str) -> bool:
         """Return whether BETCORE says that the token is valid; raise VerifyUnavailable if it does not say.
@@ -48,6 +54,7 @@ class VerifyEndpoint:
         Only HTTP 200 with ErrorCode 200 is a yes, and only a readable refusal is a no: all else, such as a
         server error, decides nothing.
         """
+        self._take_call()
         until = self._clock() + self._timeout_seconds
         try:
             with self._client.stream(
@@ -74,6 +81,14 @@ class VerifyEndpoint:
         ):
             return False
         raise VerifyUnavailable(f"HTTP {status}, ErrorCode {code}")
+
+    def _take_call(self) -> None:
+        """Raise VerifyUnavailable where as many calls as are allowed were made in the last second."""
+        with self._lock:
+            now = self._clock()
+            if len(self._calls) == MAX_CALLS_PER_SECOND and now - self._calls[0] < 1:
+                raise VerifyUnavailable(f"it is asked {MAX_CALLS_PER_SECOND} times a second at most")
+            self._calls.append(now)
 
 
 def _error_code(body: bytes) -> int | None:

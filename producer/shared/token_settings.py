@@ -64,7 +64,9 @@ class TokenSettings(EnvironmentSettings):
         description="Longest time from a token's `nbf` to its `exp`, in seconds; BETCORE's sample has 10.",
     )
     verify_fallback: bool = Field(
-        default=False, description="Ask BETCORE's Verify endpoint while its published keys cannot be had."
+        default=False,
+        description="Ask BETCORE's Verify endpoint while its published keys cannot be had, at most 5 times a "
+        "second in each process.",
     )
     jwks_refresh_seconds: float = Field(
         default=300.0,

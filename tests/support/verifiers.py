@@ -42,5 +42,7 @@ def verifier_of(
     )
     if fetched:
         keys.fetch()
-    endpoint = VerifyEndpoint(betcore_url=BASE_URL, client=client, timeout_seconds=3) if fallback else None
+    endpoint = None
+    if fallback:
+        endpoint = VerifyEndpoint(betcore_url=BASE_URL, client=client, timeout_seconds=3, clock=clock)
     return Verifier(keys, rules=rules, fallback=endpoint)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from producer.protocol.errors import BadSignature, KeysUnavailable, TokenExpired, UnknownKey
+from producer.protocol.verify_endpoint import MAX_CALLS_PER_SECOND
 from tests.support.betcore import Endpoints, Reply, signer
 from tests.support.verifiers import AT, NOW, verifier_of
 
@@ -69,4 +70,49 @@ def test_the_fallback_is_not_asked_about_what_the_keys_decide() -> None:
         verifier.verify(f"{head}.{payload}.{'A' * len(signature)}", at=NOW)
     with pytest.raises(UnknownKey):
         verifier.verify(signer(2).token(at=AT), at=NOW)
+    assert betcore.asked == []
+
+
+def test_the_fallback_is_not_asked_while_a_fetch_for_an_unknown_key_is_only_too_soon() -> None:
+    betcore = Endpoints()
+    betcore.publish(signer(1))
+    betcore.answer_verify(200)
+    verifier = verifier_of(betcore, fallback=True)
+    with pytest.raises(UnknownKey):
+        verifier.verify(signer(2).token(at=AT), at=NOW)
+
+    for number in range(3, 6):
+        with pytest.raises(KeysUnavailable):
+            verifier.verify(signer(number).token(at=AT), at=NOW)
+
+    assert betcore.asked == []
+
+
+def test_the_fallback_is_asked_a_few_times_a_second_at_most() -> None:
+    now = [0.0]
+    betcore = Endpoints()
+    betcore.answer_verify(401)
+    verifier = verifier_of(betcore, fetched=False, fallback=True, clock=lambda: now[0])
+
+    def ask_often() -> None:
+        for number in range(20):
+            with pytest.raises((BadSignature, KeysUnavailable)):
+                verifier.verify(signer(1).token(at=AT, data=str(number)), at=NOW)
+
+    ask_often()
+    in_the_first_second = len(betcore.asked)
+    now[0] = 1.0
+    ask_often()
+
+    assert (in_the_first_second, len(betcore.asked)) == (MAX_CALLS_PER_SECOND, 2 * MAX_CALLS_PER_SECOND)
+
+
+def test_the_fallback_is_not_asked_about_what_the_claims_rule_out() -> None:
+    betcore = Endpoints()
+    betcore.answer_verify(200)
+    verifier = verifier_of(betcore, fetched=False, fallback=True)
+
+    with pytest.raises(TokenExpired):
+        verifier.verify(signer(1).token(at=AT - 60), at=NOW)
+
     assert betcore.asked == []
