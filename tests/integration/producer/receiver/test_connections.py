@@ -208,6 +208,19 @@ def test_the_reply_to_a_body_that_is_too_large_can_be_read_while_it_is_still_sen
     assert b"connection: close" in reply.lower()
 
 
+def test_a_body_that_comes_after_its_head_leaves_the_connection_open(receiver: RunningReceiver) -> None:
+    body = json.dumps(receiver.token()).encode()
+    with connected(receiver) as peer:
+        for _ in range(2):
+            peer.sendall(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+            # By now the head alone has been read.
+            assert status_of(peer.recv(65_536)) == 100
+            peer.sendall(body)
+            reply = peer.recv(65_536)
+            assert status_of(reply) == 200
+            assert b"connection: close" not in reply.lower()
+
+
 def test_what_is_not_http_is_answered_400_in_the_envelope(receiver: RunningReceiver) -> None:
     with connected(receiver) as peer:
         peer.sendall(b"\x16\x03\x01 hello\r\n\r\n")

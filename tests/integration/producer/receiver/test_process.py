@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -218,6 +220,38 @@ def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
 
     assert status == 1
     assert process.log_tail(lines=1).startswith("cashback receiver: the database does not have the schema")
+
+
+def test_more_connections_than_it_may_have_files_keep_nobody_out(
+    redis_url: str, database_url: str, tmp_path: Path
+) -> None:
+    port, files = free_port(), 200
+    few_files = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n"
+        f"sys.argv = ['producer', '--port', '{port}']\n"
+        "from producer.__main__ import main\nmain()\n"
+    )
+    process = ManagedProcess(
+        name="receiver",
+        argv=[sys.executable, "-c", few_files],
+        log_path=tmp_path / "receiver.log",
+        cwd=ROOT,
+        env=good_environment(redis_url, database_url),
+    )
+    with running(process), ExitStack() as stack:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: is_alive(url), what="it serves", timeout_seconds=120, process=process)
+        for _ in range(2 * files):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=120))
+            peer.sendall(b"POST /cashback-payments/make HTTP/1.1\r\n")
+
+        reply = httpx.get(f"{url}/healthz", trust_env=False, timeout=120)
+
+    assert reply.status_code == 200
+    log = (tmp_path / "receiver.log").read_text("utf-8")
+    assert "connections_limited_by_open_files" in log
+    assert "Too many open files" not in log
 
 
 def is_alive(url: str) -> bool:
