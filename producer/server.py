@@ -70,7 +70,9 @@ class Server:
 
 def limits_of(settings: ReceiverSettings) -> ConnectionLimits:
     """Return the limits that the settings ask for, as far as this process may have so many files open."""
-    connections = connections_allowed(settings.max_connections)
+    connections = connections_allowed(
+        settings.max_connections, database_connections=settings.receiver_database_pool_size
+    )
     return ConnectionLimits(
         connections=connections,
         per_address=min(connections, settings.max_connections_per_address or max(1, connections // 2)),

@@ -113,7 +113,9 @@ class WorkerProcess:
 
     def _start(self) -> Runtime:
         check_environment()
-        connections_allowed(self.settings.accepts_in_flight)
+        connections_allowed(
+            self.settings.accepts_in_flight, database_connections=2 * self.settings.concurrency
+        )
         port = self.settings.metrics_port
         listener = None if port is None else take_port(port)
         refuse_shared_sessions(self.settings.database_url)

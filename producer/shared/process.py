@@ -10,8 +10,8 @@ from typing import Final
 import structlog
 
 _COLLECT_AFTER_OBJECTS: Final = 20_000
-# Of all else: connections to PostgreSQL and Redis, who asks for metrics, logs, modules.
-_FILES_OF_ALL_ELSE: Final = 500
+# Of all else: connections to Redis and BETCORE, who asks for metrics, logs, what is just being closed.
+_OTHER_FILES: Final = 128
 
 _log = structlog.get_logger(__name__)
 
@@ -27,13 +27,14 @@ def calm_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
 
 
-def connections_allowed(wanted: int) -> int:
-    """Return how many connections at once this process may have, `wanted` or fewer.
+def connections_allowed(wanted: int, *, database_connections: int) -> int:
+    """Return how many connections this process may have beside those to PostgreSQL: `wanted`, or fewer.
 
     They are open files, of which the usual limit is 1,024; the process raises its own where it may. Where the
     system allows less than is needed that is logged.
     """
-    needed = wanted + _FILES_OF_ALL_ELSE
+    others = database_connections + _OTHER_FILES
+    needed = wanted + others
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
@@ -46,4 +47,4 @@ def connections_allowed(wanted: int) -> int:
             needed=needed,
             what_to_do="raise the limit of open files (ulimit -Hn), or lower the settings that need them",
         )
-    return max(1, min(wanted, allowed - _FILES_OF_ALL_ELSE))
+    return max(1, min(wanted, allowed - others))

@@ -16,6 +16,7 @@ from deploy.local.simulator.protocol.make_token import make_claims
 from deploy.local.valkey import ValkeyServer
 from producer.receiver.body import MAX_BODY_BYTES
 from tests.support.betcore import CLIENT_ID, ISSUER, cashback, signer
+from tests.support.books import database_of
 from tests.support.receiver import RunningReceiver, running_receiver
 
 
@@ -27,13 +28,16 @@ def receiver(
     # What another test left in the queue would look like a backlog.
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
-    with running_receiver(
-        redis_url=valkey_server.url,
-        database_url=postgres_server.url_of(migrated_template),
-        token_issuer=ISSUER,
-        token_leeway_seconds=2,
-        jwks_unknown_key_seconds=0,
-    ) as running:
+    with (
+        database_of(postgres_server, migrated_template) as url,
+        running_receiver(
+            redis_url=valkey_server.url,
+            database_url=url,
+            token_issuer=ISSUER,
+            token_leeway_seconds=2,
+            jwks_unknown_key_seconds=0,
+        ) as running,
+    ):
         yield running
 
 

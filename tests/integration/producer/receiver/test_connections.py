@@ -11,6 +11,7 @@ import redis
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from producer.receiver.http_protocol import MAX_HEAD_BYTES
+from tests.support.books import database_of
 from tests.support.receiver import RunningReceiver, running_receiver
 
 MANY = 12
@@ -26,13 +27,16 @@ def receiver(
     """One receiver for the whole module, with little time and few connections."""
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
-    with running_receiver(
-        redis_url=valkey_server.url,
-        database_url=postgres_server.url_of(migrated_template),
-        max_connections=MANY,
-        max_connections_per_address=SHARE,
-        request_timeout_seconds=1,
-    ) as running:
+    with (
+        database_of(postgres_server, migrated_template) as url,
+        running_receiver(
+            redis_url=valkey_server.url,
+            database_url=url,
+            max_connections=MANY,
+            max_connections_per_address=SHARE,
+            request_timeout_seconds=1,
+        ) as running,
+    ):
         yield running
 
 

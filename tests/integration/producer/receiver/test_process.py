@@ -250,7 +250,7 @@ def test_more_connections_than_it_may_have_files_keep_nobody_out(
 
     assert reply.status_code == 200
     log = (tmp_path / "receiver.log").read_text("utf-8")
-    assert "connections_limited_by_open_files" in log
+    assert "open_files_few" in log
     assert "Too many open files" not in log
 
 

@@ -10,7 +10,7 @@ SAY = (
     "soft, hard = map(int, sys.argv[1:3])\n"
     "resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))\n"
     "from producer.shared.process import connections_allowed\n"
-    "connections = connections_allowed(int(sys.argv[3]))\n"
+    "connections = connections_allowed(int(sys.argv[3]), database_connections=10)\n"
     "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], connections)\n"
 )
 
@@ -18,10 +18,10 @@ SAY = (
 @pytest.mark.parametrize(
     ("soft", "hard", "connections", "files", "allowed"),
     [
-        (256, 2_048, 1_000, 1_500, 1_000),
+        (256, 2_048, 1_000, 1_138, 1_000),
         (1_024, 2_048, 100, 1_024, 100),
-        (256, 1_024, 1_000, 1_024, 524),
-        (256, 300, 1_000, 300, 1),
+        (256, 1_024, 1_000, 1_024, 886),
+        (64, 100, 1_000, 100, 1),
     ],
     ids=["raised", "enough", "the system's own limit", "next to none"],
 )
