@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from deploy.flower_events import SILENCE_SECONDS, ListeningApp
 from deploy.flower_logins import Network, read_networks
+from producer.client.contract import QUEUE
 from producer.shared.broker import broker_configuration
 from producer.shared.settings import RedisSettings, SettingsError, load
 
@@ -93,6 +94,8 @@ def create_app(settings: MonitorSettings) -> Celery:
                 "health_check_interval": SILENCE_SECONDS,
             },
             "accept_content": ["json"],
+            # The one whose length is shown as long as no worker has said which it asks.
+            "task_default_queue": QUEUE,
             "enable_utc": True,
         }
     )

@@ -11,6 +11,7 @@ from honcho.environ import parse_procfile
 
 from deploy.local.errors import LocalError
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
+from deploy.redis.users import RedisUsers, Role
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REDIS_URL: Final = "CASHBACK_REDIS_URL"
@@ -24,6 +25,7 @@ _BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
 _BEARER: Final = "CASHBACK_BEARER_TOKEN"
 _SECRET_BYTES: Final = 15
 _PROCESSES: Final = frozenset({"release", "web", "worker", "flower"})
+_ROLES: Final[Mapping[str, Role]] = {"web": "receiver", "worker": "worker", "flower": "flower"}
 
 
 class ProcfileIncomplete(LocalError):
@@ -63,3 +65,17 @@ def stack_environment(
     }
     # A static bearer of the real BETCORE has no business with the simulated one.
     return {name: value for name, value in environ.items() if name != _BEARER} | own
+
+
+def process_environment(
+    environ: Mapping[str, str], name: str, *, users: RedisUsers | None, port: int | None = None
+) -> dict[str, str]:
+    """Return the stack's environment as one process has it: on its port, and as the user that it is of Redis.
+
+    `name` may end with a number: `worker.2`. Without `users`, or a role among them, it has the stack's URL.
+    """
+    role = _ROLES.get(name.partition(".")[0])
+    own = dict(environ) if port is None else {**environ, "PORT": str(port)}
+    if users is not None and role is not None:
+        own[REDIS_URL] = users.url(role, environ[REDIS_URL])
+    return own

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import environment
-from deploy.local.environment import ROOT, read_procfile, stack_environment
+from deploy.local.environment import ROOT, process_environment, read_procfile, stack_environment
 from deploy.local.errors import DirectoryInUse, NotReadyInTime, ProcessFailed
 from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST, free_port
@@ -19,6 +19,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, flower_sees_a_worker, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
+from deploy.redis.users import RedisUsers
 
 # Ends of a hang, far above what a slow machine takes.
 READY_SECONDS: Final = 300.0
@@ -65,7 +66,9 @@ class Stack(Lifetime):
         self.flower_port = free_port()
         environ = options.environ
         if not environ.get(environment.REDIS_URL):
-            self.valkey = ValkeyServer(self.directory / "valkey", log_path=self.log_path("valkey"))
+            self.valkey = ValkeyServer(
+                self.directory / "valkey", log_path=self.log_path("valkey"), users=RedisUsers.made_up()
+            )
         if not environ.get(environment.DATABASE_URL):
             self.postgres = PostgresServer(self.directory / "postgres", log_path=self.log_path("postgres"))
         self.redis_url = self.valkey.url if self.valkey else environ[environment.REDIS_URL]
@@ -207,7 +210,9 @@ class Stack(Lifetime):
             name=name,
             argv=argv,
             log_path=self.log_path(name),
-            env=self.environ if port is None else {**self.environ, "PORT": str(port)},
+            env=process_environment(
+                self.environ, name, users=self.valkey.users if self.valkey else None, port=port
+            ),
             cwd=cwd or self.options.root,
         )
 

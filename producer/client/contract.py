@@ -122,11 +122,13 @@ def celery_options(message: SettleMessage, data: Mapping[str, Any]) -> dict[str,
 
     `app.send_task(TASK_NAME, kwargs=message.model_dump(), **celery_options(message, data))`. Without
     them Celery would make up a task id, so that a repeated event ran twice, and would show the token in
-    Flower. `data` is the token's data, as `read_data` gives it.
+    Flower. Nothing is declared: a user of Redis that may LPUSH onto the queue and no more is enough.
+    `data` is the token's data, as `read_data` gives it.
     """
     return {
         "task_id": str(message.event_id),
         "queue": QUEUE,
+        "declare": [],
         "serializer": "json",
         "argsrepr": "()",
         "kwargsrepr": summary_of(data),

@@ -16,7 +16,7 @@ from producer.shared.settings import SharedSettings
 
 COMPOSE = ROOT / "docker-compose.yml"
 REQUIRED = {
-    "CASHBACK_REDIS_PASSWORD",
+    *(f"CASHBACK_REDIS_{role}_PASSWORD" for role in ("RECEIVER", "WORKER", "FLOWER", "OPERATOR")),
     "CASHBACK_DATABASE_PASSWORD",
     "CASHBACK_BETCORE_URL",
     "CASHBACK_TOKEN_CLIENT_ID",
@@ -119,6 +119,28 @@ def test_nothing_starts_before_the_schema_is_there(compose: dict[str, Any], proc
         "postgres": "service_healthy",
     }
     assert compose["services"]["release"]["restart"] == "no"
+
+
+def test_the_users_of_valkey_are_those_of_their_file(compose: dict[str, Any]) -> None:
+    content = compose["configs"]["valkey-users"]["content"]
+    # The engine fills them in: with a complaint where they are not set, and the partner's only where it is.
+    content = re.sub(r"\$\{(\w+):\?[^}]*\}", r"${\1}", content)
+    content = re.sub(r"\$\{(\w+):\+on >\}\$\{\1:-\}", r"on >${\1}", content)
+    lines = (ROOT / "deploy/redis/users.conf").read_text("utf-8").splitlines()
+
+    assert content.splitlines() == [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    ("process", "role"), [("web", "receiver"), ("worker", "worker"), ("flower", "flower")]
+)
+def test_each_process_is_a_user_of_its_own_at_valkey(
+    compose: dict[str, Any], process: str, role: str
+) -> None:
+    url = compose["services"][process]["environment"]["CASHBACK_REDIS_URL"]
+
+    password = f"${{CASHBACK_REDIS_{role.upper()}_PASSWORD:?set the password of cashback-{role} at Valkey}}"
+    assert url == f"redis://cashback-{role}:{password}@valkey:6379/0"
 
 
 def test_no_secret_has_a_default() -> None:

@@ -162,4 +162,6 @@ def test_the_options_for_celery_name_the_event_and_show_no_token() -> None:
 
     assert options["task_id"] == str(MESSAGE.event_id)
     assert options["queue"] == QUEUE
+    # A declaration would ask Redis for more than a partner's user may do.
+    assert options["declare"] == []
     assert MESSAGE.token not in json.dumps(options)

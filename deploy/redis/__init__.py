@@ -1,0 +1,1 @@
+"""Redis as it is deployed: who may do what there."""
