@@ -18,6 +18,7 @@ from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
+from deploy.redis.users import RedisUsers
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.faults.proxy import PASS, Proxy
 from tests.support.simulated import LOG_LIMIT, Simulated
@@ -63,7 +64,8 @@ class Rig(Simulated, Lifetime):
         directory = options.directory.resolve()
         clear_directory(directory)
         log = directory / "log"
-        self.valkey = ValkeyServer(directory / "valkey", log_path=log / "valkey.log")
+        self._users = RedisUsers.made_up()
+        self.valkey = ValkeyServer(directory / "valkey", log_path=log / "valkey.log", users=self._users)
         self.postgres = PostgresServer(directory / "postgres", log_path=log / "postgres.log")
         self.valkey_directory = directory / "valkey"
         self.door_redis = Proxy(target_port=self.valkey.port)
@@ -181,7 +183,7 @@ class Rig(Simulated, Lifetime):
     def _stack_options(self, directory: Path) -> StackOptions:
         options = self.options
         environ = demo_environment(os.environ) | {
-            REDIS_URL: f"redis://{LOCALHOST}:{self.door_redis.port}/0",
+            REDIS_URL: self._users.url("receiver", f"redis://{LOCALHOST}:{self.door_redis.port}/0"),
             DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.door_database.port}/{DATABASE}",
             "CASHBACK_DEADLINE_SECONDS": str(options.deadline_seconds),
             "CASHBACK_ANSWER_RESERVE_SECONDS": str(options.reserve_seconds),
@@ -205,7 +207,7 @@ class Rig(Simulated, Lifetime):
 
     def _process(self, command: str, *, name: str, settings: dict[str, str] | None) -> ManagedProcess:
         own = {
-            REDIS_URL: f"redis://{LOCALHOST}:{self.worker_redis.port}/0",
+            REDIS_URL: self._users.url("worker", f"redis://{LOCALHOST}:{self.worker_redis.port}/0"),
             DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.worker_database.port}/{DATABASE}",
             BETCORE_URL: self.worker_betcore.url,
         }

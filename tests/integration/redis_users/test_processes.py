@@ -1,5 +1,6 @@
 """The service itself under its users: each process does its work, and nobody is refused anything."""
 
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +9,8 @@ import httpx
 import pytest
 import redis
 
-from deploy.local.processes import wait_until
+from deploy.local.environment import ROOT, process_environment
+from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.stack import Stack, StackOptions
 from tests.support.redis_users import Server
 
@@ -60,6 +62,20 @@ def test_each_process_of_the_stack_does_its_work_as_a_user_of_its_own(stack: Sta
             detail = flower.get(f"/worker/{name}")
             assert detail.status_code == httpx.codes.OK
 
-        assert server.refused() == set()
         assert users_there(operator) >= {"cashback-receiver", "cashback-worker", "cashback-flower"}
+        health = ManagedProcess(
+            name="health",
+            argv=[sys.executable, "-m", "deploy.flower_health"],
+            log_path=stack.log_path("health"),
+            env=process_environment(
+                stack.environ, "flower", users=stack.valkey.users, port=stack.flower_port
+            ),
+            cwd=ROOT,
+        )
+        health.start()
+        assert health.wait(timeout_seconds=WAIT_SECONDS) == 0, health.log_tail()
+        # What they do when they leave belongs to it.
+        for name in ("flower", "worker.1", "web"):
+            stack.processes[name].stop()
+        assert server.refused() == set()
     assert Decimal(str(acknowledged(stack)[0]["amount"])) == 10
