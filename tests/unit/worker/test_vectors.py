@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,15 @@ def test_a_good_signature_is_valid_whatever_the_key_leaves_out(without: str | No
 )
 def test_what_is_not_signed_by_the_key_says_why(jwk: dict[str, Any], token: str, reason: str) -> None:
     assert check_jws(signer(1).jwk() | jwk, token) == reason
+
+
+def test_a_key_that_the_token_brings_along_is_not_looked_at() -> None:
+    forger = signer(2)
+    forged = replace(forger, kid=signer(1).kid).sign(
+        PAYLOAD, jwk=forger.jwk(), jku="https://forger.test/keys", x5u="https://forger.test/keys.pem"
+    )
+
+    assert check_jws(signer(1).jwk(), forged) == "bad_signature"
 
 
 def test_the_bytes_of_data_become_an_event() -> None:
