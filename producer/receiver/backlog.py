@@ -111,12 +111,11 @@ class Estimate:
             # Whatever the others wait for, a newcomer does not wait behind them.
             return 0.0
         moving = sum(look.settled > busy[0].settled for look in busy)
-        if moving < min(STANDSTILL_LOOKS, len(busy) - 1):
-            # They have just come back. Who waits longest has seen the worst of it.
-            return self._age_seconds
-        begun = busy[-moving - 1]
-        pace = (busy[-1].settled - begun.settled) / (busy[-1].at - begun.at)
-        return self._waiting / pace
+        is_just_back = moving < min(STANDSTILL_LOOKS, len(busy) - 1)
+        begun = busy[0] if is_just_back else busy[-moving - 1]
+        wait_seconds = self._waiting * (busy[-1].at - begun.at) / (busy[-1].settled - begun.settled)
+        # Where they have just come back, who waits longest has seen the worst of it.
+        return min(wait_seconds, self._age_seconds) if is_just_back else wait_seconds
 
     def _busy_looks(self) -> list[_Look]:
         """Return the looks since there has been something to settle, the first of them before that."""
