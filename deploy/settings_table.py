@@ -12,14 +12,13 @@ from deploy.monitor import MonitorSettings
 from producer.shared.environment import ENV_PREFIX, is_secret
 from producer.shared.settings import ReceiverSettings
 from worker.cli.broker import BrokerSettings
-from worker.settings import MigrateSettings, WorkerSettings
+from worker.settings import WorkerSettings
 
 _READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("receiver", ReceiverSettings),
     ("worker", WorkerSettings),
     ("flower", MonitorSettings),
     ("command", BrokerSettings),
-    ("command", MigrateSettings),
 )
 
 
@@ -44,8 +43,7 @@ def _meaning(name: str, field: FieldInfo) -> str:
 
 
 def _users(name: str) -> str:
-    users = (user for user, settings_class in _READERS if name in settings_class.model_fields)
-    return ", ".join(dict.fromkeys(users))
+    return ", ".join(user for user, settings_class in _READERS if name in settings_class.model_fields)
 
 
 def _default(field: FieldInfo) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import psycopg
 
 from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
-from producer.shared.preconditions.postgres import RECORDS, STATE, PostgresState
+from producer.shared.preconditions.postgres import STATE, PostgresState
 from producer.shared.session import Session
 
 # libpq's smallest.
@@ -56,7 +56,7 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
 
 async def state_of(connection: ReceiptConnection) -> PostgresState:
     """Ask how the server and the database stand."""
-    cursor = await connection.execute(STATE, (RECORDS,))
+    cursor = await connection.execute(STATE)
     [row] = await cursor.fetchall()
     return PostgresState.of(row)
 

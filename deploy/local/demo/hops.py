@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -17,7 +18,6 @@ from jwt.algorithms import RSAAlgorithm
 from psycopg import sql
 
 from deploy.local.steps import step
-from producer.client.contract import event_id_of
 from worker.schema.migrate import migrate
 
 ROUNDS: Final = 100
@@ -121,7 +121,6 @@ def _scratch_ledger(database: psycopg.Connection, places: Places) -> str:
 
 
 def _new_event(ledger: psycopg.Connection, cashback_id: int) -> tuple[object, ...]:
-    token = f"{cashback_id}{_TOKEN}"[:_TOKEN_BYTES]
-    event = (event_id_of(token), token, cashback_id, datetime.now(UTC))
+    event = (uuid4(), _TOKEN, cashback_id, datetime.now(UTC))
     ledger.execute(_RECORD, event)
     return (*event, _USER)
