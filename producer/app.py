@@ -31,12 +31,12 @@ from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.logs import configure_logs
+from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
-from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 

@@ -17,12 +17,12 @@ from celery.worker import state
 
 from producer.shared.logs import configure_logs
 from producer.shared.outgoing import check_environment
+from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Checks
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector, connections_allowed
-from producer.shared.session import refuse_shared_sessions
 from producer.shared.settings import SettingsError
 from worker.handling.answering import Answering
 from worker.handling.handler import Handler

@@ -9,9 +9,9 @@ from typing import Any, Final, Self
 
 import psycopg
 
-from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
+from producer.shared.postgres.abandoned import STILL_RUNNING, AbandonedConnections
+from producer.shared.postgres.session import Session
 from producer.shared.preconditions.postgres import STATE, PostgresState
-from producer.shared.session import Session
 
 # libpq's smallest.
 _CONNECT_TIMEOUT_SECONDS: Final = 2

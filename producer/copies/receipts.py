@@ -20,10 +20,10 @@ from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.postgres import ReceiptConnection, connection_options, severed_at, state_of
-from producer.shared.abandoned import AbandonedConnections
+from producer.shared.postgres.abandoned import AbandonedConnections
+from producer.shared.postgres.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
+from producer.shared.postgres.session import TAKES_NO_WRITES
 from producer.shared.preconditions.postgres import PostgresState
-from producer.shared.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
-from producer.shared.session import TAKES_NO_WRITES
 
 # A receipt that nobody has taken up by then is overdue, and the sweeper sends it on. Well above the time that
 # a message takes through an idle queue, well below the deadline.

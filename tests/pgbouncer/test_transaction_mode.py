@@ -10,7 +10,7 @@ import pytest
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
-from producer.shared.session import keeps_session_state
+from producer.shared.postgres.session import keeps_session_state
 from tests.support.command import environment
 from tests.support.pgbouncer import pgbouncer_of, url_through
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from producer.shared import session
+from producer.shared.postgres import session
 
 LASTING_PLANS: Final = " ".join(f"-c {name}={value}" for name, value in session.LASTING_PLANS.items())
 """libpq's `options` for it."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from producer.shared.logs import configure_logs
-from producer.shared.session import Session
+from producer.shared.postgres.session import Session
 from producer.shared.settings import load
 from worker.domain.deadline import Deadline
 from worker.ledger.database import DeadlineConnection

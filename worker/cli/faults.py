@@ -4,7 +4,7 @@ import click
 import psycopg
 from psycopg import errors
 
-from producer.shared.session import TAKES_NO_WRITES
+from producer.shared.postgres.session import TAKES_NO_WRITES
 from producer.shared.settings import SettingsError
 from worker.errors import WorkerError
 from worker.ledger.database import AnswerTimeout

@@ -13,9 +13,9 @@ from psycopg.abc import PQGen
 from psycopg.pq.abc import PGresult
 from psycopg_pool import ConnectionPool
 
-from producer.shared.abandoned import STILL_RUNNING, AbandonedConnections
-from producer.shared.prepared import PreparedStatement
-from producer.shared.session import Session
+from producer.shared.postgres.abandoned import STILL_RUNNING, AbandonedConnections
+from producer.shared.postgres.prepared import PreparedStatement
+from producer.shared.postgres.session import Session
 from worker.domain.deadline import Deadline
 from worker.errors import CutoffPassed, LedgerUnavailable
 from worker.time_limit import ends_by, seconds_left

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg_pool import ConnectionPool
 
-from producer.shared.prepared import PreparedStatement, boolean, float8, integer, timestamptz
+from producer.shared.postgres.prepared import PreparedStatement, boolean, float8, integer, timestamptz
 from worker.domain.deadline import Deadline
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement, State
 from worker.ledger.database import Database, DeadlineConnection

@@ -5,7 +5,7 @@ from typing import Final
 
 import psycopg
 
-from producer.shared.session import Session, connect
+from producer.shared.postgres.session import Session, connect
 from worker.errors import WorkerError
 from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
 from worker.schema.functions import InstalledFunctions

@@ -11,8 +11,8 @@ import pytest
 
 from producer.copies.postgres import ReceiptConnection, connection_options
 from producer.copies.receipts import Receipts
-from producer.shared.abandoned import AbandonedConnections
-from producer.shared.session import LASTING_PLANS, RELIED_ON
+from producer.shared.postgres.abandoned import AbandonedConnections
+from producer.shared.postgres.session import LASTING_PLANS, RELIED_ON
 from tests.support import command
 from tests.support.books import SOUND, Audit, add_user, audit, cancel, new_event, payout, policy, pool_of
 from tests.support.futures import end_of

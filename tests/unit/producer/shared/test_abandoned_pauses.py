@@ -9,7 +9,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from producer.shared.abandoned import AbandonedConnections, ConnectionsHeldBack
+from producer.shared.postgres.abandoned import AbandonedConnections, ConnectionsHeldBack
 
 SIZE = 3
 CAP_SECONDS = 4.0

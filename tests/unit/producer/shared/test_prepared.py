@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.types.numeric import Int4, Int8
 
-from producer.shared.prepared import boolean, float8, int8_array, integer, text_array, timestamptz, uuid_array
+from producer.shared.postgres.prepared import (
+    boolean,
+    float8,
+    int8_array,
+    integer,
+    text_array,
+    timestamptz,
+    uuid_array,
+)
 
 INT8 = st.integers(-(2**63), 2**63 - 1)
 # PostgreSQL has no text with a NUL in it.

@@ -16,7 +16,7 @@ from psycopg import BaseConnection
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
-from producer.shared.prepared import results_of
+from producer.shared.postgres.prepared import results_of
 from producer.shared.settings import ENV_PREFIX, SettingsError
 
 LASTING_PLANS: Final[Mapping[str, str]] = {
