@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, field_validator
 from deploy.flower_events import SILENCE_SECONDS, ListeningApp
 from deploy.flower_logins import Network, read_networks
 from producer.client.contract import QUEUE
-from producer.shared.broker import broker_configuration
+from producer.shared.redis.broker import broker_configuration
 from producer.shared.settings import RedisSettings, SettingsError, load
 
 MIN_PASSWORD_CHARS: Final = 8

@@ -20,7 +20,7 @@ from producer.shared.preconditions.redis import (
     redis_check,
 )
 from producer.shared.preconditions.verdict import Verdict
-from producer.shared.redis_server import RedisServer
+from producer.shared.redis.server import RedisServer
 from producer.shared.settings import RedisSettings
 
 # A publish takes one round trip, so few connections carry many publishes.

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings
 
 from producer.shared.environment import ENV_PREFIX, EnvironmentSettings, SettingsError, reveal
-from producer.shared.redis_server import RedisServer, read_redis_url
+from producer.shared.redis.server import RedisServer, read_redis_url
 from producer.shared.token_settings import TokenSettings
 from producer.shared.urls import DatabaseUrl, RedisUrl
 

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator
 
-from producer.shared.redis_server import SCHEMES, read_redis_url
+from producer.shared.redis.server import SCHEMES, read_redis_url
 
 
 def _url_with_scheme(*schemes: str) -> AfterValidator:

@@ -8,7 +8,7 @@ import redis
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from producer.shared.broker import broker_configuration
+from producer.shared.redis.broker import broker_configuration
 from producer.shared.settings import RedisSettings, load
 from worker.recovery.broker import BrokerUnavailable
 from worker.settings import CommandSettings

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from kombu.utils.url import parse_url
 
-from producer.shared.broker import broker_configuration
-from producer.shared.redis_server import read_redis_url
+from producer.shared.redis.broker import broker_configuration
+from producer.shared.redis.server import read_redis_url
 from producer.shared.settings import ReceiverSettings, SettingsError, load
 
 VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
