@@ -16,7 +16,8 @@ from deploy.flower_events import SILENCE_SECONDS, ListeningApp
 from deploy.flower_logins import Network, read_networks
 from producer.client.contract import QUEUE
 from producer.shared.redis.broker import broker_configuration
-from producer.shared.settings import RedisSettings, SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.servers import RedisSettings
 
 MIN_PASSWORD_CHARS: Final = 8
 _TIMEOUT_SECONDS: Final = 3.0

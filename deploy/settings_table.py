@@ -9,8 +9,8 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from deploy.monitor import MonitorSettings
-from producer.shared.environment import ENV_PREFIX, is_secret
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.environment import ENV_PREFIX, is_secret
+from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.broker import BrokerSettings
 from worker.settings import WorkerSettings
 

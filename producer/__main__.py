@@ -7,7 +7,8 @@ from typing import Final
 
 from producer.app import EXIT_CANNOT_WORK, create_app, last_word
 from producer.server import PortTaken, Server, limits_of
-from producer.shared.settings import ReceiverSettings, load
+from producer.shared.settings.environment import load
+from producer.shared.settings.receiver import ReceiverSettings
 
 _EXIT_NOT_STARTED: Final = 3
 

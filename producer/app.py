@@ -37,7 +37,8 @@ from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
-from producer.shared.settings import ReceiverSettings, SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 
 MAKE_PATH: Final = "/cashback-payments/make"

@@ -11,7 +11,7 @@ from producer.receiver.connections import ConnectionLimits, Connections
 from producer.receiver.http_protocol import bounded_http
 from producer.shared.listening import listen
 from producer.shared.process import connections_allowed
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 
 GRACEFUL_SECONDS: Final = 10
 """How long requests under way may take once the server is asked to end."""

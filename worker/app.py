@@ -11,7 +11,7 @@ from kombu import Exchange, Queue
 
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.shared.redis.broker import broker_configuration
-from producer.shared.settings import SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
 from worker.lifecycle import EXIT_BAD_SETTINGS, WorkerProcess, configure_worker_logs, sweeper_step
 from worker.process.ending import last_word
 from worker.queue.consumer import settling_consumer

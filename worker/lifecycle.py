@@ -23,7 +23,7 @@ from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector, connections_allowed
-from producer.shared.settings import SettingsError
+from producer.shared.settings.environment import SettingsError
 from worker.handling.answering import Answering
 from worker.handling.handler import Handler
 from worker.ledger.database import Database

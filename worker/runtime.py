@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.protocol.keys import KeySet
 from producer.shared.outgoing import Caller
-from producer.shared.settings import reveal
+from producer.shared.settings.environment import reveal
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 from worker.betcore.accept import AcceptClient, BearerSource
 from worker.betcore.bearer import CachedBearer

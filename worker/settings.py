@@ -5,8 +5,10 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from producer.shared.settings import ENV_PREFIX, DatabaseSettings, SharedSettings
-from producer.shared.token_settings import split
+from producer.shared.settings.agreed import SharedSettings
+from producer.shared.settings.environment import ENV_PREFIX
+from producer.shared.settings.servers import DatabaseSettings
+from producer.shared.settings.tokens import split
 from worker.betcore.token_endpoint import fits_a_header
 from worker.domain.settlement import PAYOUT_TYPE
 

@@ -21,7 +21,7 @@ from producer.shared.preconditions.redis import (
 )
 from producer.shared.preconditions.verdict import Verdict
 from producer.shared.redis.server import RedisServer
-from producer.shared.settings import RedisSettings
+from producer.shared.settings.servers import RedisSettings
 
 # A publish takes one round trip, so few connections carry many publishes.
 MAX_CONNECTIONS: Final = 32

@@ -23,7 +23,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.proxy import ProxyBuilder
 
 from producer.protocol.errors import ProducerError
-from producer.shared.settings import SettingsError
+from producer.shared.settings.environment import SettingsError
 
 # Of it each address of a name gets its share: one that is silently dead costs no more.
 CONNECT_SECONDS: Final = 3.0

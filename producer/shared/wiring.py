@@ -14,8 +14,9 @@ from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from producer.protocol.verify_endpoint import VerifyEndpoint
 from producer.shared.outgoing import check_environment, http_client
-from producer.shared.settings import ENV_PREFIX, SharedSettings
-from producer.shared.token_settings import ANY_CLIENT
+from producer.shared.settings.agreed import SharedSettings
+from producer.shared.settings.environment import ENV_PREFIX
+from producer.shared.settings.tokens import ANY_CLIENT
 
 _log: Final = structlog.get_logger(__name__)
 

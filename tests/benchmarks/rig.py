@@ -20,7 +20,7 @@ from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.simulator.settings import DEFAULT_ISSUER
 from deploy.local.valkey import ValkeyServer
-from producer.shared.settings import ENV_PREFIX
+from producer.shared.settings.environment import ENV_PREFIX
 from tests.benchmarks import databases
 from tests.benchmarks.betcore import STATE_PATH, BetcoreClient
 from tests.benchmarks.databases import Books

@@ -15,7 +15,7 @@ from deploy.local.processes import wait_until
 from producer.app import MAKE_PATH, build_app
 from producer.receiver.health import FRESH_SECONDS
 from producer.server import Server, limits_of
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.betcore import CLIENT_ID, Endpoints, Signer, served, signer
 
 

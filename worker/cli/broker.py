@@ -9,7 +9,8 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 
 from producer.shared.redis.broker import broker_configuration
-from producer.shared.settings import RedisSettings, load
+from producer.shared.settings.environment import load
+from producer.shared.settings.servers import RedisSettings
 from worker.recovery.broker import BrokerUnavailable
 from worker.settings import CommandSettings
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from producer.shared.logs import configure_logs
 from producer.shared.postgres.session import Session
-from producer.shared.settings import load
+from producer.shared.settings.environment import load
 from worker.domain.deadline import Deadline
 from worker.ledger.database import DeadlineConnection
 from worker.settings import CommandSettings

@@ -5,7 +5,7 @@ import psycopg
 from psycopg import errors
 
 from producer.shared.postgres.session import TAKES_NO_WRITES
-from producer.shared.settings import SettingsError
+from producer.shared.settings.environment import SettingsError
 from worker.errors import WorkerError
 from worker.ledger.database import AnswerTimeout
 

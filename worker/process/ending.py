@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from producer.shared.preconditions.verdict import Unmet
-from producer.shared.settings import SettingsError
+from producer.shared.settings.environment import SettingsError
 
 EXIT_CANNOT_WORK: Final = 1
 

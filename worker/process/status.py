@@ -17,7 +17,7 @@ import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from producer.shared.listening import listen
-from producer.shared.settings import ENV_PREFIX
+from producer.shared.settings.environment import ENV_PREFIX
 from worker.process.ending import CannotWork
 from worker.process.readiness import OK, Readiness
 

@@ -31,7 +31,7 @@ from deploy.local.errors import DirectoryInUse, LocalError, ProcessDied
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID, DEFAULT_ISSUER
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.steps import step
-from producer.shared.settings import ENV_PREFIX
+from producer.shared.settings.environment import ENV_PREFIX
 
 DEFAULT_SEED: Final = 1
 DEFAULT_DIRECTORY: Final = Path("var/demo")

@@ -17,7 +17,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 
 from producer.shared.postgres.prepared import results_of
-from producer.shared.settings import ENV_PREFIX, SettingsError
+from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 
 LASTING_PLANS: Final[Mapping[str, str]] = {
     # A connection keeps its plans, those of functions and of the foreign keys' checks among them. On a day on

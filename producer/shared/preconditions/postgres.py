@@ -8,7 +8,7 @@ from typing import Any, Final, LiteralString, Self
 import psycopg
 
 from producer.shared.preconditions.verdict import CONFIRM_REFUSAL_SECONDS, NEVER, Kind, Verdict
-from producer.shared.settings import ENV_PREFIX, SettingsError
+from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 
 TABLES_VERSION: Final = 4
 """The last migration that this program knows; a test holds both versions to `worker.schema.files`."""

@@ -23,7 +23,7 @@ from redis.exceptions import (
 
 from producer.client.contract import QUEUE, RETRY_QUEUE
 from producer.shared.preconditions.verdict import CONFIRM_REFUSAL_SECONDS, Kind, Verdict
-from producer.shared.settings import ENV_PREFIX
+from producer.shared.settings.environment import ENV_PREFIX
 
 Command = tuple[str | bytes | float, ...]
 Check = Generator[Sequence[Command], Sequence[object], list[Verdict]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from producer.shared.settings import RedisSettings
+from producer.shared.settings.servers import RedisSettings
 
 
 def broker_configuration(settings: RedisSettings, *, timeout_seconds: float) -> dict[str, Any]:

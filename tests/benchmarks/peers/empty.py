@@ -11,7 +11,7 @@ from typing import Final
 from celery import Celery
 from kombu import Exchange, Queue
 
-from producer.shared.settings import load
+from producer.shared.settings.environment import load
 from worker.app import celery_configuration
 from worker.settings import WorkerSettings
 

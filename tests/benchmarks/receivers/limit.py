@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from producer.receiver.answers import RECEIVED
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
 
 Message = MutableMapping[str, Any]

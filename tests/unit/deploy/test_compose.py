@@ -12,7 +12,7 @@ from honcho.environ import parse_procfile
 
 from deploy.local.environment import ROOT
 from producer.server import GRACEFUL_SECONDS
-from producer.shared.settings import SharedSettings
+from producer.shared.settings.agreed import SharedSettings
 
 COMPOSE = ROOT / "docker-compose.yml"
 REQUIRED = {

@@ -5,7 +5,7 @@ import re
 from deploy.local.environment import ROOT
 from deploy.monitor import MonitorSettings
 from deploy.settings_table import settings_table
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from worker.settings import WorkerSettings
 
 README = ROOT / "README.md"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.shared.settings import SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
 from worker.runtime import _ledger_policy
 from worker.settings import WorkerSettings
 

@@ -10,7 +10,7 @@ import redis
 from deploy.local.valkey import ValkeyServer
 from producer.copies.primary import PrimaryWatch
 from producer.copies.redis_client import close_client, redis_client
-from producer.shared.settings import SharedSettings
+from producer.shared.settings.agreed import SharedSettings
 from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
 
 KEY = "where"

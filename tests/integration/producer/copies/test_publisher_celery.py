@@ -20,7 +20,7 @@ from producer.copies.errors import CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import Publisher
 from producer.copies.redis_client import redis_client
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.betcore import cashback
 from tests.support.futures import end_of
 from tests.support.sentinel import MASTER, sentinel_of, sentinel_url

@@ -15,7 +15,7 @@ from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import MAX_GROUP_SIZE, Publisher
 from producer.copies.redis_client import redis_client
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.futures import end_of
 
 

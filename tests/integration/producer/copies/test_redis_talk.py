@@ -9,7 +9,7 @@ import redis
 from producer.client.contract import QUEUE
 from producer.copies.redis_client import answered, close_client, redis_client
 from producer.shared.preconditions.redis import RECEIVER_NEEDS, Command, Tried, tried
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 
 
 def test_a_connection_that_is_cut_between_both_steps_runs_nothing(redis_url: str) -> None:

@@ -21,7 +21,7 @@ from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
 from tests.support.betcore import CLIENT_ID, Endpoints, served, signer
 

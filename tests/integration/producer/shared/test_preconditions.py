@@ -18,7 +18,8 @@ from deploy.local.valkey import ValkeyServer
 from producer.copies.redis_client import check_redis as check_for_receiver
 from producer.shared.preconditions.postgres import check_postgres
 from producer.shared.preconditions.verdict import Kind, Verdict
-from producer.shared.settings import ReceiverSettings, SettingsError
+from producer.shared.settings.environment import SettingsError
+from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.sentinel import MASTER, sentinel_of, sentinel_url
 from worker.app import create_app
 from worker.queue.preconditions import check_redis as check_for_worker

@@ -13,7 +13,8 @@ from celery import Celery
 from deploy import monitor
 from deploy.local.valkey import ValkeyServer
 from producer.copies.redis_client import close_client, redis_client
-from producer.shared.settings import ReceiverSettings, load
+from producer.shared.settings.environment import load
+from producer.shared.settings.receiver import ReceiverSettings
 from tests.support import bad_messages
 from tests.support.certificates import Authority
 from tests.support.sentinel import MASTER, sentinel_of

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from producer.copies import primary
 from producer.copies.primary import PrimaryWatch
 from producer.copies.redis_client import redis_client
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 
 
 class Enough(BaseException):

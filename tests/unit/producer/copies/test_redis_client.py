@@ -8,7 +8,8 @@ from kombu import Connection
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from producer.copies.redis_client import MAX_CONNECTIONS, redis_client
-from producer.shared.settings import ReceiverSettings, SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.receiver import ReceiverSettings
 
 
 def settings_with(redis_url: str) -> ReceiverSettings:

@@ -16,7 +16,7 @@ from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
 
 SETTINGS = ReceiverSettings(

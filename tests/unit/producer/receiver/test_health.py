@@ -11,7 +11,7 @@ from starlette.requests import Request
 from producer.receiver.health import FRESH_SECONDS, Health
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
-from producer.shared.settings import ReceiverSettings
+from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys
 from tests.support import virtual_time
 from tests.support.copies import TIMEOUT_SECONDS, Store, event

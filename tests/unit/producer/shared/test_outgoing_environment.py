@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from producer.shared.outgoing import check_environment
-from producer.shared.settings import SettingsError
+from producer.shared.settings.environment import SettingsError
 from tests.support.certificates import Authority
 
 

@@ -8,7 +8,8 @@ from kombu.utils.url import parse_url
 
 from producer.shared.redis.broker import broker_configuration
 from producer.shared.redis.server import read_redis_url
-from producer.shared.settings import ReceiverSettings, SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.receiver import ReceiverSettings
 
 VERIFIED = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 

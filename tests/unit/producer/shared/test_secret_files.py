@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deploy.monitor import MonitorSettings
-from producer.shared.settings import ReceiverSettings, SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.broker import BrokerSettings
 from worker.settings import WorkerSettings
 

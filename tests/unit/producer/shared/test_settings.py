@@ -2,7 +2,8 @@
 
 import pytest
 
-from producer.shared.settings import ReceiverSettings, SettingsError, load
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.receiver import ReceiverSettings
 
 GOOD = {
     "CASHBACK_REDIS_URL": "redis://cache.test/0",

@@ -11,7 +11,9 @@ from producer.protocol.errors import (
     WrongClient,
     WrongIssuer,
 )
-from producer.shared.settings import ReceiverSettings, SettingsError, SharedSettings, load
+from producer.shared.settings.agreed import SharedSettings
+from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
 from tests.support.betcore import ISSUER, Endpoints, signer
 from tests.support.verifiers import AT, NOW

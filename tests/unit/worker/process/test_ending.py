@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.shared.settings import SettingsError
+from producer.shared.settings.environment import SettingsError
 from worker.process.ending import CannotWork, Ending, sentence_of
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from producer.shared.environment import ENV_PREFIX, EnvironmentSettings
-from producer.shared.urls import BaseUrl
+from producer.shared.settings.environment import ENV_PREFIX, EnvironmentSettings
+from producer.shared.settings.urls import BaseUrl
 
 ANY_CLIENT: Final = "any"
 

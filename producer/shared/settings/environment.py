@@ -6,9 +6,9 @@ stands in the variable with `_FILE` at its end, as orchestrators mount secrets.
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -16,6 +16,8 @@ ENV_PREFIX: Final = "CASHBACK_"
 _FILE: Final = "_FILE"
 # More than any secret has; a wrong name must not read a disk.
 _MAX_BYTES: Final = 65_536
+
+Loaded = TypeVar("Loaded", bound=BaseSettings)
 
 
 class SettingsError(Exception):
@@ -84,3 +86,21 @@ def _content(path: str, *, variable: str) -> str:
 def reveal(secret: SecretStr | None) -> str | None:
     """Return the text of a secret setting, or None where it is not set."""
     return secret.get_secret_value() if secret is not None else None
+
+
+def load(settings_class: type[Loaded]) -> Loaded:
+    """Read the settings from the environment; raise SettingsError with one sentence per fault."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        raise SettingsError(
+            "; ".join(_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())
+        ) from None
+
+
+def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    variable = f"{ENV_PREFIX}{str(location[0]).upper()}"
+    return f"{variable} is not set" if kind == "missing" else f"{variable}: {text}"
