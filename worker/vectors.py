@@ -19,9 +19,9 @@ from producer.protocol.errors import VerificationError
 from producer.protocol.jwks import KeySetUnreadable, parse_keys
 from producer.protocol.verifier import check_signature
 from worker.domain.settlement import read_instruction
+from worker.settings import WorkerSettings
 
-# As worker/settings.py has them by default.
-_CANCEL_TYPES: Final = frozenset({-1, -2})
+_CANCEL_TYPES: Final[frozenset[int]] = WorkerSettings.model_fields["cancel_types"].default
 
 
 def check_jws(jwk: dict[str, Any], jws: str) -> str | None:
