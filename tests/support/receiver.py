@@ -8,15 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import free_port
+from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
+from deploy.local.valkey import ValkeyServer
 from producer.app import MAKE_PATH, build_app
 from producer.receiver.health import FRESH_SECONDS
 from producer.server import Server, limits_of
 from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.betcore import CLIENT_ID, Endpoints, Signer, served, signer
+from tests.support.books import database_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,21 @@ def running_receiver(
             if ready:
                 wait_until(receiver.is_ready, what="the receiver is ready", timeout_seconds=120)
             yield receiver
+
+
+@contextmanager
+def receiver_of_a_module(
+    valkey: ValkeyServer, postgres: PostgresServer, template: str, **settings: object
+) -> Iterator[RunningReceiver]:
+    """Run a receiver for many tests, with a database of its own."""
+    # What another test left in the queue would look like a backlog.
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    with (
+        database_of(postgres, template) as database_url,
+        running_receiver(redis_url=valkey.url, database_url=database_url, **settings) as running,  # type: ignore[arg-type]
+    ):
+        yield running
 
 
 @contextmanager

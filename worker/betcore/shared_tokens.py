@@ -39,7 +39,7 @@ class RedisTokens:
         self._pool = pool
         self._key = f"cashback:bearer:{name}"
         self._lock_key = f"{self._key}:lock"
-        self._cipher = Fernet(_key_of(secret, name=name))
+        self._cipher = cipher_of(secret, name=name)
         self._owner = secrets.token_hex(16)
         self._timeout_seconds = timeout_seconds
 
@@ -85,9 +85,10 @@ class RedisTokens:
             return None
 
 
-def _key_of(secret: str, *, name: str) -> bytes:
+def cipher_of(secret: str, *, name: str) -> Fernet:
+    """Return what the token of this name is encrypted with."""
     key = HKDF(SHA256(), length=32, salt=None, info=f"cashback access token of {name}".encode())
-    return base64.urlsafe_b64encode(key.derive(secret.encode()))
+    return Fernet(base64.urlsafe_b64encode(key.derive(secret.encode())))
 
 
 def _dump(token: AccessToken) -> bytes:

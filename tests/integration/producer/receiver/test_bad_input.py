@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import redis
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
@@ -16,8 +15,7 @@ from deploy.local.simulator.protocol.make_token import make_claims
 from deploy.local.valkey import ValkeyServer
 from producer.receiver.body import MAX_BODY_BYTES
 from tests.support.betcore import CLIENT_ID, ISSUER, cashback, signer
-from tests.support.books import database_of
-from tests.support.receiver import RunningReceiver, running_receiver
+from tests.support.receiver import RunningReceiver, receiver_of_a_module
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +23,14 @@ def receiver(
     valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
 ) -> Iterator[RunningReceiver]:
     """One receiver for the whole module: nothing here is to be stored."""
-    # What another test left in the queue would look like a backlog.
-    with redis.Redis.from_url(valkey_server.url) as client:
-        client.flushall()
-    with (
-        database_of(postgres_server, migrated_template) as url,
-        running_receiver(
-            redis_url=valkey_server.url,
-            database_url=url,
-            token_issuer=ISSUER,
-            token_leeway_seconds=2,
-            jwks_unknown_key_seconds=0,
-        ) as running,
-    ):
+    with receiver_of_a_module(
+        valkey_server,
+        postgres_server,
+        migrated_template,
+        token_issuer=ISSUER,
+        token_leeway_seconds=2,
+        jwks_unknown_key_seconds=0,
+    ) as running:
         yield running
 
 

@@ -2,32 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
-import httpx
 import pytest
 
-from deploy.local.simulator.protocol.jose import b64url
-from producer.protocol.jwks import MAX_KEYS
 from producer.protocol.keys import KeySet, KeysFetchFailed, RefetchTooSoon
 from tests.support.betcore import Endpoints, signer
-
-
-@dataclass
-class Clock:
-    """A clock that stands until it is moved, in seconds."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def betcore() -> Endpoints:
-    endpoints = Endpoints()
-    endpoints.publish(signer(1))
-    return endpoints
+from tests.support.key_sets import Clock, key_set
 
 
 @pytest.fixture
@@ -42,17 +22,7 @@ def results() -> list[str]:
 
 @pytest.fixture
 def keys(betcore: Endpoints, clock: Clock, results: list[str]) -> KeySet:
-    return KeySet(
-        betcore_url="http://betcore.test",
-        client=httpx.Client(transport=httpx.WSGITransport(betcore)),
-        refresh_seconds=300,
-        unknown_key_seconds=10,
-        timeout_seconds=3,
-        retired_key_seconds=30,
-        max_age_seconds=86_400,
-        on_fetch=results.append,
-        clock=clock,
-    )
+    return key_set(betcore, clock=clock, on_fetch=results.append)
 
 
 def test_before_the_first_fetch_there_is_no_key(keys: KeySet) -> None:
@@ -113,99 +83,6 @@ def test_a_redirect_is_not_followed(keys: KeySet, betcore: Endpoints) -> None:
     with pytest.raises(KeysFetchFailed):
         keys.fetch()
     assert betcore.fetches == 1
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        {"kty": "EC"},
-        {"kty": None},
-        {"use": "enc"},
-        {"use": ["sig"]},
-        {"key_ops": ["sign"]},
-        {"key_ops": []},
-        {"key_ops": ["encrypt", "Verify"]},
-        {"key_ops": "verify"},
-        {"key_ops": {"verify": True}},
-        {"alg": "RS512"},
-        {"alg": "HS256"},
-        {"kid": None},
-        {"kid": ""},
-        {"kid": 7},
-        {"kid": "k" * 257},
-        {"n": None},
-        {"n": "AQAB"},
-        {"n": 5},
-        {"n": "!!!"},
-        {"n": "A" * 100_000},
-        {"e": None},
-        {"e": "AA"},
-        {"e": "AQ"},
-        {"e": "Aw"},
-        {"e": "EQ"},
-        {"e": "AP__"},
-        {"e": "AQAA"},
-        {"e": "AQAC"},
-        {"e": "A" * 1_000},
-        {"e": [1]},
-    ],
-)
-def test_a_key_that_is_not_for_rs256_signatures_is_left_out(
-    keys: KeySet, betcore: Endpoints, overrides: dict[str, object]
-) -> None:
-    betcore.publish_members(signer(2).jwk(**overrides), signer(1).jwk())
-
-    keys.fetch()
-
-    assert keys.get(signer(1).kid) is not None
-    assert keys.get(signer(2).kid) is None
-
-
-def test_a_key_with_an_even_modulus_is_left_out(keys: KeySet, betcore: Endpoints) -> None:
-    modulus = signer(2).private_key.public_key().public_numbers().n + 1
-    even = b64url(modulus.to_bytes((modulus.bit_length() + 7) // 8))
-    betcore.publish_members(signer(2).jwk(n=even), signer(1).jwk())
-
-    keys.fetch()
-
-    assert keys.get(signer(1).kid) is not None
-    assert keys.get(signer(2).kid) is None
-
-
-@pytest.mark.parametrize("operations", [["verify"], ["sign", "verify"]])
-def test_a_key_that_is_for_verifying_is_taken(
-    keys: KeySet, betcore: Endpoints, operations: list[str]
-) -> None:
-    betcore.publish_members(signer(2).jwk(use=None, key_ops=operations))
-
-    keys.fetch()
-
-    assert keys.get(signer(2).kid) is not None
-
-
-def test_a_key_of_less_than_2048_bits_is_left_out(keys: KeySet, betcore: Endpoints) -> None:
-    betcore.publish(signer(3, bits=1024), signer(1))
-
-    keys.fetch()
-
-    assert keys.get(signer(3).kid) is None
-
-
-def test_use_and_alg_may_be_absent(keys: KeySet, betcore: Endpoints) -> None:
-    betcore.publish_members(signer(2).jwk(use=None, alg=None))
-
-    keys.fetch()
-
-    assert keys.get(signer(2).kid) is not None
-
-
-def test_no_more_keys_are_taken_than_the_limit(keys: KeySet, betcore: Endpoints) -> None:
-    betcore.publish_members(*(signer(1).jwk(kid=f"key-{number}") for number in range(MAX_KEYS + 1)))
-
-    keys.fetch()
-
-    assert keys.get(f"key-{MAX_KEYS - 1}") is not None
-    assert keys.get(f"key-{MAX_KEYS}") is None
 
 
 def test_a_key_that_is_no_longer_published_is_kept_for_its_time_and_then_dropped(

@@ -33,13 +33,6 @@ GOOD = json.dumps({"nbf": AT, "exp": AT + 10, "data": "{}"}).encode()
 
 
 @pytest.fixture
-def betcore() -> Endpoints:
-    endpoints = Endpoints()
-    endpoints.publish(signer(1))
-    return endpoints
-
-
-@pytest.fixture
 def verifier(betcore: Endpoints) -> Verifier:
     return verifier_of(betcore)
 
