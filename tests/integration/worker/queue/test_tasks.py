@@ -35,7 +35,11 @@ def test_an_event_is_settled_although_its_task_was_revoked(bench: Bench) -> None
     app = Celery("revoker", broker=bench.redis_url, set_as_current=False)
     try:
         # Given a worker that was told of it,
-        replies = app.control.revoke(task_id, reply=True, timeout=REVOKED_SECONDS, limit=1)
+        # Past kombu's pools, which may hold a connection from before a restart of the server.
+        with app.connection_for_write() as connection:
+            replies = app.control.revoke(
+                task_id, reply=True, timeout=REVOKED_SECONDS, limit=1, connection=connection
+            )
     finally:
         app.close()
     assert "refused" in json.dumps(replies)
