@@ -26,6 +26,9 @@ _KEEPALIVE_SECONDS: Final = 2.0
 _MAX_AMOUNT_MINOR: Final = 50_000
 # Shares of all makes: what is not of these is a payout that stands alone.
 _SHARES: Final = {"same_token": 0.05, "new_token": 0.05, "cancel": 0.08, "blocked": 0.02, "unknown": 0.02}
+_BLOCKED: Final = "blocked"
+_NOBODY: Final = "nobody"
+_NOT_CREDITABLE: Final = (f"-{_BLOCKED}", f"-{_NOBODY}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ def accounts_csv(prefixes: Sequence[str]) -> str:
     lines = ["user_id,currency,status,balance"]
     for prefix in prefixes:
         lines += [f"{prefix}-{number},EUR,active,0" for number in range(USERS)]
-        lines.append(f"{prefix}-blocked,EUR,blocked,0")
+        lines.append(f"{prefix}-{_BLOCKED},EUR,blocked,0")
     return "\n".join(lines) + "\n"
 
 
@@ -75,7 +78,7 @@ def plan_load(
                 number=number, at_seconds=at_seconds, order={**first.order, **changed}, again=again
             )
         else:
-            user = {"blocked": "blocked", "unknown": "nobody"}.get(kind, str(rng.randrange(USERS)))
+            user = {"blocked": _BLOCKED, "unknown": _NOBODY}.get(kind, str(rng.randrange(USERS)))
             order = {
                 "cashback_id": first_cashback_id + number,
                 "user_id": f"{prefix}-{user}",
@@ -86,6 +89,11 @@ def plan_load(
             payouts.append(make)
         planned.append(make)
     return tuple(planned)
+
+
+def all_creditable(planned: Sequence[LoadMake]) -> tuple[LoadMake, ...]:
+    """Leave out whom no payout can be credited to: a cancel there waits for one until its cut-off. Pure."""
+    return tuple(make for make in planned if not str(make.order["user_id"]).endswith(_NOT_CREDITABLE))
 
 
 class Load:

@@ -12,7 +12,7 @@ import psycopg
 from deploy.local.processes import ManagedProcess
 from tests.faults.errors import PointNotReached
 from tests.faults.evidence import Aside, Fault
-from tests.faults.load import USERS, Load, LoadMake, plan_load
+from tests.faults.load import USERS, Load, LoadMake, all_creditable, plan_load
 from tests.faults.rig import Rig
 
 CASHBACK_IDS: Final = 10_000_000
@@ -135,7 +135,12 @@ class SceneOf(Generic[RigT]):
 
     @contextmanager
     def load(
-        self, *, seconds: float, rate_per_second: float | None = None, resubmits: bool = True
+        self,
+        *,
+        seconds: float,
+        rate_per_second: float | None = None,
+        resubmits: bool = True,
+        only_creditable: bool = False,
     ) -> Iterator[Load]:
         """Draw makes and send them beside the block, for about so long; it ends with the last one's reply."""
         rate = rate_per_second or self.form.rate_per_second
@@ -147,6 +152,8 @@ class SceneOf(Generic[RigT]):
             rate_per_second=rate,
         )
         self._next_cashback_id += len(makes)
+        if only_creditable:
+            makes = all_creditable(makes)
         with self.sending(makes, resubmits=resubmits) as load:
             yield load
 

@@ -72,13 +72,16 @@ def token_hangs(scene: Scene) -> None:
 
 
 def accept_slow(scene: Scene) -> None:
-    """BETCORE takes 3 s for each answer, as long as there are makes."""
+    """BETCORE takes 3 s for each answer, as long as there are makes.
+
+    What is decided at its cut-off has only the reserve for its answer, which is 3 s in the short form.
+    """
     scene.least_in_time_share = 1.0
     scene.rig.simulate(accept="slow:3")
     try:
         with (
             scene.fault("BETCORE takes 3 s"),
-            scene.load(seconds=2 * scene.form.outage_seconds + _AROUND_SECONDS),
+            scene.load(seconds=2 * scene.form.outage_seconds + _AROUND_SECONDS, only_creditable=True),
         ):
             pass
         _expect_nobody_else_to_pay(scene)
