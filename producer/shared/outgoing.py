@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
 from pyreqwest.compatibility.httpx import SyncHttpxTransport
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 from pyreqwest.proxy import ProxyBuilder
 
 from producer.protocol.errors import ProducerError
@@ -37,6 +37,9 @@ _NO_PROXY_VARIABLES: Final = ("NO_PROXY", "no_proxy")
 _ALL_HOSTS: Final = "*"
 # A last label of digits is that of an address, or of a part of one, which would match nothing.
 _DOMAIN: Final = re.compile(r"\.?([a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*", re.ASCII | re.IGNORECASE)
+
+# What reqwest names among the causes where no connection came about.
+_CONNECTING: Final = "client error (Connect)"
 
 Builder = TypeVar("Builder", bound=BaseClientBuilder)
 
@@ -88,7 +91,7 @@ class Caller:
                     retry_after=response.headers.get("retry-after"),
                 )
         except PyreqwestError as error:
-            raise CallFailed(f"{type(error).__name__}: {_cause_of(error)}") from error
+            raise CallFailed(_reason_of(error, timeout_seconds)) from error
 
     async def close(self) -> None:
         """Close all connections; who waits gets CallFailed."""
@@ -135,7 +138,12 @@ class _WholeExchange(SyncHttpxTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         seconds = request.extensions.get("timeout", {}).get("read")
         request.extensions["timeout"] = {"read": _LONGEST_SECONDS if seconds is None else seconds}
-        return super().handle_request(request)
+        try:
+            return super().handle_request(request)
+        except httpx.ConnectTimeout as error:
+            if _is_of_whole_exchange(error.__cause__):
+                raise httpx.ReadTimeout("no answer in time", request=request) from error
+            raise
 
 
 def _configured(builder: Builder) -> Builder:
@@ -186,7 +194,19 @@ def _is_readable(entry: str) -> bool:
     return "%" not in address and (not slash or length.isdecimal())
 
 
-def _cause_of(error: PyreqwestError) -> str:
-    """Return the innermost cause, which says what happened; the outer ones say that something did."""
+def _reason_of(error: PyreqwestError, timeout_seconds: float) -> str:
+    """Say what failed, by the innermost cause: it says what happened, the outer ones that something did."""
+    if _is_of_whole_exchange(error):
+        return f"TimeoutError: no whole answer within {timeout_seconds:.1f} s"
+    causes = _causes_of(error)
+    return f"{type(error).__name__}: {causes[-1] if causes else error.message}"
+
+
+def _is_of_whole_exchange(error: BaseException | None) -> bool:
+    """Whether the time for all of it was up: for reqwest one before the answer is one of connecting, too."""
+    return isinstance(error, RequestTimeoutError) and _CONNECTING not in _causes_of(error)
+
+
+def _causes_of(error: PyreqwestError) -> list[str]:
     causes = getattr(error, "details", {}).get("causes") or []
-    return str(causes[-1]["message"]) if causes else error.message
+    return [str(cause["message"]) for cause in causes]
