@@ -41,6 +41,7 @@ class Line(asyncio.Protocol):
         self._buffer = b""
         self.sent_at = 0.0
         self.is_busy = False
+        self.is_open = True
 
     @classmethod
     async def open(cls, port: int, answered: Answered) -> "Line":
@@ -78,7 +79,8 @@ class Line(asyncio.Protocol):
             self._answered(self, buffer[9:12].decode("ascii"), body)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- the signature of asyncio
-        """Count the request that had no answer."""
+        """Count the request that had no answer; the server may hang up on whom it has nothing to answer."""
+        self.is_open = False
         if self.is_busy:
             self.is_busy = False
             self._answered(self, LOST, b"")

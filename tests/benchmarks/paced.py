@@ -27,9 +27,12 @@ class PacedLoad(Load):
 
     def submit(self, request: bytes) -> None:
         """Send one make now."""
-        if self._idle:
-            self._idle.pop().send(request)
-            return
+        while self._idle:
+            line = self._idle.pop()
+            if line.is_open:
+                line.send(request)
+                return
+            self.lines.remove(line)
         self._due.append(request)
         if len(self.lines) + len(self._opening) < MAX_LINES:
             opening = asyncio.get_running_loop().create_task(self._open())

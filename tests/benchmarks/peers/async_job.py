@@ -16,6 +16,7 @@ from tests.benchmarks.peers.job import (
     client_options,
     connection_options,
     quiet_logs,
+    session,
 )
 from worker.betcore.accept import ACCEPT_PATH
 from worker.betcore.accept_body import accept_body
@@ -32,6 +33,10 @@ _MARK: Final = "SELECT mark_answered(%s)"
 _MOST_CONNECTIONS: Final = 20
 
 
+async def _configure(connection: AsyncConnection[Any]) -> None:
+    await connection.wait(session().opening(connection))
+
+
 class AsyncJob:
     """The job with coroutines, for one event loop."""
 
@@ -42,7 +47,8 @@ class AsyncJob:
         self._pool = AsyncConnectionPool(
             settings.database_url,
             connection_class=AsyncConnection[Any],
-            kwargs=connection_options(),
+            kwargs=connection_options(settings),
+            configure=_configure,
             min_size=connections,
             max_size=connections,
             open=False,

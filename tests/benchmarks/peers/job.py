@@ -16,6 +16,7 @@ from producer.client.contract import SettleMessage, cashback_id_of, read_data
 from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
+from producer.shared.postgres.session import Session
 from tests.benchmarks.peers.environment import PeerSettings, application_name
 from tests.benchmarks.tokens import LIFETIME_SECONDS
 from worker.betcore.accept import ACCEPT_PATH, Verdict, read_accept_reply
@@ -33,6 +34,7 @@ POLICY: Final = LedgerPolicy(
     cancel_blocked=True,
 )
 TIMEOUT_SECONDS: Final = 3.0
+_TIMEOUT_MS: Final = 3_000
 # As the measured receiver and worker have them.
 _RULES: Final = ClaimRules(
     client_ids=frozenset({DEFAULT_CLIENT_ID}), leeway_seconds=5.0, max_life_seconds=LIFETIME_SECONDS
@@ -93,7 +95,7 @@ class Job:
         self._pool = ConnectionPool(
             settings.database_url,
             connection_class=DeadlineConnection,
-            kwargs=connection_options(),
+            kwargs={"session": session(), **connection_options(settings)},
             min_size=settings.concurrency,
             max_size=settings.concurrency,
             open=False,
@@ -132,9 +134,16 @@ def check_acknowledged(response: httpx.Response) -> None:
         raise NotAcknowledged(answer.detail)
 
 
-def connection_options() -> dict[str, Any]:
+def session() -> Session:
+    """Return what a session of a peer has: what one of this program's has."""
+    return Session(application_name=application_name(), statement_timeout_ms=_TIMEOUT_MS)
+
+
+def connection_options(settings: PeerSettings) -> dict[str, Any]:
     """Return how the peers' connections are opened: as this program's, statements prepared at first use."""
-    return {"autocommit": True, "prepare_threshold": 1, "application_name": application_name()}
+    url, milliseconds = settings.database_url, _TIMEOUT_MS
+    options = session().connect_options(url, connect_seconds=int(TIMEOUT_SECONDS), unanswered_ms=milliseconds)
+    return {"autocommit": True, "prepare_threshold": 1, **options}
 
 
 def client_options(settings: PeerSettings) -> dict[str, Any]:

@@ -8,27 +8,27 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from deploy.local.environment import ROOT
 from deploy.local.ports import LOCALHOST, free_port
-from deploy.local.processes import ManagedProcess, running, wait_until
+from deploy.local.processes import wait_until
 from deploy.local.readiness import answers_well
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
 from producer.app import MAKE_PATH
 from producer.receiver.answers import RECEIVED
-from tests.benchmarks.betcore import STATE_PATH, BetcoreClient
+from tests.benchmarks.betcore import BetcoreClient
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.line import make_request
 from tests.benchmarks.measure import Usage
 from tests.benchmarks.paced import OpenLoad
 from tests.benchmarks.senders import ClosedLoad, Load, Plan
 from tests.benchmarks.tokens import LIFETIME_SECONDS, TokenStore
+from tests.support.bench_processes import betcore, started
 from worker.betcore.accept import ACCEPT_PATH
 
 PLAN = Plan(kind="closed", port=0, tokens_path="", connections=4, warm_up=8, seconds=60.0)
@@ -40,32 +40,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TokenStore:
     return TokenStore(tmp_path_factory.mktemp("tokens"))
 
 
-@contextmanager
-def started(
-    tmp_path: Path, name: str, *argv: str, env: dict[str, str] | None = None
-) -> Iterator[ManagedProcess]:
-    log = tmp_path / f"{name}.log"
-    with running(
-        ManagedProcess(name=name, argv=[sys.executable, *argv], log_path=log, env=env, cwd=ROOT)
-    ) as process:
-        yield process
-
-
-@contextmanager
-def betcore(tmp_path: Path, store: TokenStore) -> Iterator[str]:
-    """Run the cheap BETCORE and give its URL."""
-    port, keys = free_port(), tmp_path / "jwks.json"
-    keys.write_bytes(store.key_set())
-    with started(tmp_path, "betcore", "-m", "tests.benchmarks.betcore", str(port), str(keys)) as process:
-        wait_until(
-            lambda: answers_well(port, STATE_PATH), what="it serves", timeout_seconds=120, process=process
-        )
-        yield f"http://{LOCALHOST}:{port}"
-
-
 @asynccontextmanager
-async def receiver(*, answer: bytes = OK, hold_until: int = 0, cut_at: int = 0) -> AsyncIterator[int]:
-    """Serve makes: each gets `answer` in two pieces, once `hold_until` have come; at `cut_at` it hangs up."""
+async def receiver(
+    *, answer: bytes = OK, hold_until: int = 0, cut_at: int = 0, cuts_idle: bool = False
+) -> AsyncIterator[int]:
+    """Serve makes: each gets `answer` in two pieces, once `hold_until` have come; at `cut_at` it hangs up.
+
+    With `cuts_idle` it hangs up after each answer.
+    """
     taken = 0
     enough = asyncio.Event()
 
@@ -84,6 +66,8 @@ async def receiver(*, answer: bytes = OK, hold_until: int = 0, cut_at: int = 0) 
                 await writer.drain()
                 await asyncio.sleep(0)
                 writer.write(answer[20:])
+                if cuts_idle:
+                    break
         except asyncio.IncompleteReadError:
             return
         finally:
@@ -146,6 +130,15 @@ def test_an_open_load_keeps_its_moments_whatever_the_door_does() -> None:
     assert steps == pytest.approx([5_000_000] * 39, abs=2)
     assert load.result.statuses == {"200": 40}
     assert len(load.lines) == 40
+
+
+def test_an_open_load_takes_another_line_where_the_door_hung_up_on_an_idle_one() -> None:
+    async def run() -> dict[str, int]:
+        async with receiver(cuts_idle=True) as port:
+            plan = replace(PLAN, kind="open", port=port, connections=1, warm_up=1, rate_per_second=50.0)
+            return (await OpenLoad(plan, requests(10)).run()).statuses
+
+    assert asyncio.run(run()) == {"200": 10}
 
 
 def test_betcore_acknowledges_accepts_in_pieces_and_notes_who_came_when(
