@@ -12,13 +12,14 @@ from deploy.monitor import MonitorSettings
 from producer.shared.settings.environment import ENV_PREFIX, is_secret
 from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.broker import BrokerSettings
-from worker.settings import WorkerSettings
+from worker.settings import MigrateSettings, WorkerSettings
 
 _READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("receiver", ReceiverSettings),
     ("worker", WorkerSettings),
     ("flower", MonitorSettings),
     ("command", BrokerSettings),
+    ("command", MigrateSettings),
 )
 
 
@@ -43,7 +44,8 @@ def _meaning(name: str, field: FieldInfo) -> str:
 
 
 def _users(name: str) -> str:
-    return ", ".join(user for user, settings_class in _READERS if name in settings_class.model_fields)
+    users = (user for user, settings_class in _READERS if name in settings_class.model_fields)
+    return ", ".join(dict.fromkeys(users))
 
 
 def _default(field: FieldInfo) -> str:

@@ -33,7 +33,7 @@ from producer.receiver.two_copies import TwoCopies
 from producer.shared.logs import configure_logs
 from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Checks
-from producer.shared.preconditions.postgres import check_postgres
+from producer.shared.preconditions.postgres import RECORDS, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
@@ -85,7 +85,7 @@ def last_word(sentence: str) -> None:
 def _preconditions(settings: ReceiverSettings, on_fatal: Callable[[str], None]) -> PreconditionWatch:
     checks = {
         "Redis": partial(check_redis, settings),
-        "PostgreSQL": partial(check_postgres, settings.database_url),
+        "PostgreSQL": partial(check_postgres, settings.database_url, RECORDS),
     }
     return PreconditionWatch(Checks(checks), on_fatal=on_fatal)
 

@@ -19,7 +19,7 @@ from producer.shared.logs import configure_logs
 from producer.shared.outgoing import check_environment
 from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Checks
-from producer.shared.preconditions.postgres import check_postgres
+from producer.shared.preconditions.postgres import SETTLES, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector, connections_allowed
@@ -57,7 +57,7 @@ class WorkerProcess:
             Checks(
                 {
                     "Redis": partial(check_redis, app),
-                    "PostgreSQL": partial(check_postgres, settings.database_url),
+                    "PostgreSQL": partial(check_postgres, settings.database_url, SETTLES),
                 }
             ),
             on_fatal=self._ending.begin,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from honcho.environ import parse_procfile
 
@@ -17,6 +18,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 REDIS_URL: Final = "CASHBACK_REDIS_URL"
 REDIS_SENTINEL_MASTER: Final = "CASHBACK_REDIS_SENTINEL_MASTER"
 DATABASE_URL: Final = "CASHBACK_DATABASE_URL"
+DATABASE_ROLES: Final = "CASHBACK_DATABASE_ROLES"
 CLIENT_ID: Final = "CASHBACK_CLIENT_ID"
 TOKEN_CLIENT_ID: Final = "CASHBACK_TOKEN_CLIENT_ID"  # noqa: S105 -- the name of a variable
 CLIENT_SECRET: Final = "CASHBACK_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
@@ -24,6 +26,12 @@ FLOWER_LOGIN: Final = "CASHBACK_FLOWER_BASIC_AUTH"
 _BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
 _BEARER: Final = "CASHBACK_BEARER_TOKEN"
 _SECRET_BYTES: Final = 15
+_DATABASE_ROLES: Final = {
+    "web": "receiver",
+    "worker": "worker",
+    "accounts": "operator",
+    "command": "operator",
+}
 _PROCESSES: Final = frozenset({"release", "web", "worker", "flower"})
 _ROLES: Final[Mapping[str, Role]] = {"web": "receiver", "worker": "worker", "flower": "flower"}
 
@@ -70,12 +78,45 @@ def stack_environment(
 def process_environment(
     environ: Mapping[str, str], name: str, *, users: RedisUsers | None, port: int | None = None
 ) -> dict[str, str]:
-    """Return the stack's environment as one process has it: on its port, and as the user that it is of Redis.
+    """Return the stack's environment as one process has it: on its port, by its own user and role.
 
-    `name` may end with a number: `worker.2`. Without `users`, or a role among them, it has the stack's URL.
+    Those are its user of Redis and its role of PostgreSQL. `name` may end with a number: `worker.2`. Without
+    `users`, or a role among them, it has the stack's URL of Redis.
     """
     role = _ROLES.get(name.partition(".")[0])
-    own = dict(environ) if port is None else {**environ, "PORT": str(port)}
+    own = with_database_role(environ, name)
+    if port is not None:
+        own["PORT"] = str(port)
     if users is not None and role is not None:
         own[REDIS_URL] = users.url(role, environ[REDIS_URL])
     return own
+
+
+def with_database_role(environ: Mapping[str, str], process: str) -> dict[str, str]:
+    """Return what one process of the stack gets of this environment: PostgreSQL by the role that is its own.
+
+    `process` may have a number (`worker.2`). Where no roles are made, and for `release`, which makes them, it
+    is all of it.
+    """
+    prefix, role = environ.get(DATABASE_ROLES), _DATABASE_ROLES.get(process.partition(".")[0])
+    if not prefix or role is None:
+        return dict(environ)
+    password = environ.get(_role_password(role))
+    return {
+        **{name: value for name, value in environ.items() if name not in _ROLE_PASSWORDS},
+        DATABASE_URL: _url_as(environ[DATABASE_URL], f"{prefix}_{role}", password),
+    }
+
+
+def _role_password(role: str) -> str:
+    return f"CASHBACK_{role.upper()}_ROLE_PASSWORD"
+
+
+_ROLE_PASSWORDS: Final = frozenset(map(_role_password, ("receiver", "worker", "operator", "reader")))
+
+
+def _url_as(url: str, name: str, password: str | None) -> str:
+    scheme, _, rest = url.partition("://")
+    hosts, slash, path = rest.partition("/")
+    login = quote(name, safe="") + (f":{quote(password, safe='')}" if password else "")
+    return f"{scheme}://{login}@{hosts.rpartition('@')[2]}{slash}{path}"

@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import environment
-from deploy.local.environment import ROOT, process_environment, read_procfile, stack_environment
+from deploy.local.environment import (
+    ROOT,
+    process_environment,
+    read_procfile,
+    stack_environment,
+    with_database_role,
+)
 from deploy.local.errors import DirectoryInUse, NotReadyInTime, ProcessFailed
 from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST, free_port
-from deploy.local.postgres import PostgresServer
+from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import answers_well, flower_sees_a_worker, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
@@ -73,8 +79,13 @@ class Stack(Lifetime):
             self.postgres = PostgresServer(self.directory / "postgres", log_path=self.log_path("postgres"))
         self.redis_url = self.valkey.url if self.valkey else environ[environment.REDIS_URL]
         self.database_url = self.postgres.url if self.postgres else environ[environment.DATABASE_URL]
+        # An own server asks nobody for a password, and each process gets a role of its own.
+        roles = {environment.DATABASE_ROLES: DATABASE} if self.postgres else {}
         self.environ = stack_environment(
-            environ, redis_url=self.redis_url, database_url=self.database_url, betcore_url=self.simulator_url
+            {**roles, **environ},
+            redis_url=self.redis_url,
+            database_url=self.database_url,
+            betcore_url=self.simulator_url,
         )
 
     @property
@@ -119,7 +130,7 @@ class Stack(Lifetime):
     def command(
         self, *argv: str, timeout_seconds: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command, such as `cashback show 480`, in the stack's environment and return how it ended."""
+        """Run a command, such as `cashback show 480`, as the stack's operator and return how it ended."""
         return subprocess.run(  # noqa: S603 -- the caller's own command
             ["/usr/bin/env", *argv],
             check=False,
@@ -127,7 +138,7 @@ class Stack(Lifetime):
             text=True,
             stdin=subprocess.DEVNULL,
             timeout=timeout_seconds,
-            env=self.environ,
+            env=with_database_role(self.environ, "command"),
             cwd=self.options.root,
         )
 

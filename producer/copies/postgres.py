@@ -11,7 +11,7 @@ import psycopg
 
 from producer.shared.postgres.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.postgres.session import Session
-from producer.shared.preconditions.postgres import STATE, PostgresState
+from producer.shared.preconditions.postgres import RECORDS, STATE, PostgresState
 
 # libpq's smallest.
 _CONNECT_TIMEOUT_SECONDS: Final = 2
@@ -56,7 +56,7 @@ class ReceiptConnection(psycopg.AsyncConnection[Any]):
 
 async def state_of(connection: ReceiptConnection) -> PostgresState:
     """Ask how the server and the database stand."""
-    cursor = await connection.execute(STATE)
+    cursor = await connection.execute(STATE, (RECORDS,))
     [row] = await cursor.fetchall()
     return PostgresState.of(row)
 

@@ -17,7 +17,6 @@ The time is that of the session, waits for the disk included. The ratios are kil
 import json
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
@@ -25,6 +24,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from producer.client.contract import event_id_of
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.measure import Table, interleave
 from tests.benchmarks.rig import Rig
@@ -142,9 +142,10 @@ def _groups(first: int, events: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def _event(number: int, source: random.Random) -> dict[str, Any]:
+    token = source.randbytes(_TOKEN_CHARS // 2).hex()
     return {
-        "event_id": uuid.UUID(bytes=source.randbytes(16)),
-        "token": source.randbytes(_TOKEN_CHARS // 2).hex(),
+        "event_id": event_id_of(token),
+        "token": token,
         "cashback_id": number,
         "received_at": "infinity",
         "kind": "payout",

@@ -10,7 +10,14 @@ from typing import Final
 import redis
 
 from deploy.local.demo.run import clear_directory, demo_environment
-from deploy.local.environment import DATABASE_URL, REDIS_URL, ROOT, read_procfile
+from deploy.local.environment import (
+    DATABASE_ROLES,
+    DATABASE_URL,
+    REDIS_URL,
+    ROOT,
+    read_procfile,
+    with_database_role,
+)
 from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST
 from deploy.local.postgres import DATABASE, PostgresServer
@@ -185,6 +192,7 @@ class Rig(Simulated, Lifetime):
         environ = demo_environment(os.environ) | {
             REDIS_URL: self._users.url("receiver", f"redis://{LOCALHOST}:{self.door_redis.port}/0"),
             DATABASE_URL: f"postgresql://postgres@{LOCALHOST}:{self.door_database.port}/{DATABASE}",
+            DATABASE_ROLES: DATABASE,
             "CASHBACK_DEADLINE_SECONDS": str(options.deadline_seconds),
             "CASHBACK_ANSWER_RESERVE_SECONDS": str(options.reserve_seconds),
             # As it is by default: the demo lets every make in, and here the limit is what is tried.
@@ -215,7 +223,7 @@ class Rig(Simulated, Lifetime):
             name=name,
             argv=["/bin/sh", "-c", self._commands[command]],
             log_path=self._log_directory / f"{name}.log",
-            env={**self.stack.environ, **own, **(settings or {})},
+            env=with_database_role({**self.stack.environ, **own, **(settings or {})}, command),
             cwd=ROOT,
         )
 

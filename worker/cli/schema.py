@@ -13,15 +13,25 @@ def migrate(*, as_json: bool) -> None:
     May be run at once from several places: one applies, the others wait and find nothing left to do. It
     is refused, and nothing is changed, on a schema that is newer than this program.
 
+    Where CASHBACK_DATABASE_ROLES names a prefix, the roles of receiver, worker, operator and reader are made,
+    or checked where they stand, and given what each needs: one that may do more is refused.
+
     JSON: {"applied": [{"version", "name"}], "functions", "version"}, where functions are the files of
     functions that were applied, as they or a table changed, and version is the one that stands now.
     """
-    from worker.cli.database import database_url
+    from producer.shared.logs import configure_logs
+    from producer.shared.settings.environment import load
     from worker.schema import migrate as migrations
     from worker.schema.files import shipped_files
+    from worker.schema.roles import RoleNames
+    from worker.settings import MigrateSettings
 
+    settings = load(MigrateSettings)
+    configure_logs(settings.log_level)
+    prefix = settings.database_roles
     files = shipped_files()
-    applied = migrations.migrate(database_url(), files)
+    roles = None if prefix is None else RoleNames(prefix=prefix, passwords=settings.role_passwords)
+    applied = migrations.migrate(settings.database_url, files, roles=roles)
     if as_json:
         print_document(
             {

@@ -48,6 +48,11 @@ class InstalledFunctions:
         self.version: int = max((version for *_, version in recorded), default=0)
         """The version of the functions that stand; 0 where there are none."""
 
+    @property
+    def signatures(self) -> list[str]:
+        """Each function of ours that stands, with the types of its parameters."""
+        return sorted(self._ours)
+
     def is_current(self, file: FunctionFile) -> bool:
         """Say whether the file was applied as it is now."""
         return self._digests.get(file.name) == file.digest

@@ -9,6 +9,7 @@ from producer.shared.postgres.session import Session, connect
 from worker.errors import WorkerError
 from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
 from worker.schema.functions import InstalledFunctions
+from worker.schema.roles import RoleNames, grant, pin
 
 # Any 64-bit number will do, as long as all versions of this program use the same one.
 _LOCK_KEY: Final = 0x6361736862616B
@@ -36,13 +37,19 @@ class Applied:
     functions: tuple[FunctionFile, ...]
 
 
-def migrate(database_url: str, files: SchemaFiles | None = None) -> Applied:
+def migrate(
+    database_url: str, files: SchemaFiles | None = None, *, roles: RoleNames | None = None
+) -> Applied:
     """Bring the database to the schema of these files, by default this program's, and say what was applied.
+
+    `roles` are made, or checked where they stand, and given what they need; without them the one who migrates
+    is the one who may do anything.
 
     All of it happens in one transaction under an advisory lock, so several processes may call this at
     once: one applies, the others wait and find nothing left to do. Tables that stand are locked only by a
-    file of `tables/` that says so. Raises UnknownSchemaVersion or SchemaBeforeBaseline, and psycopg.Error
-    when the database cannot be reached or refuses a statement; nothing is changed then.
+    file of `tables/` that says so. Raises UnknownSchemaVersion or SchemaBeforeBaseline, RoleMissing or
+    RoleTooMighty, and psycopg.Error when the database cannot be reached or refuses a statement; nothing is
+    changed then.
     """
     with connect(database_url, _SESSION) as connection, connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
@@ -51,10 +58,10 @@ def migrate(database_url: str, files: SchemaFiles | None = None) -> Applied:
             "CREATE TABLE IF NOT EXISTS schema_versions ("
             "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        return _apply(connection, files or shipped_files())
+        return _apply(connection, files or shipped_files(), roles)
 
 
-def _apply(connection: psycopg.Connection, files: SchemaFiles) -> Applied:
+def _apply(connection: psycopg.Connection, files: SchemaFiles, roles: RoleNames | None) -> Applied:
     missing = _missing_tables(connection, files)
     installed = InstalledFunctions(connection)
     if installed.version > files.functions_version:
@@ -77,6 +84,11 @@ def _apply(connection: psycopg.Connection, files: SchemaFiles) -> Applied:
             installed.apply(file, version=files.functions_version)
     installed.drop_all_but(files.function_files)
     installed.raise_version(files.functions_version)
+    if due:
+        # Defined again, a function is what its file says, and no more.
+        pin(connection, installed.signatures)
+    if roles is not None:
+        grant(connection, roles, installed.signatures)
     return Applied(tuple(missing), tuple(due))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import httpx
 import psycopg
@@ -18,6 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 from psycopg import sql
 
 from deploy.local.steps import step
+from producer.client.contract import event_id_of
 from worker.schema.migrate import migrate
 
 ROUNDS: Final = 100
@@ -121,6 +121,7 @@ def _scratch_ledger(database: psycopg.Connection, places: Places) -> str:
 
 
 def _new_event(ledger: psycopg.Connection, cashback_id: int) -> tuple[object, ...]:
-    event = (uuid4(), _TOKEN, cashback_id, datetime.now(UTC))
+    token = f"{cashback_id}{_TOKEN}"[:_TOKEN_BYTES]
+    event = (event_id_of(token), token, cashback_id, datetime.now(UTC))
     ledger.execute(_RECORD, event)
     return (*event, _USER)

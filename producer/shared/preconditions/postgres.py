@@ -14,14 +14,20 @@ TABLES_VERSION: Final = 4
 """The last migration that this program knows; a test holds both versions to `worker.schema.files`."""
 FUNCTIONS_VERSION: Final = 1
 
+RECORDS: Final = "record_receipts"
+"""What a receiver calls, and"""
+SETTLES: Final = "settle_event"
+"""what a worker does."""
+
 STATE: Final[LiteralString] = """
     SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
         pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
         to_regproc('record_receipts') IS NOT NULL AND to_regproc('settle_event') IS NOT NULL
             AND to_regclass('schema_versions') IS NOT NULL AND to_regclass('schema_functions') IS NOT NULL,
-        has_table_privilege(to_regclass('receipts'), 'INSERT')
+        has_function_privilege(to_regproc(%s), 'EXECUTE'),
+        (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = to_regclass('receipts'))
 """
-"""One row, for `PostgresState.of`. It reads the catalog alone."""
+"""One row, for `PostgresState.of`; the parameter is RECORDS or SETTLES. It reads the catalog alone."""
 
 _VERSIONS: Final[LiteralString] = (
     "SELECT (SELECT max(version) FROM schema_versions), (SELECT max(version) FROM schema_functions)"
@@ -37,12 +43,22 @@ _REFUSED: Final = re.compile(
     r"|is not permitted to log in|permission denied for database",
 )
 _NO_DATABASE: Final = re.compile(r"database \".*\" does not exist")
+_ONE_ROLE: Final = Verdict(
+    name="one_database_role",
+    kind=Kind.ADVICE,
+    what=f"the role of {_SETTING} owns the books: whoever has its password may write what they like",
+    what_to_do="run `cashback migrate` with CASHBACK_DATABASE_ROLES, and give each process a role of its own",
+)
 _MIGRATE: Final = "run `cashback migrate` (the process `release`) with the same settings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresState:
-    """How the server and the database stand. `may_write` is None where there is no table to ask about."""
+    """How the server and the database stand.
+
+    `may_write`, by calling the function that was asked about, is None where there is none. `owns_schema`: it
+    may do anything with the books.
+    """
 
     version: int
     encoding: str
@@ -50,11 +66,12 @@ class PostgresState:
     is_read_only: bool
     has_schema: bool
     may_write: bool | None
+    owns_schema: bool | None = None
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Self:
         """Read the row of `STATE`."""
-        version, encoding, is_standby, is_read_only, has_schema, may_write = row
+        version, encoding, is_standby, is_read_only, has_schema, may_write, owns_schema = row
         return cls(
             version=version,
             encoding=encoding,
@@ -62,6 +79,7 @@ class PostgresState:
             is_read_only=is_read_only,
             has_schema=has_schema,
             may_write=may_write,
+            owns_schema=owns_schema,
         )
 
     @property
@@ -74,7 +92,7 @@ class PostgresState:
         if not self.has_schema:
             return "the database has no schema yet; run `cashback migrate`"
         if not self.may_write:
-            return "the role may not write to the table receipts"
+            return "the role may not call the functions that it needs"
         return None
 
 
@@ -86,8 +104,11 @@ class SchemaVersions:
     functions: int | None
 
 
-def check_postgres(database_url: str) -> list[Verdict]:
-    """Ask, through a connection of its own, and return what is wrong. Raises SettingsError."""
+def check_postgres(database_url: str, calls: str) -> list[Verdict]:
+    """Ask, through a connection of its own, and return what is wrong. Raises SettingsError.
+
+    `calls` is RECORDS or SETTLES: the role must be able to.
+    """
     try:
         with psycopg.connect(
             database_url,
@@ -98,7 +119,7 @@ def check_postgres(database_url: str) -> list[Verdict]:
         ) as connection:
             # Not in the options: a pooler may refuse those.
             connection.execute(f"SET statement_timeout = {_STATEMENT_MS}")
-            return _asked(connection)
+            return _asked(connection, calls)
     except psycopg.ProgrammingError as error:
         if error.sqlstate is None:
             # Without libpq's own words, which may quote the password.
@@ -108,8 +129,8 @@ def check_postgres(database_url: str) -> list[Verdict]:
         return [of_error(error)]
 
 
-def _asked(connection: psycopg.Connection) -> list[Verdict]:
-    [row] = connection.execute(STATE).fetchall()
+def _asked(connection: psycopg.Connection, calls: str) -> list[Verdict]:
+    [row] = connection.execute(STATE, (calls,)).fetchall()
     state = PostgresState.of(row)
     if not state.has_schema:
         return of_state(state, None)
@@ -139,8 +160,10 @@ def of_state(state: PostgresState, versions: SchemaVersions | None) -> list[Verd
             _fatal("schema_missing", "the database does not have the schema of this program", _MIGRATE)
         )
     elif not state.may_write:
-        verdicts.append(_refused("it may not write to the table receipts"))
-    return verdicts if versions is None else [*verdicts, *_of_versions(versions)]
+        verdicts.append(_refused("it may not call the functions that it needs"))
+    if versions is not None:
+        verdicts += _of_versions(versions)
+    return verdicts or ([_ONE_ROLE] if state.owns_schema else [])
 
 
 def _of_versions(versions: SchemaVersions) -> list[Verdict]:

@@ -21,6 +21,8 @@ class Kind(Enum):
     """It goes on, and finds out when that has ended."""
     UNKNOWN = "unknown"
     """It may not be asked."""
+    ADVICE = "advice"
+    """It works, and holds less than it could."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

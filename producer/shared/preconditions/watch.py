@@ -12,6 +12,7 @@ from producer.shared.preconditions.verdict import Kind, Verdict, raise_if_fatal
 
 LOOK_SECONDS: Final = 10.0
 _LEAST_TIMES: Final = 3
+_SAID_ONCE: Final = {Kind.UNKNOWN: "precondition_unknown", Kind.ADVICE: "precondition_advice"}
 
 _log = structlog.get_logger(__name__)
 
@@ -22,18 +23,18 @@ class Findings:
     def __init__(self) -> None:
         self._standing: dict[str, Verdict] = {}
         self._since: dict[str, tuple[float, int]] = {}
-        self._said_unknown: set[str] = set()
+        self._said: set[str] = set()
 
     def look(self, verdicts: Sequence[Verdict], *, now: float) -> Verdict | None:
         """Take note of what was found; returns a fatal one that has stood for long enough.
 
         A look that finds something else, a server that cannot be reached for one, begins the count anew.
         """
-        known = {verdict.name: verdict for verdict in verdicts if verdict.kind is not Kind.UNKNOWN}
+        known = {verdict.name: verdict for verdict in verdicts if verdict.kind not in _SAID_ONCE}
         for verdict in verdicts:
-            if verdict.kind is Kind.UNKNOWN and verdict.name not in self._said_unknown:
-                self._said_unknown.add(verdict.name)
-                _log.warning("precondition_unknown", name=verdict.name, what=verdict.sentence)
+            if verdict.kind in _SAID_ONCE and verdict.name not in self._said:
+                self._said.add(verdict.name)
+                _log.warning(_SAID_ONCE[verdict.kind], name=verdict.name, what=verdict.sentence)
         for name, verdict in known.items():
             if name not in self._standing:
                 level = _log.error if verdict.kind is Kind.FATAL else _log.warning

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # ships no type information
+import psycopg
 import pytest
 
 from deploy.local.environment import ProcfileIncomplete, read_procfile
@@ -95,12 +96,24 @@ def test_a_make_goes_through_the_whole_and_a_second_worker_shares_the_load(direc
         assert flower == 401
         for worker in (stack.processes["worker.1"], stack.processes["worker.2"]):
             assert f"worker-{worker.pid}@" in workers
+        assert roles_at_work(stack.database_url) == {"cashback_receiver", "cashback_worker"}
         names = set(stack.processes)
         family = [process for process in descendants_of(psutil.Process()) if process not in before]
 
     assert names == {"valkey", "simulator", "postgres", "web", "worker.1", "worker.2", "flower"}
     assert len(family) >= len(names)
     assert alive(family) == []
+
+
+def roles_at_work(database_url: str) -> set[str]:
+    """Return the roles whose sessions are open beside this one."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT usename FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
+        ).fetchall()
+    return {name for (name,) in rows}
 
 
 def log_of(stack: Stack) -> dict[str, list[dict[str, object]]]:

@@ -18,6 +18,9 @@ COMPOSE = ROOT / "docker-compose.yml"
 REQUIRED = {
     *(f"CASHBACK_REDIS_{role}_PASSWORD" for role in ("RECEIVER", "WORKER", "FLOWER", "OPERATOR")),
     "CASHBACK_DATABASE_PASSWORD",
+    "CASHBACK_RECEIVER_ROLE_PASSWORD",
+    "CASHBACK_WORKER_ROLE_PASSWORD",
+    "CASHBACK_OPERATOR_ROLE_PASSWORD",
     "CASHBACK_BETCORE_URL",
     "CASHBACK_TOKEN_CLIENT_ID",
     "CASHBACK_FLOWER_BASIC_AUTH",
@@ -95,16 +98,33 @@ def test_a_service_runs_the_command_of_the_procfile(
     assert "$" not in command.replace("$$", "")
 
 
-def test_there_is_a_service_for_each_process_and_one_for_each_store(
+def test_there_is_a_service_for_each_process_one_for_each_store_and_the_command(
     compose: dict[str, Any], commands: dict[str, str]
 ) -> None:
-    assert set(compose["services"]) == {*commands, "valkey", "postgres"}
+    assert set(compose["services"]) == {*commands, "valkey", "postgres", "operator"}
 
 
 def test_the_worker_can_be_scaled(compose: dict[str, Any]) -> None:
     worker = compose["services"]["worker"]
 
     assert not {"container_name", "hostname", "ports"} & set(worker)
+
+
+@pytest.mark.parametrize(
+    ("process", "role"), [("web", "receiver"), ("worker", "worker"), ("operator", "operator")]
+)
+def test_each_process_has_a_role_of_its_own_and_no_others_password(
+    compose: dict[str, Any], process: str, role: str
+) -> None:
+    settings = compose["services"][process]["environment"]
+    release = compose["services"]["release"]["environment"]
+    password = f"CASHBACK_{role.upper()}_ROLE_PASSWORD"
+
+    assert settings["CASHBACK_DATABASE_URL"].startswith(
+        f"postgresql://{release['CASHBACK_DATABASE_ROLES']}_{role}:${{{password}:?"
+    )
+    assert set(re.findall(r"CASHBACK_\w+_(?:ROLE|DATABASE)_PASSWORD", str(settings))) == {password}
+    assert password in release
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])
@@ -157,14 +177,14 @@ def test_all_that_stays_up_is_watched_restarted_and_bounded(compose: dict[str, A
     for name, service in compose["services"].items():
         limits = service["deploy"]["resources"]["limits"]
         assert {"cpus", "memory", "pids"} <= set(limits), name
-        if name != "release":
+        if name not in {"release", "operator"}:
             assert service["restart"] == "unless-stopped", name
             assert service["healthcheck"]["test"], name
             assert service["healthcheck"]["interval"], name
 
 
 def test_our_own_containers_can_change_nothing_of_themselves(compose: dict[str, Any]) -> None:
-    for name in ("release", "web", "worker", "flower"):
+    for name in ("release", "web", "worker", "flower", "operator"):
         service = compose["services"][name]
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name

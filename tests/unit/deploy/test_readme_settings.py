@@ -6,7 +6,7 @@ from deploy.local.environment import ROOT
 from deploy.monitor import MonitorSettings
 from deploy.settings_table import settings_table
 from producer.shared.settings.receiver import ReceiverSettings
-from worker.settings import WorkerSettings
+from worker.settings import MigrateSettings, WorkerSettings
 
 README = ROOT / "README.md"
 
@@ -21,7 +21,8 @@ def test_the_settings_table_of_the_readme_is_the_generated_one() -> None:
 def test_the_settings_table_has_one_described_row_for_every_setting() -> None:
     rows = [line.strip("| ").split(" | ") for line in settings_table().replace(r"\|", "/").splitlines()[2:]]
 
-    names = {*ReceiverSettings.model_fields, *WorkerSettings.model_fields, *MonitorSettings.model_fields}
+    processes = (ReceiverSettings, WorkerSettings, MonitorSettings, MigrateSettings)
+    names = {name for process in processes for name in process.model_fields}
     assert sorted(row[0] for row in rows) == sorted(f"`CASHBACK_{name.upper()}`" for name in names)
     assert all(len(row) == 4 and all(row) for row in rows)
 

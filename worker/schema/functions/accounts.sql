@@ -1,17 +1,31 @@
 -- The import of accounts: one transaction of three steps. prepare_accounts_import makes the temporary table
 -- imported_accounts, COPY fills it, and after check_accounts_import has found no fault apply_accounts_import opens
--- and updates accounts, set by set.
+-- and updates accounts, set by set. All three act as the owner (decision 39): the caller may but fill the table.
 
 -- One row per account of the file. line_number counts from 1; the amount is in minor units.
-CREATE OR REPLACE FUNCTION prepare_accounts_import() RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION prepare_accounts_import() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     CREATE TEMPORARY TABLE imported_accounts (
         line_number bigint NOT NULL,
         user_id text NOT NULL,
         currency char(3) NOT NULL,
         status text NOT NULL,
         balance_minor bigint NOT NULL CHECK (balance_minor >= 0)
-    ) ON COMMIT DROP
-$$;
+    ) ON COMMIT DROP;
+    EXECUTE format('GRANT INSERT ON imported_accounts TO %I', coalesce(nullif(current_setting('role'), 'none'), session_user));
+END $$;
+
+-- A table or a view of the caller's own, under the same name, would have its functions run with the owner's rights.
+CREATE OR REPLACE FUNCTION require_prepared_import() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+            SELECT FROM pg_class
+            WHERE oid = to_regclass('pg_temp.imported_accounts') AND relkind = 'r'
+                AND pg_get_userbyid(relowner) = current_user) THEN
+        RAISE EXCEPTION 'no import is prepared: call prepare_accounts_import first, in the same transaction'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END $$;
 
 -- The faults that only the whole file and the books can show, in the order of its lines: the first p_limit
 -- of them, each with the count of all. Imports wait here for each other until they commit, so what this
@@ -20,6 +34,7 @@ CREATE OR REPLACE FUNCTION check_accounts_import(
     p_limit integer, OUT line_number bigint, OUT fault text, OUT fault_count bigint
 ) RETURNS SETOF record LANGUAGE plpgsql SET work_mem = '64MB' AS $$
 BEGIN
+    PERFORM require_prepared_import();
     -- Any number will do that no other lock of this program has.
     PERFORM pg_advisory_xact_lock(7161399478273598312);
     ANALYZE imported_accounts;
@@ -55,9 +70,11 @@ DECLARE
     -- Looked up once: joined, the house accounts tempt the planner into their product with all rows.
     v_house jsonb := (SELECT jsonb_object_agg(currency, account_id) FROM accounts WHERE kind = 'opening');
     v_account_ids regclass := pg_get_serial_sequence('accounts', 'account_id');
-    v_rows bigint := (SELECT count(*) FROM imported_accounts);
+    v_rows bigint;
     v_transaction_ids regclass := pg_get_serial_sequence('transactions', 'transaction_id');
 BEGIN
+    PERFORM require_prepared_import();
+    v_rows := (SELECT count(*) FROM imported_accounts);
     -- Numbers first: what is inserted by them needs no join with what was inserted before.
     WITH fresh AS MATERIALIZED (
         SELECT nextval(v_account_ids) AS account_id,

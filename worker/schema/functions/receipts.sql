@@ -14,6 +14,16 @@ CREATE OR REPLACE FUNCTION token_of(p_event_id uuid) RETURNS text LANGUAGE sql S
     LIMIT 1
 $$;
 
+-- The id of the event that a token stands for, as event_id_of of producer/client/contract.py has it. A credit needs a
+-- receipt, and no receipt is made for an event that is not its token's.
+CREATE OR REPLACE FUNCTION event_id_of(p_token text) RETURNS uuid LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+    v_digest bytea := sha256(convert_to(p_token, 'UTF8'));
+BEGIN
+    RETURN encode(set_byte(set_byte(substring(v_digest FROM 1 FOR 16),
+        6, get_byte(v_digest, 6) & 15 | 128), 8, get_byte(v_digest, 8) & 63 | 128), 'hex')::uuid;
+END $$;
+
 -- Record that an event was received; true if it is new. The times count from the earlier of the
 -- receiver's stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
 CREATE OR REPLACE FUNCTION record_receipt(
@@ -28,6 +38,9 @@ CREATE OR REPLACE FUNCTION record_receipt(
 DECLARE
     v_received_at timestamptz := least(p_received_at, clock_timestamp());
 BEGIN
+    IF p_event_id IS DISTINCT FROM event_id_of(p_token) THEN
+        RAISE EXCEPTION 'event % is not the one of its token', p_event_id USING ERRCODE = 'check_violation';
+    END IF;
     INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
     VALUES (
         p_event_id, p_cashback_id, v_received_at,
@@ -63,7 +76,13 @@ DECLARE
     v_cutoff interval := make_interval(secs => p_cutoff_seconds);
     v_deadline interval := make_interval(secs => p_deadline_seconds);
     v_next_attempt interval := make_interval(secs => p_next_attempt_seconds);
+    v_place integer;
 BEGIN
+    FOR v_place IN 1..cardinality(p_event_ids) LOOP
+        IF p_event_ids[v_place] IS DISTINCT FROM event_id_of(p_tokens[v_place]) THEN
+            RAISE EXCEPTION 'event % is not the one of its token', p_event_ids[v_place] USING ERRCODE = 'check_violation';
+        END IF;
+    END LOOP;
     RETURN QUERY
     WITH made AS MATERIALIZED (
         SELECT DISTINCT ON (event_id) event_id, token, cashback_id,

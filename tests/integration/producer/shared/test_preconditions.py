@@ -16,7 +16,7 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from producer.copies.redis_client import check_redis as check_for_receiver
-from producer.shared.preconditions.postgres import check_postgres
+from producer.shared.preconditions.postgres import RECORDS, check_postgres
 from producer.shared.preconditions.verdict import Kind, Verdict
 from producer.shared.settings.environment import SettingsError
 from producer.shared.settings.receiver import ReceiverSettings
@@ -194,7 +194,7 @@ def test_a_redis_that_is_away_passes(check: Callable[[str], list[Verdict]]) -> N
 
 
 def test_a_database_with_the_schema_has_no_verdict(database_url: str) -> None:
-    assert check_postgres(database_url) == []
+    assert kinds(check_postgres(database_url, RECORDS)) == [("one_database_role", Kind.ADVICE)]
 
 
 @pytest.fixture
@@ -218,8 +218,8 @@ def test_a_database_without_the_schema_or_in_another_encoding_is_none_of_ours(
 ) -> None:
     latin = "TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
 
-    assert kinds(check_postgres(empty_database(""))) == [("schema_missing", Kind.FATAL)]
-    assert kinds(check_postgres(empty_database(latin))) == [
+    assert kinds(check_postgres(empty_database(""), RECORDS)) == [("schema_missing", Kind.FATAL)]
+    assert kinds(check_postgres(empty_database(latin), RECORDS)) == [
         ("postgresql_encoding", Kind.FATAL),
         ("schema_missing", Kind.FATAL),
     ]
@@ -228,10 +228,10 @@ def test_a_database_without_the_schema_or_in_another_encoding_is_none_of_ours(
 def test_a_schema_of_another_version_is_none_of_ours(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO schema_versions (version, name) VALUES (9999, 'later')")
-        assert kinds(check_postgres(database_url)) == [("schema_newer", Kind.FATAL)]
+        assert kinds(check_postgres(database_url, RECORDS)) == [("schema_newer", Kind.FATAL)]
 
         connection.execute("DELETE FROM schema_versions WHERE version > 1")
-        assert kinds(check_postgres(database_url)) == [("schema_missing", Kind.FATAL)]
+        assert kinds(check_postgres(database_url, RECORDS)) == [("schema_missing", Kind.FATAL)]
 
 
 def test_a_role_that_may_not_write_is_refused(database_url: str) -> None:
@@ -239,12 +239,14 @@ def test_a_role_that_may_not_write_is_refused(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
         try:
-            assert kinds(check_postgres(f"{database_url}?user={role}")) == [
+            assert kinds(check_postgres(f"{database_url}?user={role}", RECORDS)) == [
                 ("postgresql_refused", Kind.FATAL)
             ]
         finally:
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
-    assert kinds(check_postgres(f"{database_url}?user={role}")) == [("postgresql_refused", Kind.FATAL)]
+    assert kinds(check_postgres(f"{database_url}?user={role}", RECORDS)) == [
+        ("postgresql_refused", Kind.FATAL)
+    ]
 
 
 def test_a_postgresql_that_takes_no_writes_or_is_away_passes(database_url: str) -> None:
@@ -252,14 +254,14 @@ def test_a_postgresql_that_takes_no_writes_or_is_away_passes(database_url: str) 
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
 
-    assert kinds(check_postgres(database_url)) == [("postgresql_takes_no_writes", Kind.PASSING)]
-    assert kinds(check_postgres(f"postgresql://127.0.0.1:{free_port()}/x")) == [
+    assert kinds(check_postgres(database_url, RECORDS)) == [("postgresql_takes_no_writes", Kind.PASSING)]
+    assert kinds(check_postgres(f"postgresql://127.0.0.1:{free_port()}/x", RECORDS)) == [
         ("postgresql_unreachable", Kind.PASSING)
     ]
 
 
 def test_a_url_that_cannot_be_read_is_named_without_its_password() -> None:
     with pytest.raises(SettingsError, match="CASHBACK_DATABASE_URL") as caught:
-        check_postgres("postgresql://user:hidden@host/x?nonsense=1")
+        check_postgres("postgresql://user:hidden@host/x?nonsense=1", RECORDS)
 
     assert "hidden" not in str(caught.value)

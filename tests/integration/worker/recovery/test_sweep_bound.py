@@ -99,7 +99,7 @@ def test_what_another_session_is_still_writing_is_found_once_it_is_committed(dat
         psycopg.connect(database_url) as slow,
     ):
         # Given a receipt that is written and not committed, with a cut-off right away,
-        slow.execute("SELECT record_receipt(gen_random_uuid(), 'token', 1, now(), 0.001, 0.002, 0.001)")
+        slow.execute("SELECT record_receipt(event_id_of('token'), 'token', 1, now(), 0.001, 0.002, 0.001)")
         connection.execute("SELECT pg_sleep(0.01)")
         raised(connection, margin_seconds=0)
         slow.commit()
@@ -113,7 +113,9 @@ def test_what_another_session_is_still_writing_is_found_once_it_is_committed(dat
 def test_a_bound_that_a_clock_ahead_has_left_hides_nothing_that_is_new(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE sweep_bound SET bound = now() + interval '1 day'")
-        connection.execute("SELECT record_receipt(gen_random_uuid(), 'token', 1, now(), 0.001, 0.002, 0.001)")
+        connection.execute(
+            "SELECT record_receipt(event_id_of('token'), 'token', 1, now(), 0.001, 0.002, 0.001)"
+        )
         connection.execute("SELECT pg_sleep(0.01)")
 
         assert connection.execute("SELECT give_up_overdue(10)").fetchone() == (1,)
@@ -125,7 +127,7 @@ def test_what_came_into_being_below_the_bound_is_found_by_the_look_there(databas
         raised(connection)
         # Given a receipt of a receiver whose clock is an hour behind,
         connection.execute(
-            "SELECT record_receipt(gen_random_uuid(), 'token', 1, now() - interval '1 hour', 25, 30, 3)"
+            "SELECT record_receipt(event_id_of('token'), 'token', 1, now() - interval '1 hour', 25, 30, 3)"
         )
         assert connection.execute("SELECT give_up_overdue(10)").fetchone() == (0,)
 

@@ -57,24 +57,24 @@ STATEMENTS: Final = {
     "newest transaction": "SELECT max(transaction_id) FROM transactions",
     "progress": "SELECT * FROM progress_of(ARRAY[md5('answered 1')::uuid, md5('waiting 1')::uuid], 3)",
     "record": (
-        "SELECT * FROM record_receipts(ARRAY[gen_random_uuid()], '{{t}}', '{{1}}',"
+        "SELECT * FROM record_receipts(ARRAY[event_id_of('r{run}')], '{{r{run}}}', '{{1}}',"
         " ARRAY[(extract(epoch FROM clock_timestamp()) * 1000)::bigint], 25, 30, 3)"
     ),
     "settle what has no receipt and no account": (
-        "SELECT * FROM settle_event(gen_random_uuid(), 't', 1, clock_timestamp(), 25, 30, 3, 'payout', 7,"
-        " 'nobody', 1, 0, false, true, true)"
+        "SELECT * FROM settle_event(event_id_of('n{run}'), 'n{run}', 1, clock_timestamp(), 25, 30, 3,"
+        " 'payout', 7, 'nobody', 1, 0, false, true, true)"
     ),
     "settle a payout": (
         "SELECT * FROM settle_event(md5('waiting ' || 5000 + {run})::uuid, 't', {rows} + 5000 + {run},"
         " clock_timestamp(), 25, 30, 3, 'payout', 1, 'user ' || 5000 + {run}, 1, 0, false, true, true)"
     ),
     "settle a cancel": (
-        "SELECT * FROM settle_event(gen_random_uuid(), 't', 1001 + 10 * {run}, clock_timestamp(), 25, 30, 3,"
-        " 'cancel', -1, 'user ' || 1001 + 10 * {run}, 1, 0, false, true, true)"
+        "SELECT * FROM settle_event(event_id_of('c{run}'), 'c{run}', 1001 + 10 * {run},"
+        " clock_timestamp(), 25, 30, 3, 'cancel', -1, 'user ' || 1001 + 10 * {run}, 1, 0, false, true, true)"
     ),
     "settle a cancel of a user with many entries": (
-        "SELECT * FROM settle_event(gen_random_uuid(), 't', 1000 + 10 * {run}, clock_timestamp(), 25, 30, 3,"
-        " 'cancel', -1, 'user 1', 1, 0, false, false, true)"
+        "SELECT * FROM settle_event(event_id_of('m{run}'), 'm{run}', 1000 + 10 * {run},"
+        " clock_timestamp(), 25, 30, 3, 'cancel', -1, 'user 1', 1, 0, false, false, true)"
     ),
     "settle a group of payouts": _GROUP,
     "settle what was answered": (
