@@ -24,6 +24,11 @@ BEGIN
         6, get_byte(v_digest, 6) & 15 | 128), 8, get_byte(v_digest, 8) & 63 | 128), 'hex')::uuid;
 END $$;
 
+CREATE OR REPLACE FUNCTION refuse_event(p_event_id uuid) RETURNS uuid LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RAISE EXCEPTION 'event % is not the one of its token', p_event_id USING ERRCODE = 'check_violation';
+END $$;
+
 -- Record that an event was received; true if it is new. The times count from the earlier of the
 -- receiver's stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
 CREATE OR REPLACE FUNCTION record_receipt(
@@ -39,7 +44,7 @@ DECLARE
     v_received_at timestamptz := least(p_received_at, clock_timestamp());
 BEGIN
     IF p_event_id IS DISTINCT FROM event_id_of(p_token) THEN
-        RAISE EXCEPTION 'event % is not the one of its token', p_event_id USING ERRCODE = 'check_violation';
+        PERFORM refuse_event(p_event_id);
     END IF;
     INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at)
     VALUES (
@@ -76,16 +81,13 @@ DECLARE
     v_cutoff interval := make_interval(secs => p_cutoff_seconds);
     v_deadline interval := make_interval(secs => p_deadline_seconds);
     v_next_attempt interval := make_interval(secs => p_next_attempt_seconds);
-    v_place integer;
 BEGIN
-    FOR v_place IN 1..cardinality(p_event_ids) LOOP
-        IF p_event_ids[v_place] IS DISTINCT FROM event_id_of(p_tokens[v_place]) THEN
-            RAISE EXCEPTION 'event % is not the one of its token', p_event_ids[v_place] USING ERRCODE = 'check_violation';
-        END IF;
-    END LOOP;
     RETURN QUERY
     WITH made AS MATERIALIZED (
-        SELECT DISTINCT ON (event_id) event_id, token, cashback_id,
+        -- Asked of each row that is inserted: subscripts of an array need not begin at 1.
+        SELECT DISTINCT ON (event_id)
+            CASE WHEN event_id = event_id_of(token) THEN event_id ELSE refuse_event(event_id) END AS event_id,
+            token, cashback_id,
             least(to_timestamp(received_ms / 1000::double precision), v_now) AS received_at
         FROM unnest(p_event_ids, p_tokens, p_cashback_ids, p_received_ms)
             AS given (event_id, token, cashback_id, received_ms)

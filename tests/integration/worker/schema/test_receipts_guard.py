@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import psycopg
 import pytest
 
 from deploy.local.postgres import PostgresServer
-from producer.client.contract import MAX_TOKEN_CHARS, event_id_of
+from producer.client.contract import MAX_TOKEN_CHARS
 from tests.support.books import SOUND, add_user, audit, database_of, ledger_on, new_event, payout
 from tests.support.breaking import Forbidden, expect_refused, no_constraint, no_trigger
 from worker.domain.settlement import State
@@ -272,33 +271,3 @@ def test_a_receiver_whose_clock_runs_ahead_gains_no_time(receipts: psycopg.Conne
         "credit_cutoff_at - received_at = interval '25 s' FROM receipts WHERE cashback_id = 8"
     ).fetchone()
     assert row == (True, True, True)
-
-
-@pytest.mark.parametrize("token", ["head.payload.signature", "ä€😀", "x" * 16_384])
-def test_the_database_knows_the_event_of_a_token_as_the_program_does(
-    receipts: psycopg.Connection, token: str
-) -> None:
-    assert receipts.execute("SELECT event_id_of(%s)", (token,)).fetchone() == (event_id_of(token),)
-
-
-TO_ANOTHER = (
-    "SELECT record_receipt(%(event_id)s, 'another', 8, now(), 25, 30, 3)",
-    """SELECT record_receipts(ARRAY[event_id_of('its own'), %(event_id)s], '{its own,another}', '{8,9}',
-        '{1,1}', 25, 30, 3)""",
-    "SELECT record_receipts(ARRAY[%(event_id)s], '{}', '{9}', '{1}', 25, 30, 3)",
-    """SELECT settle_event(%(event_id)s, 'another', 8, now(), 25, 30, 5, 'payout', 1, 'ann', 1000000, 0,
-        false, true, true)""",
-    """SELECT settle_events(json_build_array(json_build_object('event_id', %(event_id)s, 'token', 'another',
-        'cashback_id', 8, 'received_at', now(), 'hold_seconds', 3, 'kind', 'payout',
-        'transaction_type', 1, 'user_id', 'ann', 'amount', 1000000, 'tax', 0)), 25, 30, false)""",
-)
-
-
-@pytest.mark.parametrize(
-    "call", TO_ANOTHER, ids=["one", "several", "no token", "settled alone", "settled in a group"]
-)
-def test_nobody_is_credited_for_an_event_that_is_not_its_tokens(
-    receipts: psycopg.Connection, call: str
-) -> None:
-    with pytest.raises(psycopg.errors.CheckViolation, match="is not the one of its token"):
-        receipts.execute(call.encode(), {"event_id": uuid4()})
