@@ -10,9 +10,10 @@ import redis
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
-from deploy.local.postgres import PostgresServer
+from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.valkey import ValkeyServer
 from worker.schema.migrate import migrate
+from worker.schema.roles import RoleNames
 
 # `server_directory` and `own_directory`, which outlive a failure, and the logs in its report.
 pytest_plugins = ["tests.support.kept_runs"]
@@ -63,10 +64,10 @@ def redis_url(valkey_server: ValkeyServer) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: PostgresServer) -> str:
-    """Give the name of a database that has the program's schema and no data."""
+    """Give the name of a database that has the program's schema, its roles, and no data."""
     with psycopg.connect(postgres_server.url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
-    migrate(postgres_server.url_of(_TEMPLATE))
+    migrate(postgres_server.url_of(_TEMPLATE), roles=RoleNames(prefix=DATABASE))
     return _TEMPLATE
 
 

@@ -14,9 +14,11 @@ from psycopg_pool import ConnectionPool
 
 from deploy.local.postgres import PostgresServer
 from producer.client.contract import event_id_of
+from tests.support.roles import as_role
 from worker.domain.settlement import Instruction, Kind
 from worker.ledger.database import DeadlineConnection, open_pool
 from worker.ledger.ledger import Ledger, LedgerPolicy, VerifiedEvent
+from worker.schema.roles import WORKER
 
 # So long that no test ever waits for them or runs into them by being slow.
 CUTOFF_SECONDS = 600.0
@@ -94,8 +96,8 @@ def database_of(server: PostgresServer, template: str) -> Iterator[str]:
 def pool_of(
     database_url: str, *, size: int = 2, timeout_seconds: float = 120.0
 ) -> Iterator[ConnectionPool[DeadlineConnection]]:
-    """Open the worker's own kind of pool on a database."""
-    pool = open_pool(database_url, size=size, statement_timeout_seconds=timeout_seconds)
+    """Open the worker's own kind of pool on a database, with the worker's role."""
+    pool = open_pool(as_role(database_url, WORKER), size=size, statement_timeout_seconds=timeout_seconds)
     try:
         yield pool
     finally:

@@ -11,6 +11,8 @@ from producer.client.contract import SettleMessage
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
 from tests.support.futures import end_of
+from tests.support.roles import as_role
+from worker.schema.roles import RECEIVER
 
 RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
 
@@ -30,11 +32,11 @@ def with_receipts(
     deadline_seconds: float = 30,
     pool_size: int = 4,
 ) -> None:
-    """Run `work` with open receipts."""
+    """Run `work` with open receipts, as the receiver's role."""
 
     async def run() -> None:
         receipts = Receipts(
-            database_url,
+            as_role(database_url, RECEIVER),
             pool_size=pool_size,
             max_waiting=1000,
             timeout_seconds=timeout_seconds,

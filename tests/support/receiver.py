@@ -21,6 +21,8 @@ from producer.server import Server, limits_of
 from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.betcore import CLIENT_ID, Endpoints, Signer, served, signer
 from tests.support.books import database_of
+from tests.support.roles import as_role
+from worker.schema.roles import RECEIVER
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,16 @@ class RunningReceiver:
 def running_receiver(
     *, redis_url: str, database_url: str, published: bool = True, ready: bool = True, **settings: object
 ) -> Iterator[RunningReceiver]:
-    """Run a receiver against these servers and a BETCORE of its own."""
+    """Run a receiver against these servers, with its role, and a BETCORE of its own."""
     betcore = Endpoints()
     if published:
         betcore.publish(signer(1))
     with served(betcore) as betcore_url:
-        urls = {"redis_url": redis_url, "database_url": database_url, "betcore_url": betcore_url}
+        urls = {
+            "redis_url": redis_url,
+            "database_url": as_role(database_url, RECEIVER),
+            "betcore_url": betcore_url,
+        }
         # On a slow machine, too, each copy is made unless something is in its way.
         believed = {"token_client_id": CLIENT_ID}
         patient = {"copy_timeout_seconds": 20, "jwks_timeout_seconds": 20}

@@ -3,13 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
+from deploy.local.postgres import DATABASE
 from worker.schema.migrate import migrate
-from worker.schema.roles import ROLES, RoleNames
+from worker.schema.roles import OWNER, ROLES, RoleNames
+
+TEST_ROLES: Final = RoleNames(prefix=DATABASE)
+"""The roles of every database that tests are given; the URL that comes with it is the administrator's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +34,56 @@ def url_as(database_url: str, name: str) -> str:
     return f"{database_url}{'&' if '?' in database_url else '?'}user={name}"
 
 
+def as_role(database_url: str, role: str) -> str:
+    """Return the URL of a database that tests are given for one of ROLES, unless it is somebody's already."""
+    return database_url if "user=" in database_url else url_as(database_url, TEST_ROLES.name(role))
+
+
 @contextmanager
 def roles_of(database_url: str, *, prefix: str | None = None) -> Iterator[Roles]:
     """Have `migrate` make roles with a prefix of their own, which are gone again after the block."""
-    with dropped_roles(database_url, prefix or f"test_{uuid4().hex[:12]}") as names:
+    with dropped_roles(database_url, prefix or new_prefix()) as names:
         migrate(database_url, roles=names)
         yield Roles(database_url, names)
 
 
+def new_prefix() -> str:
+    """Return a prefix that no other test has: roles belong to the whole server."""
+    return f"test_{uuid4().hex[:12]}"
+
+
 @contextmanager
 def dropped_roles(database_url: str, prefix: str) -> Iterator[RoleNames]:
-    """Drop what stands of these roles after the block."""
+    """Drop what stands of these roles after the block, with all that is theirs."""
     names = RoleNames(prefix=prefix)
     try:
         yield names
     finally:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            for role in map(names.name, ROLES):
-                if (
-                    connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-                    is not None
-                ):
-                    connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
-                    connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        for role in (*ROLES, OWNER):
+            drop_role(database_url, names.name(role))
+
+
+def drop_role(database_url: str, name: str) -> None:
+    """Drop a role, if it is there, with all that it has in this database."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).fetchone() is not None:
+            connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def refusal(url: str, statement: str) -> str | None:
+    """Return why PostgreSQL refuses a statement for want of a right; None where it does not.
+
+    Nothing of it stays.
+    """
+    with psycopg.connect(url) as connection:
+        try:
+            connection.execute(statement.encode())
+        except psycopg.errors.InsufficientPrivilege as error:
+            return str(error)
+        except psycopg.Error:
+            # Refused it was, and not for that.
+            return None
+        finally:
+            connection.rollback()
+    return None

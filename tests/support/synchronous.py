@@ -9,6 +9,7 @@ from psycopg import sql
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
+from tests.support.roles import TEST_ROLES
 from worker.schema.migrate import migrate
 
 
@@ -18,7 +19,7 @@ def migrated_server(directory: Path) -> Iterator[PostgresServer]:
     server = PostgresServer(directory)
     try:
         server.start()
-        migrate(server.url)
+        migrate(server.url, roles=TEST_ROLES)
         yield server
     finally:
         server.stop()

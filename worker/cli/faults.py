@@ -11,6 +11,11 @@ from worker.ledger.database import AnswerTimeout
 
 _SCHEMA_MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 
+_WHO_MAY = (
+    ": CASHBACK_DATABASE_URL is to name a role that may, which is the owner for `cashback migrate` and the "
+    "operator for all else"
+)
+
 
 class Failed(click.ClickException):
     """Something was not found, was refused, or is away."""
@@ -49,4 +54,5 @@ def _database_fault(error: psycopg.Error) -> str:
     first_line = text.strip().partition("\n")[0]
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return f"PostgreSQL cannot be reached, check CASHBACK_DATABASE_URL and that it runs: {first_line}"
-    return f"PostgreSQL refused: {first_line}"
+    what_to_do = _WHO_MAY if isinstance(error, errors.InsufficientPrivilege) else ""
+    return f"PostgreSQL refused: {first_line}{what_to_do}"

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Final
 
 _MIGRATION: Final = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql")
+_TABLE: Final = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
 _FUNCTION: Final = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)", re.MULTILINE)
 
 # Raised with every change of a function, so that an older program does not put its own ones back. A test
@@ -63,6 +64,12 @@ class SchemaFiles:
     def version(self) -> int:
         """The number of the last migration."""
         return self.tables[-1].version
+
+    @property
+    def table_names(self) -> list[str]:
+        """The names of all tables, but for partitions."""
+        made = [name for migration in self.tables for name in _TABLE.findall(migration.sql)]
+        return ["schema_versions", "schema_functions", *made]
 
     @property
     def functions_digest(self) -> str:

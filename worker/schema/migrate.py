@@ -9,7 +9,8 @@ from producer.shared.postgres.session import Session, connect
 from worker.errors import WorkerError
 from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
 from worker.schema.functions import InstalledFunctions
-from worker.schema.roles import RoleNames, grant, pin
+from worker.schema.privileges import grant, pin
+from worker.schema.roles import RoleNames, act_as_owner, make
 
 # Any 64-bit number will do, as long as all versions of this program use the same one.
 _LOCK_KEY: Final = 0x6361736862616B
@@ -42,8 +43,8 @@ def migrate(
 ) -> Applied:
     """Bring the database to the schema of these files, by default this program's, and say what was applied.
 
-    `roles` are made, or checked where they stand, and given what they need; without them the one who migrates
-    is the one who may do anything.
+    `roles` are made, or checked where they stand, and given what they need; without them nobody but the
+    owner of the schema, whom the one who migrates must be or may act as, may do anything.
 
     All of it happens in one transaction under an advisory lock, so several processes may call this at
     once: one applies, the others wait and find nothing left to do. Tables that stand are locked only by a
@@ -54,6 +55,9 @@ def migrate(
     with connect(database_url, _SESSION) as connection, connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        if roles is not None:
+            make(connection, roles)
+        act_as_owner(connection, roles)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_versions ("
             "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
@@ -88,7 +92,7 @@ def _apply(connection: psycopg.Connection, files: SchemaFiles, roles: RoleNames 
         # Defined again, a function is what its file says, and no more.
         pin(connection, installed.signatures)
     if roles is not None:
-        grant(connection, roles, installed.signatures)
+        grant(connection, roles, tables=files.table_names, signatures=installed.signatures)
     return Applied(tuple(missing), tuple(due))
 
 

@@ -1,17 +1,21 @@
-"""PostgreSQL roles: who may call which functions and read which tables. Decision 39.
+"""PostgreSQL roles: who may call which functions and read which tables, and how they are made. Decision 39.
 
-Nobody but the owner, who migrates, writes to the books: the others call functions that act with its rights.
+Nobody but the owner, whose migrate makes the schema, writes to the books: the others call functions that act
+with its rights.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from worker.errors import WorkerError
 
+OWNER: Final = "owner"
 RECEIVER: Final = "receiver"
 WORKER: Final = "worker"
 OPERATOR: Final = "operator"
@@ -31,10 +35,6 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The functions that each role may call. They act as the owner; what they call themselves nobody else may."""
 
-# Deferred to the commit, where PostgreSQL before 18 has it act as whoever commits.
-_DEFERRED: Final = ("require_entries",)
-ENTRY_POINTS: Final = frozenset(name for calls in CALLS.values() for name in calls) | frozenset(_DEFERRED)
-
 _VERSIONS: Final = ("schema_versions", "schema_functions")
 _BOOKS: Final = ("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound")
 READS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -46,33 +46,33 @@ READS: Final[Mapping[str, tuple[str, ...]]] = {
     READER: (*_VERSIONS, *_BOOKS),
 }
 """The tables that each role may read."""
-# The operator marks what was put back into its queue.
-_UPDATES: Final = (OPERATOR, "quarantine", ("requeued_at", "requeue_count"))
+UPDATES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    # The operator marks what was put back into its queue.
+    OPERATOR: {"quarantine": ("requeued_at", "requeue_count")},
+}
+"""The columns of tables that a role may write to itself."""
 
 # Who sees the snapshots, the standbys, and the transactions that still write, of other roles too.
-_STATISTICS: Final = "pg_read_all_stats"
-_EXISTS: Final = "SELECT FROM pg_roles WHERE rolname = %s"
-_TOO_MUCH: Final[LiteralString] = """
-    SELECT rolname, CASE
-        WHEN rolsuper OR rolcreaterole OR rolbypassrls OR rolreplication
-            THEN 'is a superuser, makes roles, replicates, or passes row security by'
-        WHEN pg_has_role(rolname, current_user, 'MEMBER') THEN 'is a member of the owner ' || current_user
-        WHEN has_schema_privilege(rolname, current_schema(), 'CREATE')
-            THEN 'may make things in the schema ' || current_schema()
-        ELSE (
-            SELECT 'may write to the table ' || min(relname) FROM pg_class
-            WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
-                AND relkind IN ('r', 'p')
-                AND has_table_privilege(rolname, oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER'))
-        END AS why
-    FROM pg_roles WHERE rolname = ANY (%s)
+STATISTICS: Final = "pg_read_all_stats"
+_WHOSE: Final = """
+    SELECT current_user, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
+        (SELECT pg_get_userbyid(relowner) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE nspname = current_schema() AND relname = 'schema_versions')
 """
+
+_log = structlog.get_logger(__name__)
 
 
 class RoleMissing(WorkerError):
     """A role is missing, or lacks what it needs, and this one may not give it."""
 
     reason = "role_missing"
+
+
+class SchemaMissing(WorkerError):
+    """The search_path of CASHBACK_DATABASE_URL names no schema that stands: make it, or name another one."""
+
+    reason = "schema_missing"
 
 
 class RoleTooMighty(WorkerError):
@@ -92,68 +92,104 @@ class RoleNames:
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def name(self, role: str) -> str:
-        """Return the full name of one of ROLES."""
+        """Return the full name of one of ROLES, or of OWNER."""
         return f"{self.prefix}_{role}"
 
 
-def pin(connection: psycopg.Connection[Any], signatures: Iterable[str]) -> None:
-    """Have the entry points act as the owner, in the schema that they were made in; nobody else may call any.
+def make(connection: psycopg.Connection[Any], names: RoleNames) -> None:
+    """Make the roles that are missing, and let each come as far as the schema. Raises RoleMissing."""
+    schema = schema_of(connection)
+    connection.execute(sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC").format(sql.Identifier(schema)))
+    for role in ROLES:
+        name = names.name(role)
+        _make(connection, name, login=True)
+        _set_password(connection, name, names.passwords.get(role))
+        _let_into_database(connection, name, sql.SQL("CONNECT"))
+        _give(
+            connection,
+            asked=sql.SQL("has_schema_privilege({}, {}, 'USAGE')").format(name, schema),
+            statement=sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(
+                sql.Identifier(schema), sql.Identifier(name)
+            ),
+        )
+    _show_statistics(connection, names.name(WORKER))
 
-    PostgreSQL lets everybody call a new function.
+
+def act_as_owner(connection: psycopg.Connection[Any], names: RoleNames | None) -> None:
+    """Have the rest of the transaction act as the role that the schema belongs to. Raises RoleMissing.
+
+    A new schema belongs to whoever migrates. Where that is a superuser and there are to be roles, one is made
+    that it belongs to: what functions do as the owner is then not done by a superuser.
     """
-    for signature in signatures:
-        name = sql.SQL(signature)
-        connection.execute(sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(name))
-        if signature.partition("(")[0] in ENTRY_POINTS:
-            connection.execute(
-                sql.SQL("ALTER FUNCTION {} SECURITY DEFINER SET search_path = {}, pg_temp").format(
-                    name, sql.Identifier(_schema(connection))
-                )
+    [(current, is_superuser, owner)] = connection.execute(_WHOSE).fetchall()
+    if owner is None and names is not None and is_superuser:
+        owner = names.name(OWNER)
+        _make_owner(connection, owner)
+    owner = owner or current
+    if names is not None:
+        _show_statistics(connection, owner)
+        if _is_superuser(connection, owner):
+            _log.warning(
+                "owner_is_superuser",
+                owner=owner,
+                what="what the roles call acts as a superuser: the schema belongs to one",
+                what_to_do="give its tables, types and functions to a role that is none (ALTER … OWNER TO)",
             )
+    if owner == current:
+        return
+    if not _holds(connection, sql.SQL("pg_has_role({}, 'MEMBER')").format(owner)):
+        raise RoleMissing(
+            f"the schema belongs to the role {owner}, and {current} may not act as it: migrate with the URL "
+            f'of {owner}, or have an administrator run GRANT "{owner}" TO "{current}"'
+        )
+    # With `"$user"` in it the path may begin elsewhere for another role.
+    connection.execute("SELECT set_config('search_path', quote_ident(current_schema()), true)")
+    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
 
 
-def grant(connection: psycopg.Connection[Any], names: RoleNames, signatures: Iterable[str]) -> None:
-    """Make the roles that are missing and give each what it needs. Raises RoleMissing or RoleTooMighty."""
-    ours = list(signatures)
-    for role in ROLES:
-        _make(connection, names.name(role))
-        _set_password(connection, names.name(role), names.passwords.get(role))
-    schema = sql.Identifier(_schema(connection))
-    connection.execute(sql.SQL("REVOKE CREATE ON SCHEMA {} FROM PUBLIC").format(schema))
-    for role in ROLES:
-        to = sql.Identifier(names.name(role))
-        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, to))
-        for table in READS[role]:
-            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(table), to))
-        for signature in ours:
-            if signature.partition("(")[0] in CALLS[role]:
-                function = sql.SQL(signature)
-                connection.execute(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(function, to))
-    role, table, columns = _UPDATES
+def schema_of(connection: psycopg.Connection[Any]) -> str:
+    """Return the schema that things are made in. Raises SchemaMissing."""
+    [(schema,)] = connection.execute("SELECT current_schema()").fetchall()
+    if schema is None:
+        raise SchemaMissing
+    return str(schema)
+
+
+def _make_owner(connection: psycopg.Connection[Any], name: str) -> None:
+    _make(connection, name, login=False)
+    if _is_superuser(connection, name):
+        raise RoleTooMighty(
+            f"the role {name}, as which all functions would act, is a superuser or can become one: take that "
+            "from it"
+        )
     connection.execute(
-        sql.SQL("GRANT UPDATE ({}) ON {} TO {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)),
-            sql.Identifier(table),
-            sql.Identifier(names.name(role)),
+        sql.SQL("GRANT CREATE, USAGE ON SCHEMA {} TO {}").format(
+            sql.Identifier(schema_of(connection)), sql.Identifier(name)
         )
     )
-    [(owner,)] = connection.execute("SELECT current_user").fetchall()
-    for reader in (owner, names.name(WORKER)):
-        _show_statistics(connection, reader)
-    _refuse_too_mighty(connection, names)
+    # For the table that an import of accounts goes through.
+    _let_into_database(connection, name, sql.SQL("TEMPORARY"))
 
 
-def _make(connection: psycopg.Connection[Any], name: str) -> None:
-    if connection.execute(_EXISTS, (name,)).fetchone() is not None:
-        return
+def _is_superuser(connection: psycopg.Connection[Any], name: str) -> bool:
+    return _holds(
+        connection,
+        sql.SQL("EXISTS (SELECT FROM pg_roles WHERE rolsuper AND pg_has_role({}, oid, 'MEMBER'))").format(
+            name
+        ),
+    )
+
+
+def _make(connection: psycopg.Connection[Any], name: str, *, login: bool) -> None:
+    create = sql.SQL("CREATE ROLE {} {}").format(
+        sql.Identifier(name), sql.SQL("LOGIN" if login else "NOLOGIN")
+    )
     try:
-        with connection.transaction():
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
-    except psycopg.errors.InsufficientPrivilege:
-        raise RoleMissing(
-            f"there is no role {name}, and this one may make none: have an administrator run CREATE ROLE "
-            f'"{name}" LOGIN, or unset CASHBACK_DATABASE_ROLES'
-        ) from None
+        _give(
+            connection,
+            asked=sql.SQL("EXISTS (SELECT FROM pg_roles WHERE rolname = {})").format(name),
+            statement=create,
+        )
     except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
         # Somebody who migrates another database of this server has just made it.
         return
@@ -164,7 +200,7 @@ def _set_password(connection: psycopg.Connection[Any], name: str, password: str 
         return
     # As PostgreSQL keeps it: the password itself is in no statement, and so in no log.
     kept = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
-    statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(kept))
+    statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), kept)
     try:
         with connection.transaction():
             connection.execute(statement)
@@ -175,28 +211,38 @@ def _set_password(connection: psycopg.Connection[Any], name: str, password: str 
         ) from None
 
 
+def _let_into_database(connection: psycopg.Connection[Any], name: str, right: sql.SQL) -> None:
+    [(database,)] = connection.execute("SELECT current_database()").fetchall()
+    _give(
+        connection,
+        asked=sql.SQL("has_database_privilege({}, {}, {})").format(name, database, right.as_string()),
+        statement=sql.SQL("GRANT {} ON DATABASE {} TO {}").format(
+            right, sql.Identifier(database), sql.Identifier(name)
+        ),
+    )
+
+
 def _show_statistics(connection: psycopg.Connection[Any], name: str) -> None:
-    asked = "SELECT pg_has_role(%s, %s, 'USAGE')"
-    if connection.execute(asked, (name, _STATISTICS)).fetchall() == [(True,)]:
+    _give(
+        connection,
+        asked=sql.SQL("pg_has_role({}, {}, 'USAGE')").format(name, STATISTICS),
+        statement=sql.SQL("GRANT {} TO {}").format(sql.SQL(STATISTICS), sql.Identifier(name)),
+    )
+
+
+def _give(connection: psycopg.Connection[Any], *, asked: sql.Composed, statement: sql.Composed) -> None:
+    """Have `statement` make true what is asked, unless it is. Raises RoleMissing."""
+    if _holds(connection, asked):
         return
-    try:
-        with connection.transaction():
-            connection.execute(
-                sql.SQL("GRANT {} TO {}").format(sql.Identifier(_STATISTICS), sql.Identifier(name))
-            )
-    except psycopg.errors.InsufficientPrivilege:
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        connection.execute(statement)
+    # A right that is not one's to give is a warning of PostgreSQL's, and no error.
+    if not _holds(connection, asked):
         raise RoleMissing(
-            f"the role {name} does not see how long others' transactions have run: have an administrator run "
-            f'GRANT {_STATISTICS} TO "{name}"'
-        ) from None
+            "a role is missing or lacks what it needs, and this one may not give it: have an administrator "
+            f"run {statement.as_string(connection)}, or unset CASHBACK_DATABASE_ROLES"
+        )
 
 
-def _refuse_too_mighty(connection: psycopg.Connection[Any], names: RoleNames) -> None:
-    found = connection.execute(_TOO_MUCH, ([names.name(role) for role in ROLES],)).fetchall()
-    if faults := [f"{name} {why}" for name, why in found if why is not None]:
-        raise RoleTooMighty(f"a role may do more than what it is there for: {'; '.join(sorted(faults))}")
-
-
-def _schema(connection: psycopg.Connection[Any]) -> str:
-    [(schema,)] = connection.execute("SELECT current_schema()").fetchall()
-    return str(schema)
+def _holds(connection: psycopg.Connection[Any], asked: sql.Composed) -> bool:
+    return connection.execute(sql.SQL("SELECT {}").format(asked)).fetchall() == [(True,)]

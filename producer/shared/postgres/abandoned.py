@@ -15,7 +15,9 @@ import structlog
 from psycopg import BaseConnection
 
 STILL_RUNNING: Final = (
-    "SELECT pid FROM pg_stat_activity WHERE pid = ANY (%s) AND state IS DISTINCT FROM 'idle'"
+    # Of another role's session, which may have the number by now, there is no state to be seen.
+    "SELECT pid FROM pg_stat_activity "
+    "WHERE pid = ANY (%s) AND usename = current_user AND state IS DISTINCT FROM 'idle'"
 )
 """Which of these backends are still at work; asked with what `take_in` returned, for `decide`."""
 

@@ -7,13 +7,16 @@ from typing import Final
 
 from deploy.local.demo.run import demo_environment
 from deploy.local.environment import (
+    DATABASE_ROLES,
     DATABASE_URL,
     REDIS_SENTINEL_MASTER,
     REDIS_URL,
     ROOT,
     read_procfile,
     stack_environment,
+    with_database_role,
 )
+from deploy.local.postgres import DATABASE
 from deploy.local.processes import ManagedProcess
 from tests.faults.hosts.network import DATABASE_ADDRESS, Network
 from tests.faults.hosts.servers import MASTER, url_at
@@ -46,20 +49,30 @@ class Processes:
         return self.process("betcore", host="betcore", argv=argv)
 
     def service(self, command: str, *, host: str, settings: dict[str, str] | None = None) -> ManagedProcess:
-        """Return a process of the Procfile on a host."""
+        """Return a process of the Procfile on a host, with the role of PostgreSQL that is its own."""
         return self.process(
-            host, host=host, argv=["/bin/sh", "-c", self.commands[command]], settings=settings
+            host,
+            host=host,
+            argv=["/bin/sh", "-c", self.commands[command]],
+            settings=settings,
+            role_of=command,
         )
 
     def process(
-        self, name: str, *, host: str, argv: list[str], settings: dict[str, str] | None = None
+        self,
+        name: str,
+        *,
+        host: str,
+        argv: list[str],
+        settings: dict[str, str] | None = None,
+        role_of: str = "release",
     ) -> ManagedProcess:
-        """Return a process on a host, with `settings` of its own."""
+        """Return a process on a host, with `settings` of its own; see `with_database_role` for `role_of`."""
         return ManagedProcess(
             name=name,
             argv=self.network.inside(host, *argv),
             log_path=log_path(self.options.directory.resolve(), name),
-            env={**self.environ, **(settings or {})},
+            env=with_database_role({**self.environ, **(settings or {})}, role_of),
             cwd=ROOT,
         )
 
@@ -72,6 +85,7 @@ class Processes:
             # A moment in which BETCORE is out of reach, or its name, is met by who asks for its keys, too.
             "CASHBACK_JWKS_REFRESH_SECONDS": "1",
             REDIS_SENTINEL_MASTER: MASTER,
+            DATABASE_ROLES: DATABASE,
             # BETCORE has a host of its own.
             "CASHBACK_BETCORE_PLAIN_HTTP": "allow",
             **self.options.settings,

@@ -138,8 +138,8 @@ class HostRig(Simulated, Lifetime):
         self._cleanup.enter_context(self.names)
         self.network.name(BETCORE_NAME, [self._address("betcore"), SECOND_BETCORE_ADDRESS], server=OPERATOR)
         self._start_servers()
-        for argv in (self.processes.commands["release"], "exec cashback accounts import accounts.csv"):
-            self._run_to_the_end(argv)
+        self._run_to_the_end(self.processes.commands["release"], role_of="release")
+        self._run_to_the_end("exec cashback accounts import accounts.csv", role_of="accounts")
         self._cleanup.callback(self.betcore.stop, timeout_seconds=STOP_SECONDS)
         self._cleanup.callback(self._stop_service)
         self.betcore.start()
@@ -176,10 +176,11 @@ class HostRig(Simulated, Lifetime):
             wait_for_valkey(self._address(name), SENTINEL_PORT, process)
         self.ledger.start()
 
-    def _run_to_the_end(self, command: str) -> None:
+    def _run_to_the_end(self, command: str, *, role_of: str) -> None:
         (self.directory / "accounts.csv").write_text(self.options.accounts_csv, "utf-8")
         command = command.replace("accounts.csv", str(self.directory / "accounts.csv"))
-        process = self.processes.process("release", host="receiver", argv=["/bin/sh", "-c", command])
+        argv = ["/bin/sh", "-c", command]
+        process = self.processes.process("release", host="receiver", argv=argv, role_of=role_of)
         self._cleanup.callback(process.kill)
         process.start()
         if process.wait(timeout_seconds=READY_SECONDS) != 0:

@@ -127,6 +127,16 @@ def test_each_process_has_a_role_of_its_own_and_no_others_password(
     assert password in release
 
 
+def test_the_reader_has_a_password_where_one_is_set_and_no_process_has_it(compose: dict[str, Any]) -> None:
+    has = {
+        name: settings["CASHBACK_READER_ROLE_PASSWORD"]
+        for name, service in compose["services"].items()
+        if "CASHBACK_READER_ROLE_PASSWORD" in (settings := service.get("environment", {}))
+    }
+
+    assert has == {"release": "${CASHBACK_READER_ROLE_PASSWORD:-}"}
+
+
 @pytest.mark.parametrize("process", ["web", "worker"])
 def test_nothing_starts_before_the_schema_is_there(compose: dict[str, Any], process: str) -> None:
     conditions = {

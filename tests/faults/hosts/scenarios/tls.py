@@ -130,6 +130,7 @@ def _operator(scene: HostScene, *, url: str) -> tuple[int, str]:
         host="receiver",
         argv=["cashback", "list", "--state", "answered", "--limit", "1"],
         settings={DATABASE_URL: url},
+        role_of="command",
     )
     process.start()
     try:

@@ -102,7 +102,10 @@ def test_a_database_that_refuses_the_operator_is_said_in_one_sentence(database_u
 
         connection.execute(sql.SQL("DROP ROLE {}").format(role))
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "Error: PostgreSQL refused: permission denied for table receipts\n"
+    assert done.stderr == (
+        "Error: PostgreSQL refused: permission denied for table receipts: CASHBACK_DATABASE_URL is to name a "
+        "role that may, which is the owner for `cashback migrate` and the operator for all else\n"
+    )
 
 
 def test_an_import_that_waits_for_another_one_goes_on_when_that_is_undone(database_url: str) -> None:

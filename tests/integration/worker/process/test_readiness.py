@@ -11,7 +11,9 @@ from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, running, wait_until
 from tests.support.betcore import CLIENT_ID, Endpoints, served, signer
+from tests.support.roles import TEST_ROLES, as_role
 from worker.schema.migrate import migrate
+from worker.schema.roles import WORKER
 
 END_SECONDS = 240.0
 COMMAND = "exec celery --app worker.app worker --hostname worker-$$@%h --without-gossip --without-mingle"
@@ -20,7 +22,7 @@ COMMAND = "exec celery --app worker.app worker --hostname worker-$$@%h --without
 def test_it_is_ready_while_it_would_settle_an_event(redis_url: str, own_directory: Path) -> None:
     betcore, port = Endpoints(), free_port()
     postgres = PostgresServer(own_directory / "postgres").start()
-    migrate(postgres.url)
+    migrate(postgres.url, roles=TEST_ROLES)
     with served(betcore) as betcore_url:
         worker = ManagedProcess(
             name="worker",
@@ -30,7 +32,7 @@ def test_it_is_ready_while_it_would_settle_an_event(redis_url: str, own_director
             env={
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
                 "CASHBACK_REDIS_URL": redis_url,
-                "CASHBACK_DATABASE_URL": postgres.url,
+                "CASHBACK_DATABASE_URL": as_role(postgres.url, WORKER),
                 "CASHBACK_BETCORE_URL": betcore_url,
                 "CASHBACK_BEARER_TOKEN": "static",
                 "CASHBACK_TOKEN_CLIENT_ID": CLIENT_ID,
