@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import psycopg
+from psycopg import sql
 
 from worker.errors import WorkerError
 from worker.schema.files import FunctionFile
@@ -22,6 +23,12 @@ _STANDING: Final = (
     "SELECT oid::regprocedure::text, (oid, xmin)::text FROM pg_proc "
     "WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) "
     "AND proname = ANY (%s)"
+)
+# Whoever else was given it by the owner or by `cashback migrate` of a version before.
+_CALLERS: Final = (
+    "SELECT DISTINCT proname, pg_get_userbyid(grantee) FROM pg_proc, aclexplode(proacl) "
+    "WHERE oid IN (SELECT to_regprocedure(signature) FROM unnest(%s::text[]) AS signature) "
+    "AND grantee NOT IN (0, proowner) AND privilege_type = 'EXECUTE'"
 )
 
 
@@ -45,6 +52,7 @@ class InstalledFunctions:
         ).fetchall()
         self._digests: dict[str, str] = {file: digest for file, digest, _, _ in recorded}
         self._ours: set[str] = {signature for _, _, signatures, _ in recorded for signature in signatures}
+        self._callers: list[tuple[str, str]] = connection.execute(_CALLERS, (self.signatures,)).fetchall()
         self.version: int = max((version for *_, version in recorded), default=0)
         """The version of the functions that stand; 0 where there are none."""
 
@@ -70,14 +78,22 @@ class InstalledFunctions:
         after = self._standing(file.functions)
         defined = {signature for signature, state in after.items() if before.get(signature) != state}
         if replaced := sorted(defined & foreign):
-            raise ForeignFunction(
-                f"the database has a function {replaced[0]} that is not of this program: rename or drop it, "
-                "or give this program a schema of its own"
-            )
+            raise _foreign(replaced[0])
         # Other types of parameters have made a second function beside the one that stood.
         self._drop((after.keys() & self._ours) - defined)
         self._ours |= defined
         self._connection.execute(_RECORD, (file.name, file.digest, sorted(defined), version))
+
+    def keep_callers(self) -> None:
+        """Let who could call a function call the one of that name, which may have been made anew."""
+        for signature in self.signatures:
+            for name, caller in self._callers:
+                if signature.partition("(")[0] == name:
+                    self._connection.execute(
+                        sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(
+                            sql.SQL(signature), sql.Identifier(caller)
+                        )
+                    )
 
     def drop_all_but(self, files: Iterable[FunctionFile]) -> None:
         """Drop what was once defined by a file and is so no more; other people's functions stay."""
@@ -103,6 +119,11 @@ class InstalledFunctions:
             names = FunctionFile("", definition).functions
             self._drop(self._standing(names).keys() & self._ours)
             self._connection.execute(definition.encode())
+        except psycopg.errors.InsufficientPrivilege:
+            standing = self._standing(FunctionFile("", definition).functions).keys()
+            if not standing - self._ours:
+                raise
+            raise _foreign(min(standing - self._ours)) from None
 
     def _drop(self, signatures: Iterable[str]) -> None:
         # Gone with a table whose row it took, it needs no dropping.
@@ -112,3 +133,10 @@ class InstalledFunctions:
 
     def _standing(self, names: Iterable[str]) -> dict[str, str]:
         return dict(self._connection.execute(_STANDING, (list(names),)).fetchall())
+
+
+def _foreign(signature: str) -> ForeignFunction:
+    return ForeignFunction(
+        f"the database has a function {signature} that is not of this program: rename or drop it, "
+        "or give this program a schema of its own"
+    )

@@ -91,6 +91,7 @@ def _apply(connection: psycopg.Connection, files: SchemaFiles, roles: RoleNames 
     if due:
         # Defined again, a function is what its file says, and no more.
         pin(connection, installed.signatures)
+        installed.keep_callers()
     if roles is not None:
         grant(connection, roles, tables=files.table_names, signatures=installed.signatures)
     return Applied(tuple(missing), tuple(due))

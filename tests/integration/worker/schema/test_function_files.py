@@ -17,6 +17,7 @@ from tests.support.later_schema import (
     read,
     with_notes,
 )
+from tests.support.roles import TEST_ROLES
 from worker.schema.files import FunctionFile, Migration
 from worker.schema.migrate import Applied, migrate
 
@@ -37,7 +38,7 @@ ASKED: tuple[tuple[str, str, str], ...] = (
 
 def test_a_schema_brought_forward_is_the_one_from_scratch(database_url: str, made_today: str) -> None:
     forward = migrate(database_url, with_notes())
-    scratch = migrate(made_today, with_notes())
+    scratch = migrate(made_today, with_notes(), roles=TEST_ROLES)
 
     assert forward.tables == (LATER,)
     assert scratch.tables == (*FILES.tables, LATER)
@@ -54,7 +55,7 @@ def test_a_changed_file_is_applied_again_and_leaves_nothing_of_before(
 
     applied = migrate(database_url, changed)
     again = migrate(database_url, changed)
-    migrate(made_today, changed)
+    migrate(made_today, changed, roles=TEST_ROLES)
 
     assert applied == Applied((), (changed.functions[-1],))
     assert again == Applied((), ())
@@ -70,7 +71,7 @@ def test_functions_that_are_in_no_file_any_more_are_gone(database_url: str, made
     migrate(database_url, without_one)
     left = names_of_functions(database_url) & {"note_of", "count_notes"}
     migrate(database_url, without_file)
-    migrate(made_today, without_file)
+    migrate(made_today, without_file, roles=TEST_ROLES)
 
     assert left == {"note_of"}
     assert differences(read(database_url), read(made_today)) == []
@@ -88,7 +89,7 @@ def test_a_function_that_moves_to_another_file_and_changes_its_result_stands_onc
     files = replace(files, functions=(moved, *files.functions))
 
     migrate(database_url, files)
-    migrate(made_today, files)
+    migrate(made_today, files, roles=TEST_ROLES)
 
     assert differences(read(database_url), read(made_today)) == []
 
@@ -130,7 +131,7 @@ def test_what_is_defined_in_place_keeps_its_privileges_and_other_peoples_functio
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT operators_own()").fetchone() == (7,)
         row = connection.execute("SELECT proacl::text FROM pg_proc WHERE proname = 'count_notes'").fetchone()
-    assert row == ("{postgres=X/postgres}",)
+    assert row == ("{cashback_owner=X/cashback_owner}",)
 
 
 def test_after_a_change_of_tables_a_function_that_does_not_fit_them_is_refused(database_url: str) -> None:
