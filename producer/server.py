@@ -7,8 +7,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from producer.receiver.connections import ConnectionLimits, Connections
-from producer.receiver.http_protocol import bounded_http
+from producer.receiver.http.connections import ConnectionLimits, Connections
+from producer.receiver.http.protocol import bounded_http
 from producer.shared.listening import listen
 from producer.shared.process import connections_allowed
 from producer.shared.settings.receiver import ReceiverSettings

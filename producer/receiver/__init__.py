@@ -1,4 +1,5 @@
 """The HTTP face: from the request of a make to BETCORE's envelope.
 
-May import `producer.client`, `producer.protocol` and `producer.copies`.
+What bounds a request before it is one is in `http`. May import `producer.client`, `producer.protocol`,
+`producer.copies`, and of `producer.shared` what .importlinter names.
 """

@@ -8,7 +8,7 @@
 | no such page, or another method             | 404, 405 | the same |
 | the body came too slowly                    | 408  | 103753    |
 | the body is too large                       | 413  | 103753    |
-| what is no HTTP, a head too slow, too large | 400, 408, 431 | 103753, by `http_protocol` |
+| what is no HTTP, a head too slow, too large | 400, 408, 431 | 103753, by `http.protocol` |
 | nothing can be verified or copied, overload | 503  | 102823 Error adding transaction |
 
 The ErrorCodes are those of BETCORE's accept where one fits, and the HTTP status where none does. What a

@@ -28,7 +28,7 @@ from producer.receiver.answers import (
     answer_to,
 )
 from producer.receiver.backlog import Backlog
-from producer.receiver.body import BODY_TIMEOUT_SECONDS, read_body, token_in
+from producer.receiver.http.body import BODY_TIMEOUT_SECONDS, read_body, token_in
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.log_tally import LogTally

@@ -5,7 +5,7 @@ import sys
 
 from uvicorn.importer import import_from_string
 
-from producer.receiver.connections import ConnectionLimits
+from producer.receiver.http.connections import ConnectionLimits
 from producer.server import Server
 
 

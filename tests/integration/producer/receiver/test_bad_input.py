@@ -13,7 +13,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from deploy.local.simulator.protocol.make_token import make_claims
 from deploy.local.valkey import ValkeyServer
-from producer.receiver.body import MAX_BODY_BYTES
+from producer.receiver.http.body import MAX_BODY_BYTES
 from tests.support.betcore import CLIENT_ID, ISSUER, cashback, signer
 from tests.support.receiver import RunningReceiver, receiver_of_a_module
 

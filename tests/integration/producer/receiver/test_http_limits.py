@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from producer.receiver.http_protocol import MAX_HEAD_BYTES
+from producer.receiver.http.protocol import MAX_HEAD_BYTES
 from tests.support.raw_client import (
     ALIVE,
     POST,

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope
 
 from producer.protocol.errors import NotAToken
 from producer.receiver.answers import BodyTooLarge, BodyTooSlow, ClientGone
-from producer.receiver.in_time import in_time
+from producer.receiver.http.in_time import in_time
 
 MAX_BODY_BYTES: Final = 16_384
 BODY_TIMEOUT_SECONDS: Final = 5.0

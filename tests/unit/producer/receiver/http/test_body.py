@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Scope
 
 from producer.receiver.answers import BodyTooSlow
-from producer.receiver.body import read_body
+from producer.receiver.http.body import read_body
 from tests.support import virtual_time
 
 SCOPE: Scope = {"type": "http", "headers": []}

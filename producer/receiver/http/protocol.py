@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from producer.client.contract import ErrorCode
-from producer.receiver.connections import Connection, Connections, LingeringTransport, address_of
+from producer.receiver.http.connections import Connection, Connections, LingeringTransport, address_of
 
 MAX_HEAD_BYTES: Final = 16_384
 # A body of 16 KiB in chunks of one byte has 96 KiB on the wire; trailers and chunk extensions are in it, too.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import uvloop
 
-from producer.receiver.in_time import in_time
+from producer.receiver.http.in_time import in_time
 
 LONG_SECONDS = 60.0
 SHORT_SECONDS = 0.01
