@@ -19,7 +19,8 @@ from flower.app import Flower
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import OutputTransform, RequestHandler, stream_request_body
 
-from deploy.flower_logins import FailedLogins, Network, client_address
+from deploy.flower_logins import FailedLogins
+from producer.shared.addresses import Network, client_address, hops_of_x_forwarded_for, read_address
 
 OPEN: Final = ("/healthcheck", "/metrics")
 """What is answered without a login; docs/security.md says what it shows."""
@@ -105,7 +106,9 @@ class GuardedFlower(Flower):  # type: ignore[misc]  # Flower has no types
         if self._is_open(request.path):
             return super().find_handler(request, **options)
         address = client_address(
-            request.remote_ip or "", request.headers.get("X-Forwarded-For", ""), self._proxies
+            read_address(request.remote_ip or ""),
+            hops_of_x_forwarded_for(request.headers.get("X-Forwarded-For", "")),
+            self._proxies,
         )
         if locked_seconds := self._failed.locked_seconds(address):
             return self._refusal(request, HTTPStatus.TOO_MANY_REQUESTS, locked_seconds)

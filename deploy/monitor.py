@@ -13,10 +13,11 @@ from celery import Celery
 from pydantic import Field, SecretStr, field_validator
 
 from deploy.flower_events import SILENCE_SECONDS, ListeningApp
-from deploy.flower_logins import Network, read_networks
 from producer.client.contract import QUEUE
+from producer.shared.addresses import Network
 from producer.shared.redis.broker import broker_configuration
 from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.networks import Networks
 from producer.shared.settings.servers import RedisSettings
 
 MIN_PASSWORD_CHARS: Final = 8
@@ -33,7 +34,7 @@ class MonitorSettings(RedisSettings):
         f"a password has at least {MIN_PASSWORD_CHARS} characters. Flower does not start without one."
     )
 
-    flower_trusted_proxies: str | None = Field(
+    flower_trusted_proxies: Networks = Field(
         default=None,
         description="Addresses and networks of the proxies before Flower, separated by commas: what they say "
         "in `X-Forwarded-For` is whose failed login it is. Unset: the address of the connection.",
@@ -42,21 +43,12 @@ class MonitorSettings(RedisSettings):
     @property
     def proxies(self) -> tuple[Network, ...]:
         """The networks of the proxies before Flower."""
-        return read_networks(self.flower_trusted_proxies or "")
+        return self.flower_trusted_proxies or ()
 
     @property
     def logins(self) -> list[str]:
         """The logins, each as `user:password`."""
         return [login.strip() for login in self.flower_basic_auth.get_secret_value().split(",")]
-
-    @field_validator("flower_trusted_proxies")
-    @classmethod
-    def _each_proxy_is_a_network(cls, value: str | None) -> str | None:
-        try:
-            read_networks(value or "")
-        except ValueError as error:
-            raise ValueError(f"must be addresses and networks, separated by commas: {error}") from None
-        return value
 
     @field_validator("flower_basic_auth")
     @classmethod

@@ -4,16 +4,14 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from typing import Any, Final
 
 import structlog
 
+from producer.shared.addresses import source_of_peer
 from producer.shared.log_tally import LogTally
 
 _LOOKS_PER_TIMEOUT: Final = 4
-# One host of IPv6 usually has a network of 64 bits to itself.
-_HOST_BITS_OF_IPV6: Final = 64
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -86,7 +84,7 @@ class Connections:
 
     def add(self, connection: Connection, peer: str) -> bool:
         """Take in a new connection, which waits; return False where there is no room for it."""
-        name = address_of(peer)
+        name = source_of_peer(peer)
         address = self._addresses.get(name)
         if address is not None and len(address.connections) >= self.limits.per_address:
             self.tell("address_has_its_share", name)
@@ -170,13 +168,3 @@ class LingeringTransport(asyncio.Transport):
     def close(self) -> None:
         """Close when the peer has had time to read."""
         self._linger()
-
-
-def address_of(peer: str) -> str:
-    """Return the address that a peer's connections are counted by: of IPv6 its network of 64 bits."""
-    if ":" not in peer:
-        return peer
-    address = IPv6Address(peer.partition("%")[0])
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{IPv6Address(int(address) >> _HOST_BITS_OF_IPV6 << _HOST_BITS_OF_IPV6)}/64"

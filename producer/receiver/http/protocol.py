@@ -10,7 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from producer.client.contract import ErrorCode
-from producer.receiver.http.connections import Connection, Connections, LingeringTransport, address_of
+from producer.receiver.http.connections import Connection, Connections, LingeringTransport
+from producer.shared.addresses import source_of_peer
 
 MAX_HEAD_BYTES: Final = 16_384
 # A body of 16 KiB in chunks of one byte has 96 KiB on the wire; trailers and chunk extensions are in it, too.
@@ -215,7 +216,7 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Take nothing more, say why unless an answer is still under way, and close."""
-        self._connections.tell(status.phrase, address_of(self._peer))
+        self._connections.tell(status.phrase, source_of_peer(self._peer))
         self._is_deaf = True
         self.until = None
         if self.cycle is None or self.cycle.response_complete:
