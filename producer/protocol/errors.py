@@ -100,3 +100,25 @@ class KeysUnavailable(VerificationError):
     """The key of this token cannot be had now; it may be had later."""
 
     reason = "keys_unavailable"
+
+
+class TooManyUnknownKeys(KeysUnavailable):
+    """Too many tokens name keys that are not known; send it again."""
+
+
+class KeysFetchFailed(ProducerError):
+    """BETCORE's published keys could not be fetched."""
+
+    reason = "keys_unavailable"
+
+
+class RefetchTooSoon(KeysFetchFailed):
+    """An unknown key was asked for a moment ago; the next fetch has to wait."""
+
+    reason = "refetch_too_soon"
+
+
+class LookupNeeded(ProducerError):
+    """The key of this token has to be looked up, which takes time."""
+
+    reason = "lookup_needed"

@@ -17,7 +17,7 @@ import httpx
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from producer.protocol.errors import ProducerError
+from producer.protocol.errors import KeysFetchFailed, LookupNeeded, RefetchTooSoon
 from producer.protocol.jwks import KeySetUnreadable, parse_keys
 from producer.protocol.reply import REQUEST_HEADERS, ReplyUnreadable, read_bounded
 
@@ -29,18 +29,6 @@ _FIRST_RETRY_SECONDS: Final = 0.25
 _EMPTY_RETRY_SECONDS: Final = 3.0
 
 _log = structlog.get_logger(__name__)
-
-
-class KeysFetchFailed(ProducerError):
-    """BETCORE's published keys could not be fetched."""
-
-    reason = "keys_unavailable"
-
-
-class RefetchTooSoon(KeysFetchFailed):
-    """An unknown key was asked for a moment ago; the next fetch has to wait."""
-
-    reason = "refetch_too_soon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +120,12 @@ class KeySet:
         except TimeoutError as error:
             raise KeysFetchFailed("a fetch under way did not end in time") from error
 
-    def fetch_for_unknown(self, kid: str) -> RSAPublicKey | None:
+    def fetch_for_unknown(self, kid: str, *, may_block: bool = True) -> RSAPublicKey | None:
         """Fetch the keys because `kid` is unknown, at most once per `unknown_key_seconds`; return the key.
 
-        None: BETCORE does not publish it, as far as the last fetch for it can say. Blocks. Raises
-        RefetchTooSoon where the limit forbids the fetch that could tell, KeysFetchFailed where it failed.
+        None: BETCORE does not publish it, as far as the last fetch for it can say. Raises RefetchTooSoon
+        where the limit forbids the fetch that could tell, KeysFetchFailed where it failed, and LookupNeeded
+        for one that is not made because it would block.
         """
         with self._lock:
             now = self._clock()
@@ -144,11 +133,13 @@ class KeySet:
             if key is not None:
                 return key
             waited = self._extra_fetch_at is None or now - self._extra_fetch_at >= self._unknown_key_seconds
-            if waited and self._flight is None:
-                self._extra_fetch_at = now
-            elif self._flight is None:
+            if not waited and self._flight is None:
                 self._check_answer_is_known(kid, now)
                 return None
+            if not may_block:
+                raise LookupNeeded
+            if self._flight is None:
+                self._extra_fetch_at = now
         self.fetch()
         key = self.get(kid)
         if key is None:

@@ -11,8 +11,17 @@ from jwt.algorithms import RSAAlgorithm
 
 from producer.protocol.claims import ClaimRules, VerifiedToken
 from producer.protocol.compact import CompactToken, read_compact
-from producer.protocol.errors import BadSignature, KeysUnavailable, NotVouchedFor, UnknownKey
-from producer.protocol.keys import KeySet, KeysFetchFailed, RefetchTooSoon
+from producer.protocol.errors import (
+    BadSignature,
+    KeysFetchFailed,
+    KeysUnavailable,
+    LookupNeeded,
+    NotVouchedFor,
+    RefetchTooSoon,
+    TooManyUnknownKeys,
+    UnknownKey,
+)
+from producer.protocol.keys import KeySet
 from producer.protocol.verify_endpoint import VerifyEndpoint, VerifyUnavailable
 
 _RS256: Final = RSAAlgorithm(RSAAlgorithm.SHA256)
@@ -35,7 +44,7 @@ class Verifier:
         Blocks while an unknown key is fetched or BETCORE is asked, so call it in a thread.
         """
         unverified = read_compact(token)
-        key = self._keys.get(unverified.kid) or self._find_key(unverified.kid)
+        key = self._keys.get(unverified.kid) or self._find_key(unverified.kid, may_block=True)
         if key is not None:
             check_signature(unverified, key)
         verified = self._rules.read(unverified.payload, at=at)
@@ -45,26 +54,26 @@ class Verifier:
         return verified
 
     def verify_with_known_keys(self, token: str, *, at: datetime) -> VerifiedToken:
-        """Do as `verify`, but never block: raise UnknownKey for a key that is not known at this moment."""
+        """Do as `verify`, but never block: raise LookupNeeded where that would."""
         unverified = read_compact(token)
-        key = self._keys.get(unverified.kid)
+        key = self._keys.get(unverified.kid) or self._find_key(unverified.kid, may_block=False)
         if key is None:
-            raise UnknownKey
+            raise LookupNeeded
         check_signature(unverified, key)
         return self._rules.read(unverified.payload, at=at)
 
-    def _find_key(self, kid: str) -> RSAPublicKey | None:
-        """Fetch the key; None where only the fallback can decide."""
+    def _find_key(self, kid: str, *, may_block: bool) -> RSAPublicKey | None:
+        """Fetch the key; None where only the fallback can decide. Raises LookupNeeded for what it may not."""
         try:
-            key = self._keys.fetch_for_unknown(kid)
+            key = self._keys.fetch_for_unknown(kid, may_block=may_block)
+        except RefetchTooSoon as error:
+            # The keys are there, so nobody else is asked. But this may well be a new one of BETCORE's, and a
+            # 401 would lose a make.
+            raise TooManyUnknownKeys from error
         except KeysFetchFailed as error:
-            # A fetch that is only to come later is no reason to ask: the keys are there.
-            if self._fallback is not None and not isinstance(error, RefetchTooSoon):
+            if self._fallback is not None:
                 return None
-            # Where the rate limit alone forbids to look, the key may well be a new one of BETCORE's, and 401
-            # would lose a make.
-            detail = "too many unknown keys" if isinstance(error, RefetchTooSoon) else str(error)
-            raise KeysUnavailable(f"the key of this token cannot be had now: {detail}") from error
+            raise KeysUnavailable(f"the key of this token cannot be had now: {error}") from error
         if key is None:
             raise UnknownKey
         return key

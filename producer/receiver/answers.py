@@ -15,17 +15,29 @@ The ErrorCodes are those of BETCORE's accept where one fits, and the HTTP status
 partner should answer to make is not published, so this table is to be confirmed with BETCORE.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import ClassVar, Final
 
 from starlette.responses import JSONResponse
 
 from producer.client.contract import ErrorCode
-from producer.protocol.errors import KeysUnavailable, NotAToken, ProducerError, VerificationError
+from producer.protocol.errors import (
+    KeysUnavailable,
+    NotAToken,
+    ProducerError,
+    VerificationError,
+)
 
 RETRY_AFTER_SECONDS: Final = 1
+
+# Errors have few texts; those with a detail in it come and go.
+_KEPT: Final = 256
+# Where no ErrorCode of BETCORE's fits.
+_OWN_CODES: Final = frozenset({HTTPStatus.UNAUTHORIZED})
 
 
 class NotReceived(ProducerError):
@@ -95,7 +107,7 @@ class Internal(NotReceived):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """One reply: the HTTP status and BETCORE's envelope, and how it is counted."""
 
@@ -107,7 +119,11 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> JSONResponse:
-        """Return the reply as an HTTP response."""
+        """Return the reply as an HTTP response, always the same one."""
+        return self._response
+
+    @cached_property
+    def _response(self) -> JSONResponse:
         return JSONResponse(
             {"ErrorCode": int(self.error_code), "Message": self.message},
             status_code=self.status,
@@ -120,23 +136,34 @@ RECEIVED: Final = Answer(HTTPStatus.OK, ErrorCode.SUCCESS, "Success", "received"
 
 def answer_to(error: NotReceived | VerificationError) -> Answer:
     """Return the answer to a make that was not received, as the table above says."""
-    status = _status_of(error)
+    return _answer(type(error), str(error))  # type: ignore[arg-type]  # classes are hashable
+
+
+@lru_cache(maxsize=_KEPT)
+def _answer(kind: type[NotReceived | VerificationError], message: str) -> Answer:
+    status = _status_of(kind)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return Answer(
-            status,
-            ErrorCode.ERROR_ADDING_TRANSACTION,
-            str(error),
-            "unavailable",
-            error.reason,
-            {"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
-    code = int(status) if status == HTTPStatus.UNAUTHORIZED else ErrorCode.REQUEST_DATA_ERROR
-    return Answer(status, code, str(error), "rejected", error.reason)
+        code, outcome = int(ErrorCode.ERROR_ADDING_TRANSACTION), "unavailable"
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    else:
+        code, outcome, headers = int(ErrorCode.REQUEST_DATA_ERROR), "rejected", {}
+    if status in _OWN_CODES:
+        code = int(status)
+    return Answer(status, code, message, outcome, kind.reason, headers)
 
 
-def _status_of(error: NotReceived | VerificationError) -> HTTPStatus:
-    if isinstance(error, NotReceived):
-        return error.status
-    if isinstance(error, KeysUnavailable):
+def raw_reply(status: HTTPStatus, code: ErrorCode) -> bytes:
+    """Return an answer to what is no request, which is the last one of its connection."""
+    body = json.dumps({"ErrorCode": int(code), "Message": status.phrase})
+    return (
+        f"HTTP/1.1 {int(status)} {status.phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    ).encode("ascii")
+
+
+def _status_of(kind: type[NotReceived | VerificationError]) -> HTTPStatus:
+    if issubclass(kind, NotReceived):
+        return kind.status
+    if issubclass(kind, KeysUnavailable):
         return HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPStatus.BAD_REQUEST if isinstance(error, NotAToken) else HTTPStatus.UNAUTHORIZED
+    return HTTPStatus.BAD_REQUEST if issubclass(kind, NotAToken) else HTTPStatus.UNAUTHORIZED

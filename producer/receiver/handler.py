@@ -13,7 +13,12 @@ from starlette.types import Receive, Scope, Send
 from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from producer.copies.event import ReceivedEvent
 from producer.protocol.claims import VerifiedToken
-from producer.protocol.errors import KeysUnavailable, UnknownKey, VerificationError
+from producer.protocol.errors import (
+    KeysUnavailable,
+    LookupNeeded,
+    TooManyUnknownKeys,
+    VerificationError,
+)
 from producer.protocol.verifier import Verifier
 from producer.receiver.answers import (
     RECEIVED,
@@ -33,8 +38,6 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.log_tally import LogTally
 
-# One response for all of them: it is by far the most frequent, and always the same.
-_RECEIVED: Final = RECEIVED.response()
 _LOOKUP_THREADS: Final = 16
 MAX_LOOKUPS: Final = 64
 """Makes whose key is looked for at once; more get 503. They take no place from those that are verified."""
@@ -85,7 +88,7 @@ class Receiver:
         started = time.perf_counter()
         answer = await self._answer(scope, receive, received_at_ms)
         self._metrics.make_answered(answer, seconds=time.perf_counter() - started)
-        await (_RECEIVED if answer is RECEIVED else answer.response())(scope, receive, send)
+        await answer.response()(scope, receive, send)
 
     async def close(self, *, timeout_seconds: float) -> None:
         """Wait for copies under way, at most `timeout_seconds`; the answers to them may be gone already."""
@@ -131,9 +134,9 @@ class Receiver:
     async def _verify(self, token: str, at: datetime) -> VerifiedToken:
         try:
             return self._verifier.verify_with_known_keys(token, at=at)
-        except UnknownKey:
+        except LookupNeeded:
             if self._looked_up >= MAX_LOOKUPS:
-                raise KeysUnavailable("too many tokens with unknown keys at once") from None
+                raise TooManyUnknownKeys from None
         self._looked_up += 1
         try:
             return await self._look_up(token, at)

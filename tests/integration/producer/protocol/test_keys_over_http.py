@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from deploy.local.processes import wait_until
-from producer.protocol.keys import KeySet, KeysFetchFailed
+from producer.protocol.errors import KeysFetchFailed
+from producer.protocol.keys import KeySet
 from tests.support.betcore import Endpoints, served, signer
 
 

@@ -6,8 +6,8 @@ from typing import Final
 import httpx
 import pytest
 
-from producer.protocol.errors import ProducerError
-from producer.protocol.keys import KeySet, KeysFetchFailed
+from producer.protocol.errors import KeysFetchFailed, ProducerError
+from producer.protocol.keys import KeySet
 from producer.protocol.verify_endpoint import VerifyEndpoint, VerifyUnavailable
 from producer.shared.outgoing import http_client
 from tests.support.raw_betcore import NEVER_ENDING, serving

@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from producer.protocol.keys import KeySet, KeysFetchFailed, RefetchTooSoon
+from deploy.local.processes import wait_until
+from producer.protocol.errors import KeysFetchFailed, LookupNeeded, RefetchTooSoon
+from producer.protocol.keys import KeySet
 from tests.support.betcore import Endpoints, signer
 from tests.support.key_sets import Clock, key_set
 
@@ -134,6 +136,40 @@ def test_unknown_keys_cause_one_fetch_per_interval(keys: KeySet, betcore: Endpoi
     clock.now += 10
     assert keys.fetch_for_unknown("b") is None
     assert betcore.fetches == 3
+
+
+def test_what_is_known_of_an_unknown_key_is_told_without_blocking(
+    keys: KeySet, betcore: Endpoints, clock: Clock
+) -> None:
+    keys.fetch()
+    with pytest.raises(LookupNeeded):
+        keys.fetch_for_unknown("a", may_block=False)
+    # Nothing was used up by asking so.
+    assert keys.fetch_for_unknown("a") is None
+
+    assert keys.fetch_for_unknown("a", may_block=False) is None
+    with pytest.raises(RefetchTooSoon):
+        keys.fetch_for_unknown("b", may_block=False)
+    assert betcore.fetches == 2
+
+    clock.now += 10
+    with pytest.raises(LookupNeeded):
+        keys.fetch_for_unknown("a", may_block=False)
+
+
+def test_while_a_fetch_is_under_way_its_result_has_to_be_waited_for(keys: KeySet, betcore: Endpoints) -> None:
+    keys.fetch()
+    keys.fetch_for_unknown("a")
+    betcore.gate = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(keys.fetch)
+        wait_until(lambda: betcore.fetches == 3, what="it is under way", timeout_seconds=120)
+        try:
+            with pytest.raises(LookupNeeded):
+                keys.fetch_for_unknown("a", may_block=False)
+        finally:
+            betcore.gate.set()
+        under_way.result(timeout=120)
 
 
 def test_while_the_endpoint_is_away_it_is_not_asked_again_for_an_unknown_key(

@@ -18,7 +18,9 @@ from producer.protocol.errors import (
     BadSignature,
     DuplicateMember,
     KeysUnavailable,
+    LookupNeeded,
     NotAToken,
+    TooManyUnknownKeys,
     UnknownKey,
     UnsupportedToken,
     VerificationError,
@@ -182,11 +184,25 @@ def test_a_token_longer_than_any_is_no_token(verifier: Verifier) -> None:
 
 
 def test_the_check_that_must_not_block_asks_nobody(betcore: Endpoints, verifier: Verifier) -> None:
-    with pytest.raises(UnknownKey):
+    with pytest.raises(LookupNeeded):
         verifier.verify_with_known_keys(signer(2).token(at=AT), at=NOW)
 
     assert betcore.fetches == 1
     assert verifier.verify_with_known_keys(signer(1).token(at=AT), at=NOW).data
+
+
+def test_what_a_lookup_would_not_change_is_refused_without_one(
+    betcore: Endpoints, verifier: Verifier
+) -> None:
+    with pytest.raises(UnknownKey):
+        verifier.verify(signer(2).token(at=AT), at=NOW)
+
+    with pytest.raises(UnknownKey):
+        verifier.verify_with_known_keys(signer(2).token(at=AT), at=NOW)
+    # Too soon to know, so not refused for good.
+    with pytest.raises(TooManyUnknownKeys):
+        verifier.verify_with_known_keys(signer(3).token(at=AT), at=NOW)
+    assert betcore.fetches == 2
 
 
 def test_a_new_key_is_fetched_and_its_token_verified(betcore: Endpoints, verifier: Verifier) -> None:

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from producer.protocol.errors import BadSignature, KeysUnavailable, TokenExpired, UnknownKey
+from producer.protocol.errors import (
+    BadSignature,
+    KeysUnavailable,
+    LookupNeeded,
+    ProducerError,
+    TokenExpired,
+    UnknownKey,
+)
 from producer.protocol.verify_endpoint import MAX_CALLS_PER_SECOND
 from tests.support.betcore import Endpoints, Reply, signer
 from tests.support.verifiers import AT, NOW, verifier_of
@@ -116,3 +123,20 @@ def test_the_fallback_is_not_asked_about_what_the_claims_rule_out() -> None:
         verifier.verify(signer(1).token(at=AT - 60), at=NOW)
 
     assert betcore.asked == []
+
+
+@pytest.mark.parametrize(("fallback", "error"), [(False, KeysUnavailable), (True, LookupNeeded)])
+def test_the_check_that_must_not_block_leaves_it_to_a_lookup_to_ask(
+    *, fallback: bool, error: type[ProducerError]
+) -> None:
+    betcore = Endpoints()
+    betcore.answer_verify(401)
+    verifier = verifier_of(betcore, fetched=False, fallback=fallback)
+    with pytest.raises((KeysUnavailable, BadSignature)):
+        verifier.verify(signer(1).token(at=AT), at=NOW)
+    asked = len(betcore.asked)
+
+    with pytest.raises(error):
+        verifier.verify_with_known_keys(signer(1).token(at=AT), at=NOW)
+
+    assert (betcore.fetches, len(betcore.asked)) == (1, asked)
