@@ -43,10 +43,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="TCP port, of all addresses of this machine")
     port: int = parser.parse_args().port
     ending = Ending()
-    server = Server(create_app(ending.begin), limits_of(load(ReceiverSettings)))
+    app, settings = create_app(ending.begin), load(ReceiverSettings)
+    server = Server(app, limits_of(settings))
     ending.of(server)
     try:
-        has_started = server.run(port=port)
+        has_started = server.run(port=port, inner_port=settings.inner_port)
     except PortTaken as error:
         last_word(str(error))
         sys.exit(EXIT_CANNOT_WORK)

@@ -5,30 +5,26 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 from typing import Final
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
 from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import check_redis, redis_client
-from producer.receiver.answers import Answer
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.routes import routes
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.logs import configure_logs
 from producer.shared.postgres.session import refuse_shared_sessions
@@ -170,47 +166,13 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         publisher=publisher,
         copies=copies,
     )
-    return _MakesFirst(receiver, _application(receiver, health, metrics, lifespan))
-
-
-class _MakesFirst:
-    """Makes go straight to the receiver, all else through the application's routes.
-
-    Only a shortcut: the application has the receiver among its routes.
-    """
-
-    def __init__(self, receiver: Receiver, application: ASGIApp) -> None:
-        self._receiver = receiver
-        self._application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, as an ASGI application."""
-        is_make = scope["type"] == "http" and scope["path"] == MAKE_PATH and scope["method"] == "POST"
-        await (self._receiver if is_make else self._application)(scope, receive, send)
-
-
-def _application(
-    receiver: Receiver,
-    health: Health,
-    metrics: ReceiverMetrics,
-    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
-) -> Starlette:
-    async def show_metrics(_request: Request) -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    app = Starlette(
-        routes=[
-            Route(MAKE_PATH, receiver, methods=["POST"]),
-            Route("/healthz", health.alive),
-            Route("/readyz", health.ready),
-            Route("/metrics", show_metrics),
-        ],
-        exception_handlers={HTTPException: _in_envelope},
+    return routes(
+        Route(MAKE_PATH, receiver, methods=["POST"]),
+        health,
+        metrics,
         lifespan=lifespan,
+        inner_port=settings.inner_port,
     )
-    # A redirect would turn a make with a slash too many into a second call; it is answered 404 instead.
-    app.router.redirect_slashes = False
-    return app
 
 
 def _watch_ended(on_fatal: Callable[[str], None], task: asyncio.Task[None]) -> None:
@@ -232,13 +194,6 @@ async def end_task(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
-
-
-async def _in_envelope(_request: Request, error: Exception) -> Response:
-    status, headers = HTTPStatus.NOT_FOUND, {}
-    if isinstance(error, HTTPException):
-        status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
-    return Answer(status, status, status.phrase, "rejected", "no_route", headers).response()
 
 
 def _hand_over_server_logs() -> None:

@@ -1,6 +1,7 @@
 """The HTTP server of the receiver: uvicorn on a socket of ours, which both families of addresses reach."""
 
 import os
+import socket
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +12,7 @@ from producer.receiver.http.connections import ConnectionLimits, Connections
 from producer.receiver.http.protocol import bounded_http
 from producer.shared.listening import listen
 from producer.shared.process import connections_allowed
+from producer.shared.settings.environment import ENV_PREFIX
 from producer.shared.settings.receiver import ReceiverSettings
 
 GRACEFUL_SECONDS: Final = 10
@@ -50,22 +52,28 @@ class Server:
         """Whether it serves, or has served."""
         return self._server.started
 
-    def run(self, *, port: int) -> bool:
-        """Serve; returns whether it has started at all. Raises PortTaken."""
-        try:
-            listener = listen(port, backlog=_BACKLOG)
-        except OSError as error:
-            why = os.strerror(error.errno or 0)
-            raise PortTaken(
-                f"port {port} cannot be listened on ({why}): stop what has it, or set PORT to another one"
-            ) from error
+    def run(self, *, port: int, inner_port: int | None = None) -> bool:
+        """Serve on one port or on both; returns whether it has started at all. Raises PortTaken."""
+        listeners = [_listening(port, setting="PORT")]
+        if inner_port is not None:
+            listeners.append(_listening(inner_port, setting=f"{ENV_PREFIX}INNER_PORT"))
         with suppress(KeyboardInterrupt):
-            self._server.run(sockets=[listener])
+            self._server.run(sockets=listeners)
         return self._server.started
 
     def stop(self) -> None:
         """End in good order, from any thread."""
         self._server.should_exit = True
+
+
+def _listening(port: int, *, setting: str) -> socket.socket:
+    try:
+        return listen(port, backlog=_BACKLOG)
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise PortTaken(
+            f"port {port} cannot be listened on ({why}): stop what has it, or set {setting} to another one"
+        ) from error
 
 
 def limits_of(settings: ReceiverSettings) -> ConnectionLimits:

@@ -79,7 +79,12 @@ def running_receiver(
         }
         # On a slow machine, too, each copy is made unless something is in its way.
         believed = {"token_client_id": CLIENT_ID}
-        patient = {"copy_timeout_seconds": 20, "jwks_timeout_seconds": 20}
+        patient = {
+            "copy_timeout_seconds": 20,
+            "jwks_timeout_seconds": 20,
+            # Many tests send what is refused, all from one address.
+            "failed_verifications_per_second": 10_000,
+        }
         values = urls | believed | patient | settings
         with (
             _server(ReceiverSettings.model_validate(values)) as url,
@@ -110,7 +115,9 @@ def receiver_of_a_module(
 def _server(settings: ReceiverSettings) -> Iterator[str]:
     port = free_port()
     server = Server(build_app(settings), limits_of(settings))
-    thread = threading.Thread(target=server.run, kwargs={"port": port}, name="receiver")
+    thread = threading.Thread(
+        target=server.run, kwargs={"port": port, "inner_port": settings.inner_port}, name="receiver"
+    )
     thread.start()
     try:
         wait_until(

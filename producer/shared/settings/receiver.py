@@ -54,6 +54,14 @@ class ReceiverSettings(SharedSettings):
         "is answered 408, and the connection closed.",
     )
 
+    inner_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="A second port, for `/healthz`, `/readyz` and `/metrics`; the first one then has makes "
+        "and `/healthz` alone. Unset: one port for all.",
+    )
+
     @property
     def longest_wait_seconds(self) -> float:
         """The longest wait in the queue that a new event is still taken for."""

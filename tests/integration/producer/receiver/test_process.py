@@ -172,18 +172,26 @@ def test_it_listens_on_both_families_of_addresses(redis_url: str, database_url: 
                 timeout_seconds=120,
                 process=process,
             )
-        again = subprocess.run(
-            [*RECEIVER, "--port", str(port)],
-            cwd=ROOT,
-            env=good_environment(redis_url, database_url),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
+        good = good_environment(redis_url, database_url)
+        again, inside = (
+            subprocess.run(
+                [*RECEIVER, "--port", str(own_port)],
+                cwd=ROOT,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+            for own_port, env in ((port, good), (free_port(), good | {"CASHBACK_INNER_PORT": str(port)}))
         )
 
-    assert again.returncode == 1
-    assert again.stderr.splitlines()[-1].startswith(f"cashback receiver: port {port} cannot be listened on")
+    taken = f"cashback receiver: port {port} cannot be listened on"
+    assert (again.returncode, inside.returncode) == (1, 1)
+    assert again.stderr.splitlines()[-1].startswith(taken)
+    assert again.stderr.splitlines()[-1].endswith("or set PORT to another one")
+    assert inside.stderr.splitlines()[-1].startswith(taken)
+    assert inside.stderr.splitlines()[-1].endswith("or set CASHBACK_INNER_PORT to another one")
 
 
 def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
