@@ -23,6 +23,8 @@ from producer.copies.redis_client import check_redis, redis_client
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
+from producer.receiver.http.clients import Clients
+from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.routes import routes
 from producer.receiver.two_copies import TwoCopies
@@ -135,6 +137,14 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         copies=copies,
         backlog=backlog,
         metrics=metrics,
+        clients=Clients(
+            proxies=settings.trusted_proxies or (),
+            header=settings.forwarded_header,
+            allowed=settings.allowed_networks,
+        ),
+        failures=FailedVerifications(
+            per_second=settings.failed_verifications_per_second, on_delay=metrics.answers_delayed.inc
+        ),
         # A fetch of the keys, and then the Verify endpoint.
         lookup_timeout_seconds=2 * settings.jwks_timeout_seconds + 1,
         max_in_flight=settings.max_in_flight,

@@ -5,6 +5,7 @@
 | received: at least one copy is certain      | 200  | 200       |
 | no token, unreadable data, no CashbackId    | 400  | 103753 Request data error |
 | the token is not good                       | 401  | 401       |
+| the address may not send makes              | 403  | 403       |
 | no such page, or another method             | 404, 405 | the same |
 | the body came too slowly                    | 408  | 103753    |
 | the body is too large                       | 413  | 103753    |
@@ -12,7 +13,8 @@
 | nothing can be verified or copied, overload | 503  | 102823 Error adding transaction |
 
 The ErrorCodes are those of BETCORE's accept where one fits, and the HTTP status where none does. What a
-partner should answer to make is not published, so this table is to be confirmed with BETCORE.
+partner should answer to make is not published, so this table is to be confirmed with BETCORE. However many of
+them an address gets, an answer is never another one: it comes later (`http.failures`).
 """
 
 import json
@@ -29,6 +31,7 @@ from producer.protocol.errors import (
     KeysUnavailable,
     NotAToken,
     ProducerError,
+    TooManyUnknownKeys,
     VerificationError,
 )
 
@@ -37,7 +40,7 @@ RETRY_AFTER_SECONDS: Final = 1
 # Errors have few texts; those with a detail in it come and go.
 _KEPT: Final = 256
 # Where no ErrorCode of BETCORE's fits.
-_OWN_CODES: Final = frozenset({HTTPStatus.UNAUTHORIZED})
+_OWN_CODES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class NotReceived(ProducerError):
@@ -45,6 +48,13 @@ class NotReceived(ProducerError):
 
     reason = "not_received"
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+
+
+class NotAllowed(NotReceived):
+    """Makes may not come from this address."""
+
+    reason = "not_allowed"
+    status = HTTPStatus.FORBIDDEN
 
 
 class BodyTooLarge(NotReceived):
@@ -109,7 +119,10 @@ class Internal(NotReceived):
 
 @dataclass(frozen=True)
 class Answer:
-    """One reply: the HTTP status and BETCORE's envelope, and how it is counted."""
+    """One reply: the HTTP status and BETCORE's envelope, and how it is counted.
+
+    `is_unverified`: what was sent is nothing that BETCORE signed for us, as far as can be told.
+    """
 
     status: int
     error_code: int
@@ -117,6 +130,7 @@ class Answer:
     outcome: str
     reason: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_unverified: bool = False
 
     def response(self) -> JSONResponse:
         """Return the reply as an HTTP response, always the same one."""
@@ -149,7 +163,7 @@ def _answer(kind: type[NotReceived | VerificationError], message: str) -> Answer
         code, outcome, headers = int(ErrorCode.REQUEST_DATA_ERROR), "rejected", {}
     if status in _OWN_CODES:
         code = int(status)
-    return Answer(status, code, message, outcome, kind.reason, headers)
+    return Answer(status, code, message, outcome, kind.reason, headers, _is_unverified(kind))
 
 
 def raw_reply(status: HTTPStatus, code: ErrorCode) -> bytes:
@@ -167,3 +181,10 @@ def _status_of(kind: type[NotReceived | VerificationError]) -> HTTPStatus:
     if issubclass(kind, KeysUnavailable):
         return HTTPStatus.SERVICE_UNAVAILABLE
     return HTTPStatus.BAD_REQUEST if issubclass(kind, NotAToken) else HTTPStatus.UNAUTHORIZED
+
+
+def _is_unverified(kind: type[NotReceived | VerificationError]) -> bool:
+    # While the keys cannot be had that is no fault of who sends.
+    if issubclass(kind, KeysUnavailable):
+        return issubclass(kind, TooManyUnknownKeys)
+    return issubclass(kind, VerificationError | NotAllowed)

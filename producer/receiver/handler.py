@@ -28,12 +28,15 @@ from producer.receiver.answers import (
     Internal,
     NoCashbackId,
     NoCopyMade,
+    NotAllowed,
     NotReceived,
     Overloaded,
     answer_to,
 )
 from producer.receiver.backlog import Backlog
 from producer.receiver.http.body import BODY_TIMEOUT_SECONDS, read_body, token_in
+from producer.receiver.http.clients import Clients
+from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.log_tally import LogTally
@@ -63,6 +66,8 @@ class Receiver:
         copies: TwoCopies,
         backlog: Backlog,
         metrics: ReceiverMetrics,
+        clients: Clients,
+        failures: FailedVerifications,
         lookup_timeout_seconds: float,
         max_in_flight: int,
         body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
@@ -72,6 +77,8 @@ class Receiver:
         self._copies = copies
         self._backlog = backlog
         self._metrics = metrics
+        self._clients = clients
+        self._failures = failures
         metrics.watch_in_flight(lambda: self._in_flight)
         self._lookup_timeout_seconds = lookup_timeout_seconds
         self._max_in_flight = max_in_flight
@@ -88,6 +95,8 @@ class Receiver:
         started = time.perf_counter()
         answer = await self._answer(scope, receive, received_at_ms)
         self._metrics.make_answered(answer, seconds=time.perf_counter() - started)
+        if answer.is_unverified:
+            await self._failures.failed(self._clients.of(scope), scope, receive)
         await answer.response()(scope, receive, send)
 
     async def close(self, *, timeout_seconds: float) -> None:
@@ -97,11 +106,17 @@ class Receiver:
 
     async def _answer(self, scope: Scope, receive: Receive, received_at_ms: int) -> Answer:
         try:
+            self._check_client(scope)
             token = token_in(await read_body(scope, receive, timeout_seconds=self._body_timeout_seconds))
             await self._receive(token, received_at_ms)
         except (NotReceived, VerificationError) as error:
             self._told.tell(
-                _log.info, "make_not_received", per=error.reason, reason=error.reason, detail=str(error)
+                _log.info,
+                "make_not_received",
+                per=error.reason,
+                reason=error.reason,
+                detail=str(error),
+                client=self._clients.of(scope).address,
             )
             return answer_to(error)
         except Exception:  # noqa: BLE001 - logged with its traceback
@@ -124,6 +139,10 @@ class Receiver:
             self._backlog.taken(event)
         finally:
             self._in_flight -= 1
+
+    def _check_client(self, scope: Scope) -> None:
+        if self._clients.are_restricted and not self._clients.of(scope).is_allowed:
+            raise NotAllowed
 
     def _check_room(self) -> None:
         if self._in_flight >= self._max_in_flight:

@@ -45,6 +45,11 @@ class ReceiverMetrics:
             ["kind"],
             registry=registry,
         )
+        self.answers_delayed = Counter(
+            "cashback_answers_delayed",
+            "Answers that came late, as too many makes of the same address were not verified.",
+            registry=registry,
+        )
         self.key_fetches = Counter(
             "cashback_key_fetches",
             "Fetches of BETCORE's published keys, by result.",

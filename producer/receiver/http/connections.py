@@ -11,6 +11,9 @@ import structlog
 from producer.shared.addresses import source_of_peer
 from producer.shared.log_tally import LogTally
 
+DELAYED: Final = "cashback.answer_delayed"
+"""Stands in the scope of a request whose answer is delayed: its connection is not busy."""
+
 _LOOKS_PER_TIMEOUT: Final = 4
 
 _log: Final = structlog.get_logger(__name__)

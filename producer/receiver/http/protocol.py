@@ -1,16 +1,18 @@
 """uvicorn's HTTP on httptools, with the limits that it lacks. Decision 37."""
 
 import asyncio
-import json
 from http import HTTPStatus
 from typing import Final
 
+import httptools
 from uvicorn import Config
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from producer.client.contract import ErrorCode
-from producer.receiver.http.connections import Connection, Connections, LingeringTransport
+from producer.receiver.answers import raw_reply
+from producer.receiver.http.connections import DELAYED, Connection, Connections, LingeringTransport
 from producer.shared.addresses import source_of_peer
 
 MAX_HEAD_BYTES: Final = 16_384
@@ -38,6 +40,7 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
     """One connection: its heads, bodies, replies and its end are bounded, in bytes and in time."""
 
     _connections: Connections
+    _in_hand: RequestResponseCycle
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
         self.until = self._soon()
         if not self._connections.add(self, self._peer):
             self._is_deaf = True
-            transport.write(_reply(HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.ERROR_ADDING_TRANSACTION))
+            transport.write(raw_reply(HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.ERROR_ADDING_TRANSACTION))
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,19 +115,14 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
         self._keep_alive_when_whole = False
         super().shutdown()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
-        del msg
-        self._refuse(HTTPStatus.BAD_REQUEST)
-
     def is_closing(self) -> bool:
         """Return whether it is being closed."""
         return self.transport.is_closing()
 
     def is_busy(self) -> bool:
-        """Return whether it has a whole request in hand, and a peer that takes the answer."""
+        """Return whether it has a whole request in hand that is worked on, and a peer that takes answers."""
         cycle = self.cycle
-        if cycle is None or self._lingers or self.flow.write_paused:
+        if cycle is None or self._lingers or self.flow.write_paused or DELAYED in self._in_hand.scope:
             return False
         return bool(self.pipeline) or not (cycle.response_complete or cycle.more_body)
 
@@ -165,7 +163,7 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
     def _feed(self, piece: bytes) -> None:
         before = self.cycle
         was_in_body = before is not None and before.more_body
-        super().data_received(piece)
+        self._parse(piece)
         cycle = self.cycle
         if cycle is before:
             self._count(len(piece), is_of_body=was_in_body)
@@ -176,6 +174,21 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
             if not cycle.more_body and not self._is_in_head:
                 return
         self._bound_what_is_unfinished()
+
+    def _parse(self, piece: bytes) -> None:
+        """Do as uvicorn does, but for its line in the log for each."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            # Nothing else is spoken here, and the request is answered as any other (RFC 9110, 7.8).
+            return
+        except httptools.HttpParserError:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._in_hand = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _count(self, size: int, *, is_of_body: bool) -> None:
         if not is_of_body:
@@ -220,7 +233,7 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
         self._is_deaf = True
         self.until = None
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_reply(status, ErrorCode.REQUEST_DATA_ERROR))
+            self.transport.write(raw_reply(status, ErrorCode.REQUEST_DATA_ERROR))
             self._linger()
 
     def _linger(self) -> None:
@@ -232,11 +245,3 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
         self._unset_keepalive_if_required()
         self.transport.write_eof()
         self.flow.resume_reading()
-
-
-def _reply(status: HTTPStatus, code: ErrorCode) -> bytes:
-    body = json.dumps({"ErrorCode": int(code), "Message": status.phrase})
-    return (
-        f"HTTP/1.1 {int(status)} {status.phrase}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
-    ).encode("ascii")

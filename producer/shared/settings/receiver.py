@@ -1,11 +1,12 @@
 """Settings of the receiver."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from producer.shared.settings.agreed import SharedSettings
 from producer.shared.settings.environment import ENV_PREFIX
+from producer.shared.settings.networks import Networks
 
 
 class ReceiverSettings(SharedSettings):
@@ -54,6 +55,28 @@ class ReceiverSettings(SharedSettings):
         "is answered 408, and the connection closed.",
     )
 
+    failed_verifications_per_second: float = Field(
+        default=10.0,
+        gt=0,
+        le=10_000,
+        description="So many makes of one address (of IPv6: one network of 64 bits) whose verification fails "
+        "are answered at once, and five times as many at first; each other one is answered a second later. "
+        "What BETCORE signed for us is never later for it.",
+    )
+    trusted_proxies: Networks = Field(
+        default=None,
+        description="Addresses and networks of the proxies before the receiver, separated by commas: whose "
+        "make it is says `CASHBACK_FORWARDED_HEADER` there. Unset: the address of the connection.",
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for",
+        description="The header in which those proxies say for whom they ask; the other one is not believed.",
+    )
+    allowed_networks: Networks = Field(
+        default=None,
+        description="Addresses and networks that makes may come from, separated by commas; others get 403. "
+        "Unset: all.",
+    )
     inner_port: int | None = Field(
         default=None,
         ge=1,

@@ -19,6 +19,8 @@ from producer.copies.receipts import Receipts
 from producer.copies.redis_client import redis_client
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms
+from producer.receiver.http.clients import Clients
+from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings.receiver import ReceiverSettings
@@ -74,6 +76,8 @@ async def answer_of(
                 receipts, longest_wait_seconds=12, cutoff_seconds=25, timeout_seconds=60, clock=time.time
             ),
             metrics=metrics,
+            clients=Clients(proxies=(), header="x-forwarded-for"),
+            failures=FailedVerifications(per_second=10_000),
             lookup_timeout_seconds=60,
             max_in_flight=1,
         )

@@ -14,6 +14,8 @@ from producer.copies.receipts import Receipts
 from producer.copies.redis_client import redis_client
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver
+from producer.receiver.http.clients import Clients
+from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings.receiver import ReceiverSettings
@@ -54,6 +56,8 @@ def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
             receipts, longest_wait_seconds=12, cutoff_seconds=25, timeout_seconds=1, clock=time.time
         ),
         metrics=metrics,
+        clients=Clients(proxies=(), header="x-forwarded-for"),
+        failures=FailedVerifications(per_second=1),
         lookup_timeout_seconds=1,
         max_in_flight=1,
         now_ms=lambda: now_ms,

@@ -1,0 +1,50 @@
+"""Buckets of tokens do what a plain model of them does, whatever is taken when by whom."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.receiver.http.buckets import Buckets
+
+MOST = 3
+# Parts of a second that floating point holds exactly, as it does rates that are powers of two.
+PARTS = 64
+
+
+@dataclass
+class Model:
+    """Each bucket with its level, and who took last at the end."""
+
+    per_second: int
+    burst: int
+    level: dict[str, Fraction] = field(default_factory=dict)
+    looked_at: dict[str, Fraction] = field(default_factory=dict)
+
+    def take(self, source: str, at: Fraction) -> bool:
+        level = self.level.pop(source, Fraction(self.burst))
+        level += (at - self.looked_at.pop(source, at)) * self.per_second
+        level = min(level, Fraction(self.burst))
+        there_is_one = level >= 1
+        self.level[source] = level - there_is_one
+        self.looked_at[source] = at
+        if len(self.level) > MOST:
+            self.looked_at.pop(oldest := next(iter(self.level)))
+            self.level.pop(oldest)
+        return there_is_one
+
+
+@given(
+    per_second=st.sampled_from([1, 2, 8]),
+    burst=st.integers(1, 5),
+    takes=st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 3 * PARTS)), max_size=80),
+)
+def test_buckets_do_as_their_model(per_second: int, burst: int, takes: list[tuple[str, int]]) -> None:
+    buckets, model = Buckets(per_second=per_second, burst=burst, most=MOST), Model(per_second, burst)
+    now = 1_000 * PARTS
+
+    for source, passed in takes:
+        now += passed
+        assert buckets.take(source, at=now / PARTS) == model.take(source, Fraction(now, PARTS))
+        assert len(buckets) <= MOST
