@@ -48,7 +48,7 @@ def bad_signature(receiver: RunningReceiver) -> str:
     return receiver.token().rpartition(".")[0] + "." + "A" * 342
 
 
-def test_failed_verifications_of_one_address_are_held_back_and_keep_their_answers(
+def test_failed_verifications_of_one_address_come_late_and_keep_their_answers(
     receiver: RunningReceiver,
 ) -> None:
     before = receiver.metric(DELAYED)
@@ -92,7 +92,7 @@ def test_each_client_behind_our_proxy_is_counted_for_itself(receiver: RunningRec
 
 
 @pytest.mark.parametrize("pipelined", [1, 3])
-def test_connections_whose_answers_are_held_back_give_way(
+def test_connections_whose_answers_are_delayed_give_way(
     receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch, pipelined: int
 ) -> None:
     monkeypatch.setattr(failures, "DELAY_SECONDS", 3_600)

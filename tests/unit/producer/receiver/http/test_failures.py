@@ -58,7 +58,7 @@ def test_only_what_is_too_much_of_one_source_waits() -> None:
     assert delayed == 3
 
 
-def test_a_request_whose_answer_is_held_back_says_so() -> None:
+def test_a_request_whose_answer_is_delayed_says_so() -> None:
     async def flood() -> list[Scope]:
         door, scopes = Door(), [dict[str, object]() for _ in range(BURST_SECONDS + 1)]
         for scope in scopes:
@@ -76,7 +76,7 @@ def test_nothing_waits_for_a_client_that_has_gone() -> None:
     assert virtual_time.run(flood()) == 0.0
 
 
-def test_only_so_many_answers_are_held_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_answers_are_delayed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failures, "MAX_DELAYED", 2)
 
     async def flood() -> list[float]:
