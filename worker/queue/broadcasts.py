@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import structlog
 from kombu.utils.json import loads
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from producer.shared.log_tally import LogTally
 from worker.queue.entry import body_of, read_envelope
@@ -30,13 +30,22 @@ Handler = Callable[..., Any]
 _Name = Annotated[str, Field(max_length=255)]
 
 
-class _ReplyTo(BaseModel):
+class _Strict(BaseModel):
+    """What is checked here and then read by Celery from the bytes: nothing may need a conversion."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _ReplyTo(_Strict):
     exchange: _Name
     routing_key: _Name
 
 
-class _Question(BaseModel):
+class _Question(_Strict):
     """The body, as Flower and `celery inspect` write it. Of patterns only those whose match takes no time."""
+
+    # Celery calls a function with all members by their names.
+    model_config = ConfigDict(extra="forbid")
 
     method: _Name
     arguments: dict[str, Any] | None = None
@@ -47,15 +56,15 @@ class _Question(BaseModel):
     ticket: _Name | None = None
 
 
-class _Headers(BaseModel):
+class _Headers(_Strict):
     clock: Annotated[int, Field(ge=0, lt=2**53)] | None = None
 
 
-class _Properties(BaseModel):
+class _Properties(_Strict):
     delivery_tag: _Name
 
 
-class _Broadcast(BaseModel):
+class _Broadcast(_Strict):
     headers: _Headers
     properties: _Properties
     content_type: Annotated[str, Field(pattern="^application/json$", validation_alias="content-type")]
@@ -88,7 +97,7 @@ class Questions(dict[str, Handler]):
     def __missing__(self, name: str) -> Handler:
         """Return what refuses."""
 
-        def refuse(_state: object, **_arguments: object) -> dict[str, str]:
+        def refuse(_state: object, /, **_arguments: object) -> dict[str, str]:
             self._tally.tell(_log.warning, "remote_control_refused", per="refused", command=name[:100])
             return {"error": f"refused: a worker answers {', '.join(ANSWERED)}, and nothing else"}
 
@@ -97,7 +106,7 @@ class Questions(dict[str, Handler]):
 
 def _without_arguments(handler: Handler) -> Handler:
     # Flower gives none; they would choose what is read of the worker's objects.
-    def answer(state: object, **_arguments: object) -> Any:  # noqa: ANN401 - as Celery answers
+    def answer(state: object, /, **_arguments: object) -> Any:  # noqa: ANN401 - as Celery answers
         return handler(state)
 
     return answer

@@ -33,3 +33,10 @@ def test_a_question_chooses_nothing_of_what_it_is_told() -> None:
     questions = Questions({**Panel.data, "registered": lambda state, **given: (state, given)})
 
     assert questions["registered"]("state", taskinfoitems=["__class__"]) == ("state", {})
+
+
+@pytest.mark.parametrize("name", ["ping", "shutdown"])
+def test_an_argument_may_have_any_name(name: str) -> None:
+    questions = Questions({**Panel.data, "ping": lambda _state: {"ok": "pong"}})
+
+    assert questions[name]("state", state=1, self=2, _state=3).keys() in ({"ok"}, {"error"})
