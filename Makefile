@@ -107,6 +107,27 @@ SOAK_MINUTES ?= 60
 soak: .venv-bench/project ## SOAK_MINUTES (60) of load with an ill BETCORE, and what grows; writes var/soak/report.json
 	@.venv-bench/bin/python -m tests.soak run --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
+# An environment of its own, with the very versions of .venv and the two fuzzers beside them.
+.venv-fuzz/packages: tests/fuzz/fuzz.lock
+	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { echo "Python 3.11 or later is needed" >&2; exit 1; }
+	@echo "Setting up .venv-fuzz (once; takes about a minute)"
+	@"$(PYTHON)" -m venv --clear .venv-fuzz
+	@.venv-fuzz/$(BENCH_PIP) install --require-hashes --requirement tests/fuzz/fuzz.lock
+	@touch $@
+
+.venv-fuzz/project: pyproject.toml .venv-fuzz/packages
+	@.venv-fuzz/$(BENCH_PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Requests to a running receiver are slower than the others, and few find what they find.
+FUZZ_CASES ?= 1000000
+FUZZ_MINUTES ?= 0
+FUZZ_EXAMPLES ?= 300
+.PHONY: fuzz
+fuzz: .venv-fuzz/project ## FUZZ_CASES (1,000,000) hostile inputs, or FUZZ_MINUTES of them, and FUZZ_EXAMPLES requests
+	@.venv-fuzz/bin/python -m tests.fuzz run --cases $(FUZZ_CASES) --minutes $(FUZZ_MINUTES) $(FUZZ_ARGS)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) .venv-fuzz/bin/python -m pytest tests/fuzz/door $(PYTEST_ARGS)
+
 .PHONY: lint lint-style lint-format lint-types lint-imports
 lint: lint-style lint-format lint-types lint-imports ## Style, format, types, and who may import whom
 lint-style: .venv/project
@@ -128,6 +149,8 @@ lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
 	$(UV_COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(UV_COMPILE) pyproject.toml --group dev --group bench --constraint requirements-dev.lock \
 		--output-file tests/benchmarks/bench.lock
+	$(UV_COMPILE) pyproject.toml --group dev --group fuzz --constraint requirements-dev.lock \
+		--output-file tests/fuzz/fuzz.lock
 	$(UV_COMPILE) --group bench-arq --output-file tests/benchmarks/arq.lock
 	$(UV_COMPILE) --group build --constraint requirements-dev.lock --output-file deploy/build.lock
 	$(UV_COMPILE) --group supply --output-file deploy/supply.lock
@@ -166,5 +189,5 @@ audit: .venv-supply/packages ## Ask whether a fault is known of a package that i
 
 .PHONY: clean
 clean: ## Remove .venv, caches, and var/ with the local ledger in it
-	rm -rf .venv .venv-bench .venv-bench-arq .venv-supply .venv-shipped var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-bench-arq .venv-fuzz .venv-supply .venv-shipped var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

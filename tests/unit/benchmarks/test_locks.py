@@ -1,4 +1,4 @@
-"""The benchmarks' lock files: pinned by hash, free of hosts, on the versions that are tested."""
+"""Lock files of benchmarks and fuzzing: pinned by hash, free of hosts, on the versions that are tested."""
 
 import re
 import tomllib
@@ -11,6 +11,7 @@ from deploy.local.environment import ROOT
 
 BENCH = "tests/benchmarks/bench.lock"
 ARQ = "tests/benchmarks/arq.lock"
+FUZZ = "tests/fuzz/fuzz.lock"
 PINNED = re.compile(r"[a-z0-9-]+==\S+( ; .+?)?( --hash=sha256:[0-9a-f]{64})+")
 
 
@@ -31,8 +32,8 @@ def pins_of(name: str) -> dict[str, set[str]]:
     return pins
 
 
-@pytest.mark.parametrize("name", [BENCH, ARQ])
-def test_a_lock_file_of_the_benchmarks_pins_by_hash_and_names_no_place(name: str) -> None:
+@pytest.mark.parametrize("name", [BENCH, ARQ, FUZZ])
+def test_a_lock_file_pins_by_hash_and_names_no_place(name: str) -> None:
     lines = lines_of(name)
 
     assert len(lines) > 20
@@ -40,15 +41,16 @@ def test_a_lock_file_of_the_benchmarks_pins_by_hash_and_names_no_place(name: str
     assert "://" not in (ROOT / name).read_text("utf-8")
 
 
-def test_what_is_measured_is_what_is_tested() -> None:
-    measured = pins_of(BENCH)
+@pytest.mark.parametrize("name", [BENCH, FUZZ])
+def test_what_is_measured_and_fuzzed_is_what_is_tested(name: str) -> None:
+    measured = pins_of(name)
 
     for package, versions in pins_of("requirements-dev.lock").items():
         assert measured[package] == versions, package
 
 
-@pytest.mark.parametrize(("name", "group"), [(BENCH, "bench"), (ARQ, "bench-arq")])
-def test_the_locks_of_the_benchmarks_satisfy_their_groups(name: str, group: str) -> None:
+@pytest.mark.parametrize(("name", "group"), [(BENCH, "bench"), (ARQ, "bench-arq"), (FUZZ, "fuzz")])
+def test_the_locks_satisfy_their_groups(name: str, group: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     pins = pins_of(name)
 

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.environment import ROOT
 
-CHECKS: Final = ("lint", "test", "test-browser", "test-pgbouncer", "faults", "faults-hosts")
+CHECKS: Final = ("lint", "test", "test-browser", "test-pgbouncer", "fuzz", "faults", "faults-hosts")
 _TOOLS: Final = ("bash", "dirname", "env", "grep", "mktemp", "rm", "tail", "tee", "timeout", "true")
 _NOTES: Final = 'echo "${0##*/} $*" >>"$NOTES"\n'
 
@@ -88,7 +88,7 @@ def test_a_check_is_left_out_by_name_and_the_summary_says_so(machine: Machine) -
     done = machine.run(CASHBACK_CI_WITHOUT="faults-hosts test-browser")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert machine.made() == ["lint", "test", "test-pgbouncer", "faults"]
+    assert machine.made() == ["lint", "test", "test-pgbouncer", "fuzz", "faults"]
     assert not machine.calls("apt-get")
     said = [line.split() for line in done.stdout.splitlines() if "left out by CASHBACK_CI_WITHOUT" in line]
     assert [words[0] for words in said] == ["test-browser", "faults-hosts"]
