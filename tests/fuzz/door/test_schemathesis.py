@@ -67,7 +67,12 @@ def receiver(
 ) -> Iterator[RunningReceiver]:
     """One receiver for all requests; they are a backlog that nobody works on, and none of it is refused."""
     with receiver_of_a_module(
-        valkey_server, postgres_server, migrated_template, shed_wait_seconds=600, jwks_unknown_key_seconds=0
+        valkey_server,
+        postgres_server,
+        migrated_template,
+        shed_wait_seconds=500,
+        deadline_seconds=600,
+        jwks_unknown_key_seconds=0,
     ) as running:
         yield running
 
