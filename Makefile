@@ -128,6 +128,12 @@ fuzz: .venv-fuzz/project ## FUZZ_CASES (1,000,000) hostile inputs, or FUZZ_MINUT
 	@.venv-fuzz/bin/python -m tests.fuzz run --cases $(FUZZ_CASES) --minutes $(FUZZ_MINUTES) $(FUZZ_ARGS)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) .venv-fuzz/bin/python -m pytest tests/fuzz/door $(PYTEST_ARGS)
 
+.PHONY: siege siege-document
+siege: .venv/project ## Floods and stalls against a receiver on this machine, and what honest makes keep; writes var/siege/report.json
+	@$(BIN)/python -m tests.siege run $(SIEGE_ARGS)
+siege-document: .venv/project ## Put the last run of siege into docs/security.md
+	@$(BIN)/python -m tests.siege document $(SIEGE_ARGS)
+
 .PHONY: lint lint-style lint-format lint-types lint-imports
 lint: lint-style lint-format lint-types lint-imports ## Style, format, types, and who may import whom
 lint-style: .venv/project
