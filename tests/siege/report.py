@@ -14,6 +14,7 @@ from tests.siege.run import Besieged, HonestKind
 
 _KB: Final = 1_000
 _MB: Final = 1_000_000
+LEAST_PER_SECOND: Final = 50.0
 _HEADS: Final = (
     "attack",
     "once",
@@ -22,6 +23,7 @@ _HEADS: Final = (
     "p99 ms (before, under it)",
     "most a second (before, under it, after)",
     "ratio",
+    "by CPU",
     "503",
     "RSS MB (before, most, after)",
     "log KB",
@@ -111,12 +113,40 @@ def cells_of(row: Mapping[str, Any]) -> list[str]:
         _triple(_ms(steady["windows"][part]["p99_ms"]) for part in ("before", "attack")),
         _triple(number(most["windows"][part]["per_second"]) for part in ("before", "attack", "after")),
         f"{most['ratio']:.2f}",
+        _share(cpu_ratio_of(most)),
         str(steady["windows"]["attack"]["refused"] + most["windows"]["attack"]["refused"]),
         _triple(f"{seen[name]:.0f}" for name in ("rss_before_mb", "rss_greatest_mb", "rss_after_mb")),
         number(seen["log_bytes"] / _KB),
-        _attacker(steady, report_seconds(row)),
+        _attacker(steady, most, report_seconds(row)),
         verdict_of(row),
     ]
+
+
+def cpu_ratio_of(besieged: Mapping[str, Any]) -> float | None:
+    """Return honest makes for each second of the receiver's processor time, under attack ÷ before.
+
+    What else runs on the machine has little say in it. None where the receiver took no time at all.
+    """
+    rates = [
+        besieged["windows"][part]["per_second"] / besieged["seen"]["cpu"][part]
+        for part in ("attack", "before")
+        if besieged["seen"]["cpu"].get(part)
+    ]
+    return rates[0] / rates[1] if len(rates) == 2 and rates[1] else None
+
+
+def cost_of_request(besieged: Mapping[str, Any]) -> float | None:
+    """Return what a request of the attack costs the receiver's processor, as a share of an honest make.
+
+    None where there were too few of them to say.
+    """
+    attack, before = besieged["windows"]["attack"], besieged["windows"]["before"]
+    per_second = besieged["attacker"]["requests"] / attack["seconds"]
+    if per_second < LEAST_PER_SECOND or not before["per_second"]:
+        return None
+    make = besieged["seen"]["cpu"]["before"] / before["per_second"]
+    spent = besieged["seen"]["cpu"]["attack"] - attack["per_second"] * make
+    return float(spent / per_second / make) if make else None
 
 
 def verdict_of(row: Mapping[str, Any]) -> str:
@@ -150,18 +180,24 @@ def _greatest(*seen: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _attacker(besieged: Mapping[str, Any], seconds: float) -> str:
-    """Say what the attacker came to, and what it cost BETCORE, in a few words."""
-    did, asked = besieged["attacker"], besieged["betcore"]
+def _attacker(steady: Mapping[str, Any], most: Mapping[str, Any], seconds: float) -> str:
+    """Say what the attacker came to, and what it cost receiver and BETCORE, in a few words."""
+    did, asked = steady["attacker"], steady["betcore"]
     parts = []
     if did["requests"]:
         parts.append(f"{number(did['requests'] / seconds)}/s")
         parts.append(f"{number(did['bytes_sent'] / _MB)} MB")
     if did["opened"]:
         parts.append(f"{number(did['opened'])} connections")
+    if (cost := cost_of_request(most)) is not None:
+        parts.append(f"each costs {cost:.2f} of a make")
     if asked["jwks"] or asked["verify"]:
         parts.append(f"keys asked {asked['jwks']}, Verify {asked['verify']} times")
     return ", ".join(parts)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _triple(parts: Iterable[str]) -> str:

@@ -4,7 +4,15 @@ import pytest
 
 from tests.siege.catalogue import ATTACKS
 from tests.siege.figures import Look, Phases, Seen, Window, ratio_of, seen_in, window_of, windows_of
-from tests.siege.report import build_report, cells_of, closing_line, markdown_of, row_of
+from tests.siege.report import (
+    build_report,
+    cells_of,
+    closing_line,
+    cost_of_request,
+    cpu_ratio_of,
+    markdown_of,
+    row_of,
+)
 from tests.siege.run import Besieged
 
 PHASES = Phases(warm_up=1.0, before=4.0, attack=8.0, calm=1.0, after=4.0)
@@ -143,3 +151,26 @@ def test_a_window_without_makes_has_no_share() -> None:
     window = Window(seconds=1.0, makes=0, answered=0, refused=0, lost=0, p50_ms=None, p99_ms=None)
 
     assert window.share == 0
+
+
+def test_processor_time_says_what_honest_makes_keep_on_a_busy_machine() -> None:
+    # A tenth of a core for 200 makes before; half a core for 400 makes and 100 requests of the attack.
+    row = row_of(
+        ATTACKS["garbage"],
+        {"open": besieged(before=200, attack=200), "closed": besieged(before=200, attack=400)},
+    )
+
+    assert cpu_ratio_of(row["closed"]) == pytest.approx(0.4)
+    assert cost_of_request(row["closed"]) == pytest.approx(6.0)
+
+
+def test_too_little_is_no_cost() -> None:
+    row = row_of(
+        ATTACKS["nothing"],
+        {"open": besieged(before=200, attack=200), "closed": besieged(before=200, attack=400)},
+    )
+    row["closed"]["attacker"]["requests"] = 3
+    row["closed"]["seen"]["cpu"] = {"before": 0.0, "attack": 0.5}
+
+    assert cost_of_request(row["closed"]) is None
+    assert cpu_ratio_of(row["closed"]) is None
