@@ -23,8 +23,9 @@ class Attack:
     """One attack: what is sent, from where, and what BETCORE is like meanwhile.
 
     `per_second` counts requests of all connections, `batch` are sent in one piece; without a pace each
-    connection sends when it was answered. `is_judged`: whether honest makes must keep LEAST_RATIO. `once` is
-    what they kept before there was a protection, where that was measured.
+    connection sends when it was answered. `hangs_up`: each batch has a connection of its own, on which no
+    answer is awaited. `is_judged`: whether honest makes must keep LEAST_RATIO. `once` is what they kept
+    before there was a protection, where that was measured.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Attack:
     size_bytes: int = 0
     pause_seconds: float = 0.02
     sources: tuple[str, ...] = ATTACKER
+    hangs_up: bool = False
     keys: Keys = "ok"
     open_files: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +143,14 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     "long-tokens": _LONG_TOKENS,
     "bad-signatures": _BAD_SIGNATURES,
     "bad-signatures-same-address": _BAD_SIGNATURES.from_honest_address(),
+    "bad-signatures-hung-up": replace(
+        _BAD_SIGNATURES,
+        title="bad signatures, each on a connection that is hung up on",
+        connections=200,
+        per_second=1_000.0,
+        hangs_up=True,
+        once="",
+    ),
     "unknown-keys": _UNKNOWN_KEYS,
     "unknown-keys-same-address": _UNKNOWN_KEYS.from_honest_address(),
     "pipelined": _flood("bad signatures, 16 pipelined at a time", "bad signature", batch=16),

@@ -164,6 +164,7 @@ class Siege:
             size_bytes=attack.size_bytes,
             pause_seconds=attack.pause_seconds,
             ammunition=attack.ammunition,
+            hangs_up=attack.hangs_up,
         )
 
     @contextmanager

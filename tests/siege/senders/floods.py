@@ -15,6 +15,8 @@ _BURST_SECONDS: Final = 2.0
 _OPEN_SECONDS: Final = 2.0
 # Not all in one breath: the listener's queue is no part of what is attacked.
 _OPENS_AT_ONCE: Final = 50
+# Long enough for a request to be read and verified, and shorter than any wait for its answer.
+_HANG_UP_SECONDS: Final = 0.02
 _STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3})")
 _STATUS_BYTES: Final = 12
 
@@ -27,6 +29,7 @@ class FloodLine(asyncio.Protocol):
     ) -> None:
         self.under_way = 0
         self.is_open = True
+        self.was_used = False
         self._tally = tally
         self._free = free
         self._lost = lost
@@ -38,6 +41,7 @@ class FloodLine(asyncio.Protocol):
 
     def send(self, requests: Sequence[bytes]) -> None:
         """Send requests in one piece."""
+        self.was_used = True
         piece = b"".join(requests)
         self.under_way += len(requests)
         self._tally.requests += len(requests)
@@ -125,7 +129,9 @@ class Flood:
             await asyncio.sleep(max(0.0, min(now + _BURST_SECONDS, ends_at) - time.monotonic()))
 
     def _send_one(self) -> None:
-        if self._idle:
+        if self.orders.hangs_up and self._room():
+            self._open_one()
+        elif self._idle:
             # The one that has been idle for longest, so that all take part.
             self._idle.popleft().send(self._batch())
         else:
@@ -140,9 +146,12 @@ class Flood:
 
     def _open_more(self, *, most: int = _OPENS_AT_ONCE) -> None:
         for _ in range(min(self._room(), most - len(self._opening))):
-            task = asyncio.get_running_loop().create_task(self._open(next(self._sources)))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._open_one()
+
+    def _open_one(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._open(next(self._sources)))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
     async def _open(self, source: str) -> None:
         orders, loop = self.orders, asyncio.get_running_loop()
@@ -164,7 +173,12 @@ class Flood:
     def _free(self, line: FloodLine) -> None:
         if self._is_over or not line.is_open:
             return
-        if self.orders.kind == "flood" and not self.orders.per_second:
+        if self.orders.hangs_up:
+            if line.was_used:
+                return
+            line.send(self._batch())
+            asyncio.get_running_loop().call_later(_HANG_UP_SECONDS, line.drop)
+        elif self.orders.kind == "flood" and not self.orders.per_second:
             line.send(self._batch())
         else:
             self._idle.append(line)

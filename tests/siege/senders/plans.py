@@ -129,6 +129,7 @@ class AttackOrders(Orders):
     size_bytes: int = 0
     pause_seconds: float = 0.02
     ammunition: Ammunition = "garbage"
+    hangs_up: bool = False
 
     def __post_init__(self) -> None:
         # Without arguments `super` does not find its way in a class with slots.
