@@ -90,17 +90,19 @@ class Flood:
 
     async def run(self, ends_at: float) -> None:
         """Flood until then."""
-        if self.orders.kind == "burst":
-            await self._bursts(ends_at)
-        elif self.orders.per_second:
-            await self._paced(ends_at)
-        else:
-            await self._flat_out(ends_at)
-        self._is_over = True
-        for task in self._opening:
-            task.cancel()
-        for line in list(self._lines):
-            line.drop()
+        try:
+            if self.orders.kind == "burst":
+                await self._bursts(ends_at)
+            elif self.orders.per_second:
+                await self._paced(ends_at)
+            else:
+                await self._flat_out(ends_at)
+        finally:
+            self._is_over = True
+            for task in self._opening:
+                task.cancel()
+            for line in list(self._lines):
+                line.drop()
 
     async def _paced(self, ends_at: float) -> None:
         begun, done = time.monotonic(), 0

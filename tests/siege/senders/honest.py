@@ -1,7 +1,7 @@
 """The honest makes: `python -m tests.siege.senders.honest PLAN.json`.
 
 The moment of each record is when the make was due (*open*) or was answered (*closed*). The status is 0 where
-there was no answer within PATIENCE_SECONDS, or the connection was lost. Nobody tries again.
+there was no answer in time, or the connection was lost. Nobody tries again.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import uvloop
 
 from producer.app import MAKE_PATH
 from tests.benchmarks.line import LOST, Line, make_request
-from tests.siege.senders.makes import PATIENCE_SECONDS, Honest, HonestLine
+from tests.siege.senders.makes import Honest, HonestLine
 from tests.siege.senders.plans import HonestOrders
 
 _BACK_OFF_SECONDS: Final = 0.02
@@ -50,7 +50,7 @@ class OpenHonest(Honest):
 
     def gave_up(self, line: HonestLine) -> None:
         """Note it."""
-        self.note(self._due(line.number), LOST, PATIENCE_SECONDS)
+        self.note(self._due(line.number), LOST, self.patience_seconds)
 
     def _due(self, number: int) -> float:
         return self.begun + number / self.orders.per_second
@@ -68,7 +68,7 @@ class OpenHonest(Honest):
         try:
             line = await self.open_line()
         except (OSError, TimeoutError):
-            self.note(self._due(number), LOST, PATIENCE_SECONDS)
+            self.note(self._due(number), LOST, self.patience_seconds)
         else:
             self._send(line, number, request)
 
@@ -102,7 +102,7 @@ class ClosedHonest(Honest):
 
     def gave_up(self, line: HonestLine) -> None:
         """Note it and go on with another connection."""
-        self.note(time.monotonic(), LOST, PATIENCE_SECONDS)
+        self.note(time.monotonic(), LOST, self.patience_seconds)
         self.start(asyncio.create_task(self._later(line)))
 
     async def _later(self, line: HonestLine) -> None:
@@ -117,7 +117,7 @@ class ClosedHonest(Honest):
             try:
                 line = await self.open_line()
             except (OSError, TimeoutError):
-                self.note(time.monotonic(), LOST, PATIENCE_SECONDS)
+                self.note(time.monotonic(), LOST, self.patience_seconds)
                 await asyncio.sleep(_BACK_OFF_SECONDS)
             else:
                 line.send(self.next_request())

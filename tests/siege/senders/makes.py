@@ -1,6 +1,7 @@
 """What both kinds of honest senders share: connections, records, patience."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -30,8 +31,15 @@ class HonestLine(Line):
 class Honest:
     """What both kinds share: connections, records, patience."""
 
-    def __init__(self, orders: HonestOrders, requests: Iterator[bytes]) -> None:
+    def __init__(
+        self,
+        orders: HonestOrders,
+        requests: Iterator[bytes],
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self.orders = orders
+        self.patience_seconds = patience_seconds
         self.records: list[Record] = []
         self.errors: list[BaseException] = []
         self.begun = 0.0
@@ -44,13 +52,14 @@ class Honest:
         self.begun = begun
         await asyncio.sleep(max(0.0, begun - time.monotonic()))
         patience = asyncio.create_task(self._watch())
-        await self.send()
-        await asyncio.sleep(PATIENCE_SECONDS + 2 * _LOOK_SECONDS)
-        patience.cancel()
-        for task in self._tasks:
-            task.cancel()
-        for line in self._lines:
-            line.close()
+        try:
+            await self.send()
+            await self._end()
+        finally:
+            for task in (patience, *self._tasks):
+                task.cancel()
+            for line in self._lines:
+                line.close()
         return self.records
 
     async def send(self) -> None:
@@ -90,7 +99,7 @@ class Honest:
 
     async def open_line(self) -> HonestLine:
         """Connect; raises OSError, TimeoutError."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(self.patience_seconds):
             line = await HonestLine.open(self.orders.port, self.answered)
         assert isinstance(line, HonestLine)
         self._lines = {each for each in self._lines if each.is_open} | {line}
@@ -102,11 +111,18 @@ class Honest:
         if error is not None:
             self.errors.append(error)
 
+    async def _end(self) -> None:
+        """Wait for the last answers, as long as there may be some."""
+        for _ in range(math.ceil(2 * self.patience_seconds / _LOOK_SECONDS) + 1):
+            if not self._tasks and not any(line.is_busy for line in self._lines):
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
     async def _watch(self) -> None:
         while True:
             now = time.monotonic()
             for line in [each for each in self._lines if each.is_busy]:
-                if now - self.since(line) > PATIENCE_SECONDS:
+                if now - self.since(line) > self.patience_seconds:
                     line.drop()
                     self.gave_up(line)
             await asyncio.sleep(_LOOK_SECONDS)

@@ -37,9 +37,11 @@ class Stall:
             asyncio.create_task(self._again_and_again(number, ends_at))
             for number in range(self.orders.connections)
         ]
-        await asyncio.sleep(max(0.0, ends_at - time.monotonic()))
-        for each in connections:
-            each.cancel()
+        try:
+            await asyncio.sleep(max(0.0, ends_at - time.monotonic()))
+        finally:
+            for each in connections:
+                each.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
     async def _again_and_again(self, number: int, ends_at: float) -> None:
