@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,10 +76,8 @@ def run(*, names: tuple[str, ...], seconds: float, seed: int, directory: Path) -
         sys.exit(130)
     except FORESEEN as error:
         fail(error, directory)
-    path = directory / REPORT_NAME
-    path.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     show(console, report)
-    console.print(f"Report: {path}", soft_wrap=True)
+    console.print(f"Report: {directory / REPORT_NAME}", soft_wrap=True)
     sys.exit(0 if report["ok"] else 1)
 
 
@@ -97,9 +96,13 @@ def document(*, directory: Path) -> None:
     DOCUMENT.write_text(replace_measured(DOCUMENT.read_text("utf-8"), markdown_of(report)), "utf-8")
 
 
-def lay_all(names: list[str], *, directory: Path, seconds: float, seed: int) -> dict[str, Any]:
-    """Lay attacks on one rig, one after the other; one that cannot be laid is told, and the others go on."""
+def lay_all(names: Sequence[str], *, directory: Path, seconds: float, seed: int) -> dict[str, Any]:
+    """Lay attacks on one rig, one after the other, and write the report after each.
+
+    One that cannot be laid is told, and the others go on.
+    """
     begun = time.monotonic()
+    report: dict[str, Any] = {}
     rows: dict[str, Any] = {}
     failures: dict[str, str] = {}
     click.echo(f"Starting servers in {directory} and signing makes (the first time takes minutes)")
@@ -111,14 +114,20 @@ def lay_all(names: list[str], *, directory: Path, seconds: float, seed: int) -> 
             except (LocalError, httpx.HTTPError, psycopg.Error, redis.RedisError) as error:
                 failures[name] = f"{type(error).__name__}: {error}"
                 click.echo(f"  could not be laid: {failures[name]}", err=True)
+            facts = _facts(seed=seed, attack_seconds=seconds, seconds=time.monotonic() - begun)
+            report = build_report(facts=facts, rows=rows, failures=failures)
+            (directory / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    return report
+
+
+def _facts(*, seed: int, attack_seconds: float, seconds: float) -> dict[str, Any]:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    facts = {
+    return {
         "seed": seed,
-        "attack_seconds": seconds,
-        "seconds": round(time.monotonic() - begun, 1),
+        "attack_seconds": attack_seconds,
+        "seconds": round(seconds, 1),
         "machine": {"cpus": cpus, "processor": platform.machine(), "system": platform.system()},
     }
-    return build_report(facts=facts, rows=rows, failures=failures)
 
 
 if __name__ == "__main__":
