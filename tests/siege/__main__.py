@@ -101,7 +101,7 @@ def lay_all(names: Sequence[str], *, directory: Path, seconds: float, seed: int)
 
     One that cannot be laid is told, and the others go on.
     """
-    begun = time.monotonic()
+    begun, load = time.monotonic(), os.getloadavg()[0]
     report: dict[str, Any] = {}
     rows: dict[str, Any] = {}
     failures: dict[str, str] = {}
@@ -114,20 +114,20 @@ def lay_all(names: Sequence[str], *, directory: Path, seconds: float, seed: int)
             except (LocalError, httpx.HTTPError, psycopg.Error, redis.RedisError) as error:
                 failures[name] = f"{type(error).__name__}: {error}"
                 click.echo(f"  could not be laid: {failures[name]}", err=True)
-            facts = _facts(seed=seed, attack_seconds=seconds, seconds=time.monotonic() - begun)
+            facts = {
+                "seed": seed,
+                "attack_seconds": seconds,
+                "seconds": round(time.monotonic() - begun, 1),
+                "machine": {**_machine(), "load_before": round(load, 1)},
+            }
             report = build_report(facts=facts, rows=rows, failures=failures)
             (directory / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     return report
 
 
-def _facts(*, seed: int, attack_seconds: float, seconds: float) -> dict[str, Any]:
+def _machine() -> dict[str, Any]:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "seed": seed,
-        "attack_seconds": attack_seconds,
-        "seconds": round(seconds, 1),
-        "machine": {"cpus": cpus, "processor": platform.machine(), "system": platform.system()},
-    }
+    return {"cpus": cpus, "processor": platform.machine(), "system": platform.system()}
 
 
 if __name__ == "__main__":

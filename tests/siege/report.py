@@ -88,7 +88,8 @@ def markdown_of(report: Mapping[str, Any]) -> str:
     machine = report["machine"]
     facts = (
         f"Measured on {machine['cpus']} cores ({machine['processor']}) in one run of "
-        f"{report['seconds'] / 60:.0f} min, {report['attack_seconds']:g} s an attack, seed {report['seed']}."
+        f"{report['seconds'] / 60:.0f} min, {report['attack_seconds']:g} s an attack, seed {report['seed']}. "
+        f"Load average of the machine before it began: {machine['load_before']:g}."
     )
     lines = [
         facts,

@@ -20,7 +20,7 @@ FACTS = {
     "seed": 1,
     "attack_seconds": 8.0,
     "seconds": 60.0,
-    "machine": {"cpus": 2, "processor": "x86_64", "system": "Linux"},
+    "machine": {"cpus": 2, "processor": "x86_64", "system": "Linux", "load_before": 0.1},
 }
 SEEN = Seen(
     rss_before_mb=80.0,
