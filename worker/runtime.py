@@ -87,7 +87,9 @@ class Runtime:
         # An event that was received under the old key may be settled for as long as it has time.
         keys = build_keys(settings, client=client, retired_key_seconds=settings.deadline_seconds)
         handler = Handler(
-            verifier=build_verifier(settings, keys=keys, client=client),
+            verifier=build_verifier(
+                settings, keys=keys, client=client, lookups_at_once=settings.lookups_at_once
+            ),
             ledger=ledger,
             answered_marks=answered_marks,
             timing=_timing(settings),

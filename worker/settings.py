@@ -14,6 +14,7 @@ from worker.domain.settlement import PAYOUT_TYPE
 
 _LEAST_LEASE_SECONDS: Final = 2.0
 _LONGEST_LEASE_SECONDS: Final = 6.0
+_LOOKUP_SHARE: Final = 0.25
 
 
 class WorkerSettings(SharedSettings):
@@ -132,6 +133,11 @@ class WorkerSettings(SharedSettings):
         that works counts as its end.
         """
         return max(_LEAST_LEASE_SECONDS, min(_LONGEST_LEASE_SECONDS, self.credit_cutoff_seconds / 4))
+
+    @property
+    def lookups_at_once(self) -> int:
+        """How many of the task threads may wait for keys that are not known: the others settle meanwhile."""
+        return max(1, int(_LOOKUP_SHARE * self.concurrency))
 
     @field_validator("bearer_token")
     @classmethod

@@ -47,8 +47,10 @@ def build_keys(
     )
 
 
-def build_verifier(settings: SharedSettings, *, keys: KeySet, client: httpx.Client) -> Verifier:
-    """Return the verifier, with the fallback where the settings ask for it.
+def build_verifier(
+    settings: SharedSettings, *, keys: KeySet, client: httpx.Client, lookups_at_once: int | None = None
+) -> Verifier:
+    """Return the verifier, with the fallback where the settings ask for it; see Verifier.
 
     Says so where it is to take the tokens of other partners, too.
     """
@@ -69,4 +71,4 @@ def build_verifier(settings: SharedSettings, *, keys: KeySet, client: httpx.Clie
         issuer=settings.token_issuer,
         audience=settings.token_audience,
     )
-    return Verifier(keys, rules=rules, fallback=fallback)
+    return Verifier(keys, rules=rules, fallback=fallback, lookups_at_once=lookups_at_once)

@@ -20,13 +20,14 @@ NOW: Final = datetime.fromtimestamp(AT + 1, tz=UTC)
 RULES: Final = ClaimRules(client_ids=None, leeway_seconds=5, max_life_seconds=300)
 
 
-def verifier_of(
+def verifier_of(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     endpoints: Endpoints,
     *,
     fetched: bool = True,
     fallback: bool = False,
     rules: ClaimRules = RULES,
     clock: Callable[[], float] = lambda: 0.0,
+    lookups_at_once: int | None = None,
 ) -> Verifier:
     """Return a verifier that asks these endpoints; `fallback` lets it ask Verify where it has no key."""
     client = httpx.Client(transport=httpx.WSGITransport(endpoints))
@@ -45,4 +46,4 @@ def verifier_of(
     endpoint = None
     if fallback:
         endpoint = VerifyEndpoint(betcore_url=BASE_URL, client=client, timeout_seconds=3, clock=clock)
-    return Verifier(keys, rules=rules, fallback=endpoint)
+    return Verifier(keys, rules=rules, fallback=endpoint, lookups_at_once=lookups_at_once)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +14,14 @@ from celery import Celery
 from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, message, settle, token
+from tests.support.betcore import signer
 from tests.support.broadcasts import MALFORMED
 from tests.support.held import held
+from tests.support.raw_betcore import by_path, reply, silence
 
 FLOOD = 10_300
 SECONDS_AHEAD = 100
+STRANGERS = 100
 
 
 @pytest.fixture
@@ -105,3 +109,19 @@ def test_there_is_a_place_for_fresh_events_whatever_waits(bench: Bench, queue: s
         bench.wait(lambda: held(client) >= 8_900 or not client.exists(queue), "the flood is taken")
         bench.credit(6)
         client.delete(queue)
+
+
+def test_messages_with_unknown_keys_hold_up_nobody_while_the_key_endpoint_hangs(bench: Bench) -> None:
+    bench.start_worker(jwks_timeout_seconds="30", jwks_unknown_key_seconds="0")
+    bench.credit(20)
+    bench.peer.answer = by_path(accept=reply(200), jwks=silence)
+    stranger = message(replace(signer(2), kid="nobody's").token(at=time.time()))
+    for number in range(STRANGERS):
+        bench.push(settle([[], stranger, None], headers={"id": f"stranger-{number}"}))
+    bench.wait(lambda: bench.peer.paths().count("jwks") > 1, "the key is fetched")
+
+    # Behind all of them.
+    for cashback_id in (21, 22, 23):
+        bench.credit(cashback_id)
+
+    assert not [body for body in bench.accepts() if '"CashbackId":480' in body]
