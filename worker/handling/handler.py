@@ -180,7 +180,8 @@ class Handler:
         Only an event that has a receipt is answered: whoever wrote it had verified the same token. Others are
         given up, which puts their message into quarantine.
         """
-        is_early = attempt.seconds_since_receipt(self.clock()) < self.timing.cutoff_seconds
+        # A moment that is far ahead is a lie, and must not have the message go round for ever.
+        is_early = abs(attempt.seconds_since_receipt(self.clock())) < self.timing.cutoff_seconds
         if isinstance(error, _MAY_CHANGE) and is_early:
             return self._retry(self._delay_seconds(attempt), error)
         try:

@@ -6,12 +6,13 @@ import pytest
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
+from producer.client.contract import MAX_RECEIVED_AT_MS
 from producer.protocol.errors import KeysUnavailable, UnknownKey
 from tests.support.books import SOUND, audit
 from tests.support.handler_bench import bench, jwks
 from tests.support.raw_betcore import Answering, in_turn, reply
 from tests.support.tcp_proxy import proxy_to, through
-from worker.domain.settlement import Done, GiveUp, RetryAt, State
+from worker.domain.settlement import Done, GiveUp, RetryAt, State, Step
 from worker.errors import LedgerUnavailable
 
 ACK = reply(200)
@@ -155,6 +156,21 @@ def test_without_the_key_an_event_that_nobody_vouches_for_gets_no_answer(databas
         assert isinstance(step.error, KeysUnavailable)
         assert on.accepts() == []
         assert on.receipt(message) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "step"), [(10, RetryAt), (30, GiveUp), (86_400, GiveUp), (250_000_000_000, GiveUp)]
+)
+def test_without_the_key_a_message_that_says_it_is_of_the_future_does_not_go_round_for_ever(
+    database_url: str, ahead_seconds: int, step: type[Step]
+) -> None:
+    with bench(database_url, ACK, keys=AWAY, cutoff_seconds=20, deadline_seconds=900) as on:
+        ahead_ms = min(int(time.time() + ahead_seconds) * 1000, MAX_RECEIVED_AT_MS - 1)
+
+        came_to = on.handle(on.message().model_copy(update={"received_at_ms": ahead_ms}))
+
+        assert type(came_to) is step
+        assert on.accepts() == []
 
 
 def test_without_the_key_an_event_whose_cutoff_postgresql_does_not_see_yet_waits_for_it(
