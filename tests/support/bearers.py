@@ -13,7 +13,7 @@ from kombu import Connection
 from producer.shared.outgoing import http_client
 from tests.support.event_loop import LoopThread, loop_thread
 from tests.support.raw_betcore import Answering, Peer, Request, reply, serving
-from worker.betcore.bearer import CachedBearer
+from worker.betcore.bearer import BELIEVED_SECONDS, CachedBearer
 from worker.betcore.shared_tokens import RedisTokens
 from worker.betcore.token_endpoint import TokenEndpoint
 from worker.domain.deadline import Deadline
@@ -80,6 +80,7 @@ def instances(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-
     count: int = 1,
     clock: Clock | None = None,
     unanswered_seconds: float = 120.0,
+    believed_seconds: float = BELIEVED_SECONDS,
     secret: str = CREDENTIALS["Secret"],
 ) -> Iterator[tuple[list[Blocking], Peer]]:
     """Build as many bearers as `count` processes would have, each with its own connections."""
@@ -106,6 +107,7 @@ def instances(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-
                 metrics=Metrics(),
                 random=lambda: 0.5,
                 unanswered_seconds=unanswered_seconds,
+                believed_seconds=believed_seconds,
                 clock=clock or time.time,
             )
             # The servers that it may wait for end before.

@@ -24,6 +24,8 @@ LEAST_PAUSE_SECONDS: Final = 1.0
 _PAUSES: Final = Backoff(base_seconds=1.0, cap_seconds=2.0)
 # A call without an answer for so long does not keep the next one from being made.
 UNANSWERED_SECONDS: Final = 1.25
+# Another process that asks has shared its token by then, or whoever holds the lock is none of us.
+BELIEVED_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.05
 # A token that BETCORE rejects sooner than this was hardly ever good.
 _SHORT_LIFE_SECONDS: Final = 10.0
@@ -70,6 +72,7 @@ class CachedBearer:
         metrics: Metrics,
         random: Callable[[], float],
         unanswered_seconds: float = UNANSWERED_SECONDS,
+        believed_seconds: float = BELIEVED_SECONDS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +81,7 @@ class CachedBearer:
         self._metrics = metrics
         self._random = random
         self._unanswered_seconds = unanswered_seconds
+        self._believed_seconds = believed_seconds
         self._clock = clock
         self._monotonic = monotonic
         self._token: AccessToken | None = None
@@ -142,16 +146,21 @@ class CachedBearer:
         return self._renewal
 
     def _renew(self) -> None:
-        """Take the shared token, or ask for one as the only one who does; raises BearerUnavailable."""
+        """Take the shared token, or ask for one as the only one who does; raises BearerUnavailable.
+
+        Whoever writes to Redis can take the lock again and again, so the wait for who has it is bounded.
+        """
         self._forget()
+        waits_since = self._monotonic()
         while not self._closing.is_set():
             try:
                 token = self._shared_token()
-                may_ask = token is None and self._may_ask_now() and self._shared.try_lock()
+                may_ask = token is None and self._may_ask_now() and self._may_ask_alone(waits_since)
             except OSError as error:
                 _log.warning("bearer_not_shared", error=str(error))
                 token, may_ask = None, self._may_ask_now()
             if token is None and may_ask:
+                waits_since = self._monotonic()
                 self._calls.begin()
                 self._unanswered_until = self._monotonic() + self._unanswered_seconds
                 self._rest(self._unanswered_seconds)
@@ -166,6 +175,9 @@ class CachedBearer:
     def _may_ask_now(self) -> bool:
         now = self._monotonic()
         return now >= self._ask_again_at and (now >= self._unanswered_until or not self._calls.are_under_way)
+
+    def _may_ask_alone(self, waits_since: float) -> bool:
+        return self._shared.try_lock() or self._monotonic() - waits_since >= self._believed_seconds
 
     def _fetched(self, ended: CallEnded) -> AccessToken | None:
         """Take note of what came of a call; raises BearerUnavailable."""

@@ -133,6 +133,18 @@ def test_while_another_process_renews_and_there_is_no_token_the_wait_is_bounded(
         assert peer.requests == []
 
 
+@pytest.mark.parametrize("taken", ["SET", "LPUSH"])
+def test_a_lock_that_never_ends_is_not_waited_for_for_ever(redis_url: str, taken: str) -> None:
+    with (
+        instances(TokenSource(), redis_url, believed_seconds=0.3) as ([bearer], peer),
+        redis.Redis.from_url(redis_url) as client,
+    ):
+        client.execute_command(taken, f"{KEY}:lock", "somebody who writes to Redis")
+
+        assert bearer.bearer(soon()) == "token-1"
+        assert len(peer.requests) == 1
+
+
 def test_the_shared_token_ends_with_the_token_and_the_lock_soon_after_the_call(redis_url: str) -> None:
     with instances(TokenSource(), redis_url) as ([bearer], _), redis.Redis.from_url(redis_url) as client:
         bearer.bearer(soon())
