@@ -5,12 +5,12 @@ Decisions 7 and 38.
 """
 
 from deploy.flower_guard import install
-from deploy.monitor import settings_or_exit
+from deploy.monitor import process_settings
 
 # Closes all but /healthcheck and /metrics (names of workers and tasks, counts): keep its port off the public
 # network. docs/security.md.
-basic_auth = settings_or_exit().logins
-install(settings_or_exit().proxies)
+basic_auth = process_settings().logins
+install(process_settings().proxies)
 
 # A dashboard looks on. A task revoked or a consumer cancelled by a stray click would be an event that ends in
 # silence or a worker that idles; what an operator may do is done with `cashback`, which leaves a record.

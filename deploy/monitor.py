@@ -74,6 +74,12 @@ def settings_or_exit() -> MonitorSettings:
         raise SystemExit(2) from None
 
 
+@cache
+def process_settings() -> MonitorSettings:
+    """Return Flower's settings, read once for all who ask: a secret may come through a pipe."""
+    return settings_or_exit()
+
+
 def create_app(settings: MonitorSettings) -> Celery:
     """Build the Celery app that Flower listens and asks through; connects nothing."""
     app = ListeningApp("cashback-monitor", set_as_current=False)
@@ -97,7 +103,7 @@ def create_app(settings: MonitorSettings) -> Celery:
 
 @cache
 def _composed() -> Celery:
-    return create_app(settings_or_exit())
+    return create_app(process_settings())
 
 
 def __getattr__(name: str) -> Celery:

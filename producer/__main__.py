@@ -5,9 +5,9 @@ import sys
 import threading
 from typing import Final
 
-from producer.app import EXIT_CANNOT_WORK, create_app, last_word
+from producer.app import EXIT_BAD_SETTINGS, EXIT_CANNOT_WORK, create_app, last_word
 from producer.server import PortTaken, Server, limits_of
-from producer.shared.settings.environment import load
+from producer.shared.settings.environment import SettingsError, load
 from producer.shared.settings.receiver import ReceiverSettings
 
 _EXIT_NOT_STARTED: Final = 3
@@ -42,9 +42,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m producer", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="TCP port, of all addresses of this machine")
     port: int = parser.parse_args().port
+    try:
+        # Once: a secret may come through a pipe, and two looks may find two things.
+        settings = load(ReceiverSettings)
+    except SettingsError as error:
+        last_word(str(error))
+        sys.exit(EXIT_BAD_SETTINGS)
     ending = Ending()
-    app, settings = create_app(ending.begin), load(ReceiverSettings)
-    server = Server(app, limits_of(settings))
+    server = Server(create_app(settings, ending.begin), limits_of(settings))
     ending.of(server)
     try:
         has_started = server.run(port=port, inner_port=settings.inner_port)

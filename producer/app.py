@@ -35,14 +35,14 @@ from producer.shared.preconditions.postgres import RECORDS, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
-from producer.shared.settings.environment import SettingsError, load
+from producer.shared.settings.environment import SettingsError
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 
 MAKE_PATH: Final = "/cashback-payments/make"
 
 EXIT_CANNOT_WORK: Final = 1
-_EXIT_BAD_SETTINGS: Final = 2
+EXIT_BAD_SETTINGS: Final = 2
 # Copies end by themselves within their timeout; this is added for their clean-up.
 _CLOSE_SLACK_SECONDS: Final = 2.0
 _CANCEL_AGAIN_SECONDS: Final = 1.0
@@ -50,14 +50,13 @@ _CANCEL_AGAIN_SECONDS: Final = 1.0
 _log: Final = structlog.get_logger(__name__)
 
 
-def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
-    """Build the receiver from the environment; where it cannot work say so in one sentence and exit.
+def create_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
+    """Build the receiver; where it cannot work say so in one sentence and exit.
 
     The status is 2 for wrong settings, 1 for servers that are not what it needs. `on_fatal` is told, from
     another thread, why the process that runs is to end; without it that is logged and no more.
     """
     try:
-        settings = load(ReceiverSettings)
         configure_logs(settings.log_level)
         app = build_app(settings, on_fatal or _go_on)
         preconditions = _preconditions(settings, on_fatal or _go_on)
@@ -65,7 +64,7 @@ def create_app(on_fatal: Callable[[str], None] | None = None) -> ASGIApp:
         preconditions.check_start()
     except SettingsError as error:
         last_word(str(error))
-        raise SystemExit(_EXIT_BAD_SETTINGS) from None
+        raise SystemExit(EXIT_BAD_SETTINGS) from None
     except Unmet as error:
         last_word(str(error))
         raise SystemExit(EXIT_CANNOT_WORK) from None

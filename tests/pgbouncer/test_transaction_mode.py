@@ -19,7 +19,7 @@ SENTENCE = (
     "CASHBACK_DATABASE_URL: leads through a pooler that shares sessions between clients, whose settings and "
     "statements then meet: have PgBouncer use pool_mode = session, or go past it"
 )
-RECEIVER = ("-m", "uvicorn", "--factory", "producer.app:create_app", "--port", "{port}")
+RECEIVER = ("-m", "producer", "--port", "{port}")
 WORKER = ("-m", "celery", "--app", "worker.app", "worker", "--loglevel", "WARNING")
 
 
