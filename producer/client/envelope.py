@@ -13,6 +13,9 @@ from uuid import UUID
 
 from producer.client.contract import QUEUE, TASK_NAME, SettleMessage
 
+MAX_ENTRY_BYTES: Final = 262_144
+"""Ten times what an entry with the longest token has; of a longer one nothing is read."""
+
 _EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT: Final = 2
 # What stands in a template until it is filled in: nothing that a host could be called.
@@ -108,6 +111,8 @@ def message_in(entry: bytes | str) -> SettleMessage | None:
 
     Nothing of it is verified.
     """
+    if len(entry) > MAX_ENTRY_BYTES:
+        return None
     try:
         _, kwargs, _ = json.loads(a2b_base64(json.loads(entry)["body"]))
         return SettleMessage.model_validate(kwargs)

@@ -12,13 +12,11 @@ from kombu.transport import virtual
 from kombu.utils.json import loads
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
+from producer.client.envelope import MAX_ENTRY_BYTES
 from worker.queue.held import Holder, Taken
 
 UNREADABLE: Final = "cashback-unreadable"
 """The header of an envelope around what is no envelope; its value says what is wrong with it."""
-
-MAX_ENTRY_BYTES: Final = 262_144
-"""Ten times what an entry with the longest token has."""
 
 # An envelope is four levels deep. A very deep one can be read and then not be described for the quarantine.
 _MAX_DEPTH: Final = 50

@@ -7,6 +7,9 @@
 --
 -- A BLMOVE that was on its way for long can still put an entry onto the landing list: who is gone is looked at again and
 -- again for a time, and then forgotten. The first write is one that a server whose memory is full takes.
+--
+-- Whoever writes to Redis can name owners that never were: a key of another type is taken away, or it would keep
+-- everybody's entries from being given back.
 local leases, gone, returned = KEYS[1], KEYS[2], KEYS[3]
 local owner, most = ARGV[1], tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -41,7 +44,19 @@ local function give_back(raw, deliveries, queue)
     redis.call('RPUSH', returned, string.format('%d %s\n', deliveries, queue) .. raw)
 end
 
-local pairs_of = redis.call('HRANDFIELD', held, most, 'WITHVALUES')
+local function read(key, ...)
+    local found = redis.pcall(...)
+    if not found.err then
+        return found
+    end
+    if not string.find(found.err, 'WRONGTYPE', 1, true) then
+        error(found.err)
+    end
+    redis.call('DEL', key)
+    return {}
+end
+
+local pairs_of = read(held, 'HRANDFIELD', held, most, 'WITHVALUES')
 local entries = {}
 for i = 1, #pairs_of, 2 do
     local number, deliveries, queue = string.match(pairs_of[i], '^(%d+) (%d+) (.*)$')
@@ -55,14 +70,14 @@ for _, entry in ipairs(entries) do
     give_back(entry.raw, entry.deliveries + ended, entry.queue)
     redis.call('HDEL', held, entry.field)
 end
-local landed = redis.call('LRANGE', landing, 0, -1)
+local landed = read(landing, 'LRANGE', landing, 0, most - 1)
 for _, raw in ipairs(landed) do
     -- The queue that it waits at is the end of its name.
     give_back(raw, ended, own_queue)
+    redis.call('LPOP', landing)
 end
-redis.call('DEL', landing)
 
-local left = redis.call('HLEN', held)
+local left = redis.call('HLEN', held) + redis.call('LLEN', landing)
 if left == 0 then
     redis.call('ZREM', leases, owner)
     if not gone_member then

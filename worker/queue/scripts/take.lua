@@ -83,7 +83,7 @@ end
 
 if room > 0 then
     -- Nothing, but where the connection was lost while an entry came.
-    take(landing, redis.call('LLEN', landing), as_sent(KEYS[#KEYS]))
+    take(landing, room, as_sent(KEYS[#KEYS]))
     -- First to each its share, so that none is shut out by the others, and then what there is.
     for round = 1, 2 do
         for i = 4, #KEYS do

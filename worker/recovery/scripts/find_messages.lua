@@ -6,7 +6,7 @@
 -- Returns '1' if all entries were looked at, or all events were found ('0' if not), and for each event that was found
 -- 'held' or 'queued' and its id. The id is read where Celery's envelope has it: whoever writes to Redis can claim one.
 local leases, prefix, left = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local page = 200
+local page, max_owners = 200, 1000
 
 local wanted, missing = {}, 0
 for i = 3, #ARGV do
@@ -48,7 +48,13 @@ for i = 2, #KEYS do
     end
 end
 
-for _, owner in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+-- More owners than there can be workers are somebody's invention.
+local owners = redis.call('ZRANGE', leases, 0, max_owners)
+if #owners > max_owners then
+    is_complete = false
+    owners[#owners] = nil
+end
+for _, owner in ipairs(owners) do
     local cursor = '0'
     repeat
         if is_over() then

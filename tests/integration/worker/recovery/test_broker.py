@@ -9,10 +9,11 @@ import redis
 from deploy.local.ports import free_port
 from deploy.local.valkey import ValkeyServer
 from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
+from producer.client.envelope import MAX_ENTRY_BYTES
 from producer.copies.publisher import envelope
 from tests.support.holder_bench import OTHER, Worker, push
 from tests.support.sent_on import WORKERS_KEYS, app_on
-from worker.queue.held import RETURNED
+from worker.queue.held import HELD, LEASES, RETURNED
 from worker.recovery import broker as broker_module
 from worker.recovery.broker import BrokerUnavailable, CeleryBroker, Found
 
@@ -79,6 +80,24 @@ def test_what_is_no_message_at_the_head_hides_none_behind_it(
     push(client, b"garbage", b"{}", entry(MESSAGE), queue=QUEUE)
 
     assert broker.at_head() == [MESSAGE.event_id]
+
+
+def test_of_what_is_too_long_for_a_message_at_the_head_nothing_is_read(
+    broker: CeleryBroker, client: redis.Redis
+) -> None:
+    longer = entry(MESSAGE)[:-1] + b" " * MAX_ENTRY_BYTES + b"}"
+    push(client, longer, entry(message(1)), queue=QUEUE)
+
+    assert broker.at_head() == [message(1).event_id]
+
+
+def test_more_workers_than_there_can_be_are_not_all_looked_at(
+    broker: CeleryBroker, client: redis.Redis
+) -> None:
+    client.zadd(LEASES, {f"stranger-{number:04}@{QUEUE}": 10**13 for number in range(1_001)})
+    client.hset(f"{HELD}stranger-1000@{QUEUE}", f"1 0 {QUEUE}", entry(MESSAGE))
+
+    assert broker.find([MESSAGE.event_id]) == Found(held=frozenset(), queued=frozenset(), is_complete=False)
 
 
 def test_a_queue_of_what_is_no_message_is_not_empty(broker: CeleryBroker, client: redis.Redis) -> None:
