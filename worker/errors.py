@@ -70,6 +70,12 @@ class BadMessage(WorkerError):
     reason = "bad_message"
 
 
+class FutureVersion(BadMessage):
+    """The message is of a later version than this worker takes."""
+
+    reason = "future_version"
+
+
 class NotFound(WorkerError):
     """What was asked for is not on record."""
 

@@ -24,6 +24,17 @@ class Metrics:
             "cashback_waiting_accepts", "Accepts that wait for BETCORE's answer just now"
         )
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
+        self.moved_entries = self._counter(
+            "cashback_moved_entries_total",
+            "Entries brought to their queue from a list that nobody reads",
+            "list",
+        )
+        self.unread_entries = Gauge(
+            "cashback_unread_entries",
+            "Entries on a list that nobody reads, as of the last look",
+            ["list"],
+            registry=self.registry,
+        )
         self.oldest_snapshot_seconds = self._gauge(
             "cashback_oldest_snapshot_seconds",
             "Age of the oldest snapshot of the database, as of the last look",

@@ -31,6 +31,7 @@ from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.held import HELD, LEASES, RETURNED
+from worker.queue.unread_lists import LOOK_SECONDS, UnreadLists
 from worker.recovery.broker import CeleryBroker, WorkersKeys
 from worker.recovery.ledger_watch import LedgerWatch
 from worker.recovery.overdue import OverdueReceipts
@@ -41,7 +42,7 @@ from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.standbys import Standbys
 from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
-from worker.recovery.upkeep import Upkeep, upkeep_jobs
+from worker.recovery.upkeep import Job, Upkeep, upkeep_jobs
 from worker.recovery.witness import RedisWitness
 from worker.settings import WorkerSettings
 
@@ -184,6 +185,8 @@ def _sweeper(
         SnapshotWatch(database, handler.metrics, warn_seconds=settings.snapshot_warning_seconds),
         Standbys(database, handler.metrics),
     )
+    lists = UnreadLists(queue_watch.broker.ask, handler.metrics)
+    jobs.append(Job(name="look_at_lists", every_seconds=LOOK_SECONDS, run=lists.look))
     return Sweeper(
         overdue=overdue,
         upkeep=Upkeep(jobs, monotonic=time.monotonic),

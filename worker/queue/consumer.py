@@ -16,7 +16,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
 from celery.worker.control import Panel
 
-from producer.client.contract import QUEUE
+from producer.client.contract import QUEUE, TASK_NAME
 from worker.handling.answering import Answering
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
@@ -24,6 +24,7 @@ from worker.queue.broadcasts import Questions
 from worker.queue.entry import UNREADABLE
 from worker.queue.reconnects import Reconnects
 from worker.queue.redis_channel import holding_transport
+from worker.queue.request_checks import why_malformed
 
 # What a message of the wrong shape makes Celery raise on its way to the pool.
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -183,21 +184,24 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
             try:
                 receive(message)
             except _MALFORMED as error:
-                self._quarantine(message, "malformed_task", error)
+                why = why_malformed(message.headers, message.content_type, error)
+                self._quarantine(message, "malformed_task", why)
 
         return on_task_received
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:  # noqa: ANN401 - kombu has no types
         """Keep a message whose body cannot be read."""
-        self._quarantine(message, "undecodable", exc)
+        self._quarantine(
+            message, "undecodable", f"the body is no JSON in UTF-8 ({type(exc).__name__}: {exc})"
+        )
 
     def on_unknown_message(self, _body: object, message: Any) -> None:  # noqa: ANN401 - the same
         """Keep a message that is none of Celery's."""
-        self._quarantine(message, "unknown_message", "the message names no task")
+        self._quarantine(message, "unknown_message", f"no task header: it is {TASK_NAME}")
 
     def on_unknown_task(self, _body: object, message: Any, _exc: Exception) -> None:  # noqa: ANN401 - the same
         """Keep a message of a task that is not known here."""
-        self._quarantine(message, "unknown_task", "no worker of this program runs this task")
+        self._quarantine(message, "unknown_task", f"no worker here runs this task: it is {TASK_NAME}")
 
     def on_invalid_task(self, _body: object, message: Any, exc: Exception) -> None:  # noqa: ANN401 - the same
         """Keep a message whose arguments or content type are not taken."""

@@ -20,6 +20,14 @@ UNREADABLE: Final = "cashback-unreadable"
 
 # An envelope is four levels deep. A very deep one can be read and then not be described for the quarantine.
 _MAX_DEPTH: Final = 50
+_PARTS: Final = (("headers", dict), ("properties", dict), ("body", str))
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+# A JSON Web Token begins with {" in base64url.
+_TOKEN_BEGINS: Final = b"eyJ"
+
+
+class NotAnEntry(ValueError):
+    """What lies on the list is no entry that Celery would have put there; says what a sender is to change."""
 
 
 class QueueEntry(dict[str, Any]):
@@ -111,17 +119,23 @@ def read_envelope(raw: bytes) -> dict[str, Any]:
     Its body can be decoded. Nothing is unpacked: a thousand bytes would be as many million.
     """
     if len(raw) > MAX_ENTRY_BYTES:
-        raise ValueError(f"it has {len(raw)} bytes, and {MAX_ENTRY_BYTES} is the most that is read")
-    envelope = loads(raw)
+        raise NotAnEntry(f"it has {len(raw)} bytes, and {MAX_ENTRY_BYTES} is the most that is read")
+    try:
+        envelope = loads(raw)
+    except ValueError as error:
+        raise NotAnEntry(_why_no_json(raw, error)) from error
     if not isinstance(envelope, dict):
-        raise TypeError("the entry is no JSON object")
+        raise NotAnEntry(_why_no_json(raw, TypeError("it is no object")))
     envelope["headers"] = {} if envelope.get("headers") is None else envelope["headers"]
-    for name, kind in (("headers", dict), ("properties", dict), ("body", str)):
+    for name, kind in _PARTS:
         if not isinstance(envelope.get(name), kind):
-            raise TypeError(f"{name} is missing or of the wrong type")
+            raise NotAnEntry(_why_no_envelope(envelope, name))
     if envelope["headers"].get("compression"):
-        raise ValueError("compressed messages are not taken")
-    body_of(envelope)
+        raise NotAnEntry("compressed messages are not taken: send the body as it is")
+    try:
+        body_of(envelope)
+    except (ValueError, LookupError, AttributeError) as error:
+        raise NotAnEntry(_why_no_body(envelope, error)) from error
     if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH:
         _refuse_deep(envelope)
     return envelope
@@ -146,15 +160,40 @@ def _refuse_deep(envelope: dict[str, Any]) -> None:
             for member in (value.values() if isinstance(value, dict) else value)
         ]
     if level:
-        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+        raise NotAnEntry(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _why_no_json(raw: bytes, error: Exception) -> str:
+    if raw.lstrip(b'" \r\n')[: len(_TOKEN_BEGINS)] == _TOKEN_BEGINS:
+        return "a bare token: the list wants an envelope around the message"
+    if raw.startswith(_BYTE_ORDER_MARK):
+        return "the entry begins with a byte order mark: the list wants JSON without one"
+    if isinstance(error, UnicodeDecodeError) or b"\0" in raw[:4]:
+        return "the entry is no UTF-8: the list wants JSON in UTF-8"
+    return f"the entry is no JSON object: {error}"
+
+
+def _why_no_envelope(envelope: dict[str, Any], name: str) -> str:
+    # Where headers are missing they stand there as empty ones by now.
+    if not envelope["headers"] and "body" not in envelope and "properties" not in envelope:
+        return "bare JSON: the list wants an envelope around the message"
+    return f"{name} is missing or of the wrong type: an envelope has headers, properties and body"
+
+
+def _why_no_body(envelope: dict[str, Any], error: Exception) -> str:
+    encoding = envelope["properties"].get("body_encoding")
+    if encoding == "base64":
+        return f"the body is no base64, as body_encoding says: {error}"
+    return f"body_encoding is {encoding!r}: it is base64, or utf-8 for a body that is JSON as it is"
 
 
 def _wrapped(error: Exception) -> dict[str, Any]:
+    why = str(error) if isinstance(error, NotAnEntry) else f"{type(error).__name__}: {error}"
     # Its bytes stay where they are: `EntryMessage.entry` has them.
     return {
         "body": "",
         "content-type": "application/octet-stream",
         "content-encoding": "binary",
-        "headers": {UNREADABLE: f"{type(error).__name__}: {error}"},
+        "headers": {UNREADABLE: why},
         "properties": {},
     }

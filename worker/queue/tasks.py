@@ -32,7 +32,14 @@ from worker.handling.handler import Handler
 from worker.quarantine.writer import Quarantine
 from worker.queue.held import Lease
 from worker.queue.redis_channel import MAX_WAITING
-from worker.queue.request_checks import CANVAS, check_request, is_worth_waiting_for, quarantine_reason
+from worker.queue.request_checks import (
+    NOT_TAKEN_ALONG,
+    advised,
+    check_request,
+    is_worth_waiting_for,
+    not_the_arguments,
+    quarantine_reason,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -71,8 +78,10 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         check_request(self, embed=self._payload[2])
         if self.eta is not None and not is_worth_waiting_for(self.eta, has_room=self._has_room()):
             self._eta: Any = None
-        for name in CANVAS:
+        for name in NOT_TAKEN_ALONG:
             self._request_dict.pop(name, None)
+        # Not the sender's word for it: Celery counts by it, and it can be anything.
+        self.name = self._type
         self._run = Run(self.message.entry.holder.lease)
         self._request_dict["run"] = self._run
         self._argsrepr = "()"
@@ -153,7 +162,8 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         fail = partial(super().on_failure, exc_info, send_failed_event, return_ok)
         reason = quarantine_reason(error)
         if reason is not None:
-            self.task.quarantine().keep_message(self.message, reason=reason, error=error, then=fail)
+            why = advised(error, self.kwargs)
+            self.task.quarantine().keep_message(self.message, reason=reason, error=why, then=fail)
             return
         fail()
 
@@ -211,8 +221,12 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
         ).apply_async()
 
     def signature_from_request(self, *args: Any, **options: Any) -> Signature:  # noqa: ANN401 - Celery's
-        """Describe the message of a retry: what only this process knows is no header of it."""
+        """Describe the message of a retry: what only this process knows is no header of it.
+
+        Nor has it a priority: kombu would put it onto a list that nobody reads.
+        """
         signature = super().signature_from_request(*args, **options)
+        signature.options.pop("priority", None)
         headers = signature.options.get("headers") or {}
         signature.options["headers"] = {name: value for name, value in headers.items() if name != "run"}
         return signature
@@ -224,5 +238,4 @@ def _unpack(args: tuple[object, ...], kwargs: dict[str, object]) -> SettleMessag
     try:
         return SettleMessage.model_validate(kwargs)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise BadMessage(f"not the arguments of cashback.settle: {faults}") from None
+        raise not_the_arguments(kwargs, error) from None

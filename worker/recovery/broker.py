@@ -78,6 +78,10 @@ class Broker(Protocol):
         """Put an event onto the retry queue, which fresh events do not stand in."""
         ...
 
+    def ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
+        """Return what a question to a client of Redis comes to."""
+        ...
+
     def close(self) -> None:
         """Let go of the connection."""
         ...
@@ -115,7 +119,7 @@ class CeleryBroker:
 
     def at_head(self) -> list[UUID] | None:
         """Return the events at the queue's head; what is no message there is left out."""
-        entries = self._ask(lambda client: client.lrange(QUEUE, -_AT_HEAD, -1))
+        entries = self.ask(lambda client: client.lrange(QUEUE, -_AT_HEAD, -1))
         if not entries:
             return None
         messages = [message_in(entry) for entry in reversed(entries)]
@@ -123,19 +127,19 @@ class CeleryBroker:
 
     def head_of(self, queue: str) -> bytes | None:
         """Return the entry that is to be taken next from a queue."""
-        entry: bytes | None = self._ask(lambda client: client.lindex(queue, -1))
+        entry: bytes | None = self.ask(lambda client: client.lindex(queue, -1))
         return entry
 
     def still_has(self, queue: str, entry: bytes) -> bool:
         """Whether an entry that was at a queue's head is among the first of it."""
-        place = self._ask(lambda client: client.lpos(queue, entry, rank=-1, maxlen=_NEAR_HEAD))
+        place = self.ask(lambda client: client.lpos(queue, entry, rank=-1, maxlen=_NEAR_HEAD))
         return place is not None
 
     def find(self, event_ids: Sequence[UUID]) -> Found:
         """Look for the events' messages, by the ids in their envelopes."""
         keys, names = self._keys, {str(event_id): event_id for event_id in event_ids}
         lists = (keys.returned, RETRY_QUEUE)
-        reply = self._ask(
+        reply = self.ask(
             lambda client: client.eval(
                 _FIND, 1 + len(lists), keys.leases, *lists, keys.held_prefix, _MAX_LOOKED_AT, *names
             )
@@ -169,7 +173,8 @@ class CeleryBroker:
         """Close the connection."""
         self._connection.close()
 
-    def _ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
+    def ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
+        """Return what a question to a client of Redis comes to."""
         self._check_pause()
         try:
             return question(self._connection.default_channel.client)

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from worker.errors import LedgerUnavailable
+from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.standbys import Standbys
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something that is done again `every_seconds`; it may raise LedgerUnavailable."""
+    """Something that is done again `every_seconds`; it may raise LedgerUnavailable or BrokerUnavailable."""
 
     name: str
     every_seconds: float
@@ -46,7 +47,7 @@ class Upkeep:
             self._due_at[job.name] = self._monotonic() + job.every_seconds
             try:
                 job.run()
-            except LedgerUnavailable as error:
+            except (LedgerUnavailable, BrokerUnavailable) as error:
                 self._due_at[job.name] = self._monotonic() + min(job.every_seconds, _RETRY_SECONDS)
                 _log.warning("upkeep_failed", job=job.name, reason=error.reason, error=str(error))
 

@@ -117,6 +117,9 @@ _MAY_NOT: dict[Role, list[tuple[str, ...]]] = {
         *_HEARS,
         ("GET", "of-somebody-else"),
         ("LPUSH", "queue-of-another-application", "x"),
+        ("RPOP", "celery"),
+        ("LRANGE", "celery", "0", "-1"),
+        ("LINDEX", "queue-of-another-application", "-1"),
         ("PUBLISH", "of-somebody-else", "x"),
     ],
 }

@@ -22,7 +22,9 @@ from tests.support.sent_on import WORKERS_KEYS, app_on
 from worker.betcore.shared_tokens import RedisTokens
 from worker.betcore.token_endpoint import AccessToken
 from worker.ledger.commit_notes import Commit
+from worker.metrics import Metrics
 from worker.queue.held import LEASES, RETURNED, Holder
+from worker.queue.unread_lists import OF_PRIORITY, SLIPS, UnreadLists
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.witness import RedisWitness
 
@@ -168,6 +170,21 @@ def test_a_worker_may_send_all_that_it_takes_and_gives_back_with(server: Server)
         client.execute_command(*holder.give_back())
 
     assert server.operator.llen(RETURNED) == 2
+    assert server.refused() == set()
+
+
+def test_a_worker_looks_at_all_lists_that_a_slip_leads_to(server: Server) -> None:
+    for name in (*SLIPS, *OF_PRIORITY):
+        server.operator.lpush(name, "entry")
+    metrics = Metrics()
+    with redis.Redis.from_url(server.url("worker"), socket_timeout=60) as client:
+        lists = UnreadLists(lambda question: question(client), metrics)
+        lists.look()
+        lists.look()
+
+    (family,) = (each for each in metrics.registry.collect() if each.name == "cashback_unread_entries")
+    assert [sample.value for sample in family.samples] == [1.0] * len(SLIPS)
+    assert server.operator.llen(QUEUE) == server.operator.llen(RETRY_QUEUE) == len(OF_PRIORITY) / 2
     assert server.refused() == set()
 
 

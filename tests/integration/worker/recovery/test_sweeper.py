@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
@@ -58,6 +58,9 @@ class Queue:
         if self.fails_after is not None and len(self.published) >= self.fails_after:
             raise BrokerUnavailable
         self.published.append(message)
+
+    def ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
+        raise NotImplementedError
 
     def close(self) -> None:
         """Nothing is open."""

@@ -192,6 +192,27 @@ def test_a_retry_takes_headers_of_the_message_along_and_nothing_that_only_this_p
     assert json.loads(json.dumps(retry.options["headers"]))["trace"] == "t1"
 
 
+def test_a_retry_takes_nothing_along_that_would_keep_it_from_being_sent_or_read() -> None:
+    # Given a message with a priority, and headers that Celery reads when it describes a retry
+    app = Celery(set_as_current=False)
+    task = app.register_task(SettleTask(never, never, never))
+    odd = {"shadow": ["x"], "stamps": 5, "stamped_headers": 5, "timelimit": "soon", "headers": 5}
+    envelope = json.loads(settle(headers=odd))
+    envelope["properties"]["priority"] = 9
+    taken = Taken.of("1 0 cashback", json.dumps(envelope).encode())
+    message = EntryMessage(read_entry(taken, HOLDER), channel=Channel())
+    request = SettleRequest(message, app=app, task=task)
+
+    # When its retry is described
+    retry = task.signature_from_request(Context(request.request_dict), (), {}, countdown=1)
+
+    # Then it is for the one list that is read, and says nothing of them
+    assert "priority" not in retry.options
+    assert not retry.options["headers"]
+    assert not odd.keys() & {name for name, value in retry.options.items() if value}
+    assert request.name == task.name
+
+
 def test_no_task_is_revoked_whoever_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Celery(set_as_current=False)
     task = app.register_task(SettleTask(never, never, never))

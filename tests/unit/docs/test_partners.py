@@ -1,0 +1,47 @@
+"""docs/partners.md has the table of slips that a worker is tried with, and nothing else."""
+
+import re
+from collections import Counter
+
+from deploy.local.environment import ROOT
+from producer.client.contract import QUEUE, TASK_NAME, SettleMessage
+from producer.client.envelope import EntryWriter
+from tests.support.slips import BEGIN, END, SLIPS, tables
+
+PAPER = ROOT / "docs" / "partners.md"
+
+
+def test_the_paper_has_the_slips_that_are_tried() -> None:
+    # `python -m tests.support.slips` prints them.
+    _, _, rest = PAPER.read_text("utf-8").partition(BEGIN)
+    found, end, _ = rest.partition(END)
+
+    assert end
+    assert found == tables()
+
+
+def test_each_slip_is_told_once_and_in_one_line() -> None:
+    assert len(SLIPS) >= 60
+    assert [what for what, times in Counter(slip.what for slip in SLIPS).items() if times > 1] == []
+    assert [slip.what for slip in SLIPS if len(re.findall(r"(?<!\\)\|", slip.row())) != 4] == []
+
+
+def test_the_entry_in_the_paper_is_the_one_that_this_program_writes() -> None:
+    text = PAPER.read_text("utf-8")
+    message = SettleMessage(token="eyJ.eyJ.sig", received_at_ms=1_795_386_237_585)
+    entry = EntryWriter(origin="x", sender="x").entry(message, event_id=message.event_id, summary="")
+
+    for name in re.findall(rb'"([a-z_-]+)": ', entry):
+        if name.decode() in {
+            "body",
+            "body_encoding",
+            "content-encoding",
+            "content-type",
+            "headers",
+            "properties",
+            "id",
+            "task",
+        }:
+            assert f'"{name.decode()}"' in text
+    assert f"LPUSH {QUEUE}" in text
+    assert TASK_NAME in text
