@@ -7,6 +7,7 @@ from tests.faults.scenarios import (
     betcore_faults,
     clocks,
     links,
+    partners,
     points,
     postgres_faults,
     pressure,
@@ -50,6 +51,7 @@ SCENARIOS: Final[Mapping[str, Callable[[Scene], None]]] = {
     "clock-steps": clocks.clock_steps,
     "duplicates": pressure.duplicates,
     "overload": pressure.overload,
+    "kill-workers-partner-messages": partners.kill_workers_partner_messages,
 }
 
 # The short form has four minutes in all: of each kind of fault it has one or two.

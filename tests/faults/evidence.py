@@ -61,18 +61,22 @@ class Aside:
     accept_ids: AbstractSet[int] = frozenset()
 
 
-def gather(
+def gather(  # noqa: PLR0913 -- what a scenario leaves behind, keyword-only
     log: Mapping[str, Any],
     database_url: str,
     *,
     cashback_ids: range,
     users: Sequence[str],
     faults: Sequence[Fault],
+    queued_by_ms: Mapping[str, int] | None = None,
 ) -> Evidence:
-    """Put together what belongs to one scenario; raises psycopg.Error."""
+    """Put together what belongs to one scenario; raises psycopg.Error.
+
+    `queued_by_ms`: by token digest, when Redis said that it has a message that came past the receiver.
+    """
     makes = [record for record in log["makes"] if record["cashback_id"] in cashback_ids]
     accepts = [record for record in log["accepts"] if record["cashback_id"] in cashback_ids]
-    received_by_ms: dict[str, int] = {}
+    received_by_ms = dict(queued_by_ms or {})
     for record in makes:
         if record["http_status"] == 200:
             received_by_ms.setdefault(record["token_sha256"], record["replied_at_ms"])

@@ -111,6 +111,11 @@ class Rig(Simulated, Lifetime):
         """PostgreSQL itself, past the proxies."""
         return self.postgres.url
 
+    @property
+    def partner_redis_url(self) -> str:
+        """Redis itself, past the proxies, with the login of a partner service."""
+        return self._users.url("partner", self.valkey.url)
+
     def new_worker(self, *, name: str, settings: dict[str, str] | None = None) -> ManagedProcess:
         """Return a worker process of the Procfile, not started, with `settings` of its own."""
         return self._process("worker", name=name, settings=settings)

@@ -40,6 +40,8 @@ class Form:
     kills_at_most: int
     kill_rate_per_second: float
     kill_pauses_seconds: tuple[float, float]
+    partner_messages: int
+    partner_kills: int
     gone_seconds: float
     overload_seconds: float
     baseline_tasks: int
@@ -58,6 +60,8 @@ SHORT: Final = Form(
     kills_at_most=5,
     kill_rate_per_second=50.0,
     kill_pauses_seconds=(0.2, 0.8),
+    partner_messages=200,
+    partner_kills=2,
     gone_seconds=10.0,
     overload_seconds=4.0,
     baseline_tasks=6_000,
@@ -77,6 +81,9 @@ LONG: Final = Form(
     kills_at_most=200,
     kill_rate_per_second=80.0,
     kill_pauses_seconds=(0.5, 5.0),
+    # One in twenty repeats a token here, too.
+    partner_messages=64_500,
+    partner_kills=70,
     gone_seconds=60.0,
     overload_seconds=60.0,
     baseline_tasks=60_000,
@@ -123,6 +130,7 @@ class SceneOf(Generic[RigT]):
         self.unmet: list[str] = []
         self.figures: dict[str, float] = {}
         self.received: set[str] = set()
+        self.queued_by_ms: dict[str, int] = {}
         self.set_aside = Aside()
         # A service that answers nothing keeps every other promise.
         self.least_in_time_share = 0.8
@@ -144,18 +152,23 @@ class SceneOf(Generic[RigT]):
     ) -> Iterator[Load]:
         """Draw makes and send them beside the block, for about so long; it ends with the last one's reply."""
         rate = rate_per_second or self.form.rate_per_second
-        makes = plan_load(
-            self.rng,
-            prefix=self.prefix,
-            first_cashback_id=self._next_cashback_id,
-            makes=max(1, round(seconds * rate)),
-            rate_per_second=rate,
-        )
-        self._next_cashback_id += len(makes)
+        makes = self.plan(max(1, round(seconds * rate)), rate_per_second=rate)
         if only_creditable:
             makes = all_creditable(makes)
         with self.sending(makes, resubmits=resubmits) as load:
             yield load
+
+    def plan(self, count: int, *, rate_per_second: float) -> tuple[LoadMake, ...]:
+        """Draw so many makes."""
+        makes = plan_load(
+            self.rng,
+            prefix=self.prefix,
+            first_cashback_id=self._next_cashback_id,
+            makes=count,
+            rate_per_second=rate_per_second,
+        )
+        self._next_cashback_id += len(makes)
+        return makes
 
     @contextmanager
     def sending(self, makes: Sequence[LoadMake], *, resubmits: bool = True) -> Iterator[Load]:

@@ -119,6 +119,7 @@ def run_scenario(
         cashback_ids=scene.cashback_ids,
         users=scene.users,
         faults=scene.faults,
+        queued_by_ms=scene.queued_by_ms,
     ).without(scene.set_aside)
     return judge(
         scene.name,

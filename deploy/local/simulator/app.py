@@ -122,9 +122,16 @@ class Simulator:
     async def make(self, request: Request) -> Response:
         """`POST /sim/makes`: sign one make and send it to the partner."""
         order = MakeOrder.model_validate_json(await _bounded_body(request))
+        return JSONResponse(await self._sender(request).send(order))
+
+    async def sign(self, request: Request) -> Response:
+        """`POST /sim/tokens`: sign the token of one make and return it, for whoever sends it on."""
+        order = MakeOrder.model_validate_json(await _bounded_body(request))
+        return JSONResponse(self._sender(request).sign(order))
+
+    def _sender(self, request: Request) -> MakeSender:
         client: httpx.AsyncClient = request.state.client
-        sender = MakeSender(self.settings, client, self.keys, self.scripts, self.log, self.clock)
-        return JSONResponse(await sender.send(order))
+        return MakeSender(self.settings, client, self.keys, self.scripts, self.log, self.clock)
 
     async def behave(self, request: Request) -> Response:
         """`POST /sim/behaviour`: how each endpoint behaves where no script says otherwise."""
@@ -185,6 +192,7 @@ def create_app(simulator: Simulator) -> Starlette:
         Route(VERIFY_PATH, simulator.verify, methods=["POST"]),
         Route(ACCEPT_PATH, simulator.accept, methods=["POST"]),
         Route("/sim/makes", simulator.make, methods=["POST"]),
+        Route("/sim/tokens", simulator.sign, methods=["POST"]),
         Route("/sim/behaviour", simulator.behave, methods=["POST"]),
         Route("/sim/rotate-keys", simulator.rotate_keys, methods=["POST"]),
         Route("/sim/log", simulator.read_log),

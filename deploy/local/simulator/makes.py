@@ -70,16 +70,20 @@ class MakeSender:
     log: Log
     clock: Callable[[], float]
 
-    async def send(self, order: MakeOrder) -> dict[str, Any]:
-        """Send one make and return what came of it; a failed sending is a result, not an error.
+    def sign(self, order: MakeOrder) -> dict[str, Any]:
+        """Sign the token of one make and return it, for somebody else to hand on: it counts as sent.
 
         Raises LogFull, UnknownMake for `same_token_as`, UnknownAction for the script.
         """
-        actions = [parse_action(text) for text in order.script] if order.script is not None else None
-        record = self._record(order)
-        if actions is not None:
-            self.scripts.set((record.cashback_id, record.transaction_type), actions)
-        self.log.add_make(record)
+        record = self._logged(order)
+        return {"make_id": record.make_id, "token_sha256": record.token_sha256, "token": record.token}
+
+    async def send(self, order: MakeOrder) -> dict[str, Any]:
+        """Send one make and return what came of it; a failed sending is a result, not an error.
+
+        Raises what `sign` does.
+        """
+        record = self._logged(order)
         try:
             await self._post(record)
         except httpx.HTTPError as error:
@@ -93,6 +97,14 @@ class MakeSender:
             "error": record.error,
             "elapsed_ms": record.replied_at_ms - record.sent_at_ms,
         }
+
+    def _logged(self, order: MakeOrder) -> MakeRecord:
+        actions = [parse_action(text) for text in order.script] if order.script is not None else None
+        record = self._record(order)
+        if actions is not None:
+            self.scripts.set((record.cashback_id, record.transaction_type), actions)
+        self.log.add_make(record)
+        return record
 
     def _record(self, order: MakeOrder) -> MakeRecord:
         make_id = self.log.next_make_id()

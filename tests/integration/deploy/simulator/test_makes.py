@@ -1,5 +1,6 @@
 """What the simulated BETCORE sends and vouches for: makes, its keys and Verify, seen from outside."""
 
+import hashlib
 import json
 
 import httpx
@@ -7,7 +8,7 @@ import jwt
 
 from deploy.local.ports import free_port
 from deploy.local.simulator.protocol.paths import JWKS_PATH, VERIFY_PATH
-from tests.support.simulator import Clock, Partner, send_make, simulated_betcore
+from tests.support.simulator import Clock, Partner, accept, accept_body, send_make, simulated_betcore
 
 
 def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
@@ -34,6 +35,19 @@ def test_a_make_reaches_the_partner_in_each_body_shape_with_the_sample_s_claims(
         ' "Amount": "12.340", "TaxAmount": "0.10"}'
     )
     assert first["reply"] == {"ErrorCode": 200, "Message": "Success"}
+
+
+def test_a_token_for_somebody_else_to_send_on_is_signed_and_counts_as_sent(
+    betcore: httpx.Client, partner: Partner
+) -> None:
+    told = len(partner.requests)
+    reply = betcore.post("/sim/tokens", json={"cashback_id": 491, "user_id": "7", "amount": "10"}).json()
+
+    assert betcore.post(VERIFY_PATH, json=reply["token"]).json()["ErrorCode"] == 200
+    assert hashlib.sha256(reply["token"].encode()).hexdigest() == reply["token_sha256"]
+    assert len(partner.requests) == told
+    accepted = accept(betcore, accept_body(CashbackId=491, PartnerTransactionId="491-1"))
+    assert accepted.json()["ErrorCode"] == 200
 
 
 def test_a_partner_that_is_away_is_a_result_and_not_an_error(clock: Clock) -> None:
