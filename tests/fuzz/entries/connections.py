@@ -10,9 +10,9 @@ from uvicorn.server import ServerState
 
 from producer.protocol.errors import NotAToken
 from producer.receiver.answers import RECEIVED, NotReceived, answer_to
-from producer.receiver.body import read_body, token_in
-from producer.receiver.connections import ConnectionLimits, Connections
-from producer.receiver.http_protocol import bounded_http
+from producer.receiver.http.body import read_body, token_in
+from producer.receiver.http.connections import ConnectionLimits, Connections
+from producer.receiver.http.protocol import bounded_http
 from tests.fuzz.samples import TOKEN
 from tests.fuzz.target import Target
 

@@ -9,7 +9,7 @@ from producer.client.contract import MAX_DATA_DEPTH, DataError, cashback_id_of, 
 from producer.client.number import read_decimal, read_whole
 from producer.client.summary import is_summary, summary_of
 from producer.protocol.errors import NotAToken
-from producer.receiver.body import token_in
+from producer.receiver.http.body import token_in
 from tests.fuzz.exact import number_of, whole_of
 from tests.fuzz.samples import TOKEN
 from tests.fuzz.target import NOTHING, Target, demand_named, text_of, unambiguous

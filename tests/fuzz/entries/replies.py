@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import httpx
 
-from producer.protocol.keys import KeySet, KeysFetchFailed
+from producer.protocol.errors import KeysFetchFailed
+from producer.protocol.keys import KeySet
 from producer.protocol.verify_endpoint import VerifyEndpoint, VerifyUnavailable
 from tests.fuzz.exact import whole_of
 from tests.fuzz.samples import AT, JWK

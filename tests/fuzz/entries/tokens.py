@@ -5,7 +5,6 @@ from base64 import urlsafe_b64encode
 from typing import Any, Final
 
 import httpx
-from tests.fuzz.samples import CLIENT_ID, JWK, NOW, OTHER_TOKEN, TOKEN
 
 from producer.protocol.claims import ClaimRules
 from producer.protocol.errors import VerificationError
@@ -13,6 +12,7 @@ from producer.protocol.jwks import MAX_KEYS, KeySetUnreadable, parse_keys
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
 from tests.fuzz.entries.replies import CannedReplies
+from tests.fuzz.samples import CLIENT_ID, JWK, NOW, OTHER_TOKEN, TOKEN
 from tests.fuzz.target import Target, demand_named, text_of, unambiguous
 
 _LEEWAY_SECONDS: Final = 5

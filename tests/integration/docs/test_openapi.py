@@ -13,8 +13,8 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.app import MAKE_PATH
-from producer.receiver.body import MAX_BODY_BYTES
-from producer.receiver.http_protocol import MAX_HEAD_BYTES
+from producer.receiver.http.body import MAX_BODY_BYTES
+from producer.receiver.http.protocol import MAX_HEAD_BYTES
 from tests.support.betcore import signer
 from tests.support.openapi import Document
 from tests.support.raw_client import all_of, connected

@@ -12,8 +12,8 @@ from producer.app import MAKE_PATH, build_app
 from producer.client.contract import MAX_TOKEN_CHARS
 from producer.protocol.errors import VerificationError
 from producer.receiver.answers import RECEIVED, NotReceived, answer_to
-from producer.receiver.body import BODY_TIMEOUT_SECONDS, MAX_BODY_BYTES
-from producer.receiver.http_protocol import MAX_HEAD_BYTES
+from producer.receiver.http.body import BODY_TIMEOUT_SECONDS, MAX_BODY_BYTES
+from producer.receiver.http.protocol import MAX_HEAD_BYTES
 from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.openapi import Document
 
