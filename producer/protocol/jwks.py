@@ -18,6 +18,12 @@ _MAX_KID_CHARS: Final = 256
 # 8192 bits in base64url: a larger modulus is no key of BETCORE's, only slow to verify with.
 _MAX_MODULUS_CHARS: Final = 1366
 _MAX_EXPONENT_CHARS: Final = 8
+# Moduli of a widespread library are powers of 65537 modulo each of these primes: so they are found, and then
+# factored (ROCA, CVE-2017-15361). Of 200 million other moduli one is.
+_TELLING_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+_TELLING: Final = tuple(
+    (prime, frozenset(pow(MIN_EXPONENT, power, prime) for power in range(prime))) for prime in _TELLING_PRIMES
+)
 
 
 class KeySetUnreadable(ProducerError):
@@ -77,7 +83,12 @@ def _is_sound(key: RSAPublicKey) -> bool:
     # Small and even exponents and even moduli are of keys made to be broken (FIPS 186-5, 5.1 and A.1.1).
     numbers = key.public_numbers()
     is_odd = numbers.e % 2 == 1 and numbers.n % 2 == 1
-    return is_odd and numbers.e >= MIN_EXPONENT and key.key_size >= MIN_KEY_BITS
+    is_large = numbers.e >= MIN_EXPONENT and key.key_size >= MIN_KEY_BITS
+    return is_odd and is_large and not _can_be_factored(numbers.n)
+
+
+def _can_be_factored(modulus: int) -> bool:
+    return all(modulus % prime in residues for prime, residues in _TELLING)
 
 
 def _is_text(value: object, max_chars: int) -> bool:

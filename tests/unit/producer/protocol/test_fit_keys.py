@@ -1,5 +1,7 @@
 """Which of the published keys are taken: sound RSA keys for verifying RS256, and no others."""
 
+import math
+
 import pytest
 
 from deploy.local.simulator.protocol.jose import b64url
@@ -7,6 +9,8 @@ from producer.protocol.jwks import MAX_KEYS
 from producer.protocol.keys import KeySet
 from tests.support.betcore import Endpoints, signer
 from tests.support.key_sets import Clock, key_set
+
+WEAK_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 
 
 @pytest.fixture
@@ -67,6 +71,19 @@ def test_a_key_with_an_even_modulus_is_left_out(keys: KeySet, betcore: Endpoints
 
     keys.fetch()
 
+    assert keys.get(signer(1).kid) is not None
+    assert keys.get(signer(2).kid) is None
+
+
+def test_a_key_that_can_be_told_from_its_modulus_is_left_out(keys: KeySet, betcore: Endpoints) -> None:
+    # Modulo each small prime a power of 65537, as in moduli of the library that CVE-2017-15361 is about.
+    product = math.prod(WEAK_PRIMES)
+    modulus = 1 + 2 * product * (2**2047 // product)
+    betcore.publish_members(signer(2).jwk(n=b64url(modulus.to_bytes(256))), signer(1).jwk())
+
+    keys.fetch()
+
+    assert modulus.bit_length() == 2048
     assert keys.get(signer(1).kid) is not None
     assert keys.get(signer(2).kid) is None
 
