@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 
 from producer.protocol.claims import ClaimRules
-from producer.protocol.errors import VerificationError
+from producer.protocol.errors import LookupNeeded, VerificationError
 from producer.protocol.jwks import MAX_KEYS, KeySetUnreadable, parse_keys
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
@@ -50,7 +50,7 @@ def check_token(data: bytes) -> None:
     text = text_of(data)
     try:
         _VERIFIER.verify_with_known_keys(text, at=NOW)
-    except VerificationError as error:
+    except (VerificationError, LookupNeeded) as error:
         demand_named(error)
         assert text != TOKEN
     else:

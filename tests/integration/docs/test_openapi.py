@@ -157,10 +157,21 @@ def test_where_there_is_no_room_the_answer_is_as_the_document_says(
             receiver.betcore.gate.set()
 
 
+def test_who_may_not_send_makes_is_answered_as_the_document_says(
+    document: Document, redis_url: str, database_url: str
+) -> None:
+    with running_receiver(
+        redis_url=redis_url, database_url=database_url, allowed_networks="192.0.2.0/24"
+    ) as receiver:
+        reply = good(receiver, *MAKE)
+
+    assert (reply.status_code, document.faults(*MAKE, reply)) == (403, [])
+
+
 def test_each_answer_that_the_document_names_was_given(document: Document) -> None:
     given = {(method, path, status) for method, path, status, _ in ANSWERS}
-    # Those without room.
-    given |= {(*operation, 503) for operation in LOOKS}
+    # Those without room, and those of an address that may not send makes.
+    given |= {*((*operation, 503) for operation in LOOKS), (*MAKE, 403)}
 
     assert {
         (method, path, status)
