@@ -19,7 +19,7 @@ _MAX_KID_CHARS: Final = 256
 _MAX_MODULUS_CHARS: Final = 1366
 _MAX_EXPONENT_CHARS: Final = 8
 # Moduli of a widespread library are powers of 65537 modulo each of these primes: so they are found, and then
-# factored (ROCA, CVE-2017-15361). Of 200 million other moduli one is.
+# factored (ROCA, CVE-2017-15361). One of 200 million others is like that, too.
 _TELLING_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 _TELLING: Final = tuple(
     (prime, frozenset(pow(MIN_EXPONENT, power, prime) for power in range(prime))) for prime in _TELLING_PRIMES
