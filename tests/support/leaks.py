@@ -33,7 +33,7 @@ def leaks(secrets: Mapping[str, str], written: Mapping[str, str]) -> list[str]:
 def parts_of(tokens: Iterable[str]) -> dict[str, str]:
     """Return what is secret of make tokens: each part of them that is no shared header."""
     parts = {part for token in tokens for part in token.split(".")[1:] if len(part) > 40}
-    return {f"part {part[:12]}... of a make token": part for part in sorted(parts)}
+    return {f"part {number} of make tokens": part for number, part in enumerate(sorted(parts))}
 
 
 def logs(stack: Stack) -> Written:
