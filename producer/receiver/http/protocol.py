@@ -71,9 +71,12 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End. uvicorn tells the request that came last, and it may wait behind the one in hand."""
         self._connections.remove(self)
         super().connection_lost(exc)
+        if self.cycle is not None and not self._in_hand.response_complete:
+            self._in_hand.disconnected = True
+            self._in_hand.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Have it parsed, unless it is more than may come."""

@@ -115,6 +115,27 @@ def test_connections_whose_answers_are_delayed_give_way(
         assert_honest_is_served(receiver, source=source)
 
 
+def test_whoever_hangs_up_with_more_requests_behind_leaves_no_traceback(
+    redis_url: str, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    junk = POST + b"Content-Length: 4\r\n\r\njunk"
+    with running_receiver(
+        redis_url=redis_url, database_url=database_url, failed_verifications_per_second=SELDOM
+    ) as receiver:
+        before = receiver.metric(DELAYED)
+        with connected(receiver) as peer:
+            peer.sendall(junk * 3)
+            assert status_of(peer.recv(65_536)) == 400
+            wait_until(
+                lambda: receiver.metric(DELAYED) == before + 1,
+                what="the second answer is delayed",
+                timeout_seconds=120,
+            )
+        # Whatever was in hand is over when the receiver has stopped.
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 def test_a_flood_of_what_is_no_request_is_a_line_that_counts_and_names_its_address(
     redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
