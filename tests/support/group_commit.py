@@ -23,6 +23,7 @@ LOCKED = (
 # What posts money stands still here for as long as the gate has a row for its cashback.
 GATE = """
 CREATE TABLE gate (cashback_id bigint);
+GRANT SELECT ON gate TO PUBLIC;
 CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     WHILE EXISTS (SELECT FROM gate WHERE cashback_id = NEW.cashback_id) LOOP

@@ -10,7 +10,7 @@ from tests.support.worker_process import END_SECONDS, ended, wait_until_it_works
 
 
 def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
-    environment: dict[str, str], tmp_path: Path, redis_url: str
+    environment: dict[str, str], tmp_path: Path, redis_url: str, database_url: str
 ) -> None:
     soon = (
         "import producer.shared.preconditions.watch as w; w.LOOK_SECONDS = 0.1\n"
@@ -21,7 +21,7 @@ def test_what_turns_out_while_it_runs_ends_it_when_it_stays(
     process = worker_process(tmp_path, environment, name="worker", before=soon)
     with running(process):
         wait_until_it_works(process, redis_url)
-        with psycopg.connect(environment["CASHBACK_DATABASE_URL"], autocommit=True) as connection:
+        with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("ALTER TABLE schema_versions RENAME TO schema_versions_of_old")
 
         status = process.wait(timeout_seconds=END_SECONDS)
