@@ -12,6 +12,8 @@ import pytest
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
+from tests.support.roles import TEST_ROLES
+from worker.schema.roles import ROLES
 
 MISSING = "No pgbouncer is on the PATH: install it (Debian: apt-get install pgbouncer) or set PGBOUNCER"
 
@@ -34,7 +36,8 @@ def pgbouncer_of(server: PostgresServer, directory: Path, *, pool_mode: str | No
     directory.mkdir()
     directory.chmod(0o755)
     users = directory / "users.txt"
-    users.write_text('"postgres" ""\n')
+    names = ["postgres", *map(TEST_ROLES.name, ROLES)]
+    users.write_text("".join(f'"{name}" ""\n' for name in names))
     lines = [
         "[databases]",
         f"* = host=127.0.0.1 port={server.port}",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -35,8 +36,14 @@ def url_as(database_url: str, name: str) -> str:
 
 
 def as_role(database_url: str, role: str) -> str:
-    """Return the URL of a database that tests are given for one of ROLES, unless it is somebody's already."""
-    return database_url if "user=" in database_url else url_as(database_url, TEST_ROLES.name(role))
+    """Return the URL of a database that tests are given for one of ROLES.
+
+    Whatever else it is (a server of a test's own, which may have no roles, a URL for somebody) stays.
+    """
+    given = urlsplit(database_url).path.startswith(("/test_", "/shared_"))
+    if not given or "user=" in database_url:
+        return database_url
+    return url_as(database_url, TEST_ROLES.name(role))
 
 
 @contextmanager
