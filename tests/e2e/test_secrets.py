@@ -1,6 +1,7 @@
 """No secret stands in anything that a run writes where others read it, failures and DEBUG included."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from psycopg import sql
 from deploy.local.environment import DATABASE_URL
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
-from deploy.local.processes import running, wait_until
+from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.stack import Stack, StackOptions
 from deploy.redis.users import ROLES
 from tests.support import leaks
@@ -111,10 +112,13 @@ def test_no_secret_is_written_where_others_read_it_and_no_make_token_is_logged(r
 @pytest.mark.timeout(600)
 def test_a_secret_would_be_found_wherever_it_stood(run: Run) -> None:
     secret = "planted-s3cret"
-    planted = run.process("web", PORT=f"1 {secret}")
+    log_path = run.stack.log_path("told")
+    told = ManagedProcess(
+        name="told", argv=[sys.executable, "-c", "import time; time.sleep(3600)", secret], log_path=log_path
+    )
 
     kinds = plant(run, secret)
-    with running(planted):
+    with running(told):
         wait_until(
             lambda: run.seen_by_flower(secret), what="Flower has the event", timeout_seconds=WAIT_SECONDS
         )

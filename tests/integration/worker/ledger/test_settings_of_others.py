@@ -17,6 +17,7 @@ from tests.support import command
 from tests.support.books import SOUND, Audit, add_user, audit, cancel, new_event, payout, policy, pool_of
 from tests.support.futures import end_of
 from tests.support.receipts import event, with_receipts
+from tests.support.roles import TEST_ROLES
 from tests.support.settings_of_others import SETTINGS, SHOW, named, set_for_database
 from worker.cli.database import open_database
 from worker.domain.settlement import State
@@ -159,7 +160,7 @@ def test_options_that_are_given_hold_for_every_process(
         monkeypatch.setenv("PGOPTIONS", "-csearch_path=app")
 
     # When the command makes the tables, and receiver, worker and command use them,
-    done = command.run("migrate", database_url=url)
+    done = command.run("migrate", database_url=url, database_roles=TEST_ROLES.prefix)
     assert (done.exit_code, done.stderr) == (0, "")
     with psycopg.connect(url, autocommit=True) as connection:
         add_user(connection, "ann")

@@ -7,6 +7,7 @@ from threading import Barrier
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg_pool import ConnectionPool
 
 from deploy.local.processes import wait_until
@@ -56,6 +57,13 @@ def test_groups_over_the_same_accounts_in_another_order_do_not_lock_each_other_o
     same_events: bool,  # noqa: FBT001 - a case
 ) -> None:
     barrier = Barrier(PROCESSES)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        # Of the database: whom the function acts as may not set it.
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET deadlock_timeout = '50ms'").format(
+                sql.Identifier(connection.info.dbname)
+            )
+        )
     with (
         psycopg.connect(database_url, autocommit=True) as connection,
         pool_of(database_url, size=PROCESSES) as pool,
@@ -65,7 +73,6 @@ def test_groups_over_the_same_accounts_in_another_order_do_not_lock_each_other_o
             add_user(connection, name)
         # A deadlock is to be seen as one, and not to be ended by the group's own limit.
         connection.execute("ALTER FUNCTION settle_events SET lock_timeout = '120s'")
-        connection.execute("ALTER FUNCTION settle_events SET deadlock_timeout = '50ms'")
         mine = [
             received_rounds(connection, first_cashback_id=1 + process * ROUNDS * len(USERS))
             for process in range(1 if same_events else PROCESSES)
