@@ -1,8 +1,8 @@
 """A target under inputs that Hypothesis makes."""
 
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -22,9 +22,20 @@ class Outcome:
     error: str = ""
 
 
+class CheckFailed(Exception):
+    """A check did not hold for `data`; its cause says why."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(f"{len(data)} bytes")
+        self.data = data
+
+
 def generated(target: Target, *, cases: int, seed: int, directory: Path) -> Outcome:
-    """Give a target so many inputs; the smallest that it fails on is kept as a file."""
-    tried = _Tried(target.check)
+    """Give a target so many inputs; the smallest that it fails on is kept as a file.
+
+    Raises what Hypothesis itself fails with: a check that fails by turns, say.
+    """
+    tried = count()
 
     @seeded(seed)
     @settings(
@@ -38,30 +49,14 @@ def generated(target: Target, *, cases: int, seed: int, directory: Path) -> Outc
     )
     @given(inputs(target))
     def whatever(data: bytes) -> None:
-        tried(data)
+        next(tried)
+        try:
+            target.check(data)
+        except Exception as error:
+            raise CheckFailed(data) from error
 
     try:
         whatever()
-    except Exception:
-        if tried.failed_on is None:
-            raise
-        return Outcome(tried.cases, keep(directory, target, tried.failed_on), traceback.format_exc())
-    return Outcome(tried.cases)
-
-
-class _Tried:
-    """Counts, and remembers the last input that failed: Hypothesis ends with the smallest."""
-
-    def __init__(self, check: Callable[[bytes], None]) -> None:
-        self._check = check
-        self.cases = 0
-        self.failed_on: bytes | None = None
-
-    def __call__(self, data: bytes) -> None:
-        """Try an input."""
-        self.cases += 1
-        try:
-            self._check(data)
-        except Exception:
-            self.failed_on = data
-            raise
+    except CheckFailed as failed:
+        return Outcome(next(tried), keep(directory, target, failed.data), traceback.format_exc())
+    return Outcome(next(tried))
