@@ -17,6 +17,9 @@ BIN := .venv/bin
 # What is of use to the system's Python only hides faults here.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# Ours: the service, and the client that it stands on and other services install.
+OURS := --no-deps --no-build-isolation --editable producer/client --editable .
+PROJECTS := pyproject.toml producer/client/pyproject.toml
 
 # Two stamps: a new lock file makes a new environment, an edit of pyproject.toml only installs the project again.
 .venv/packages: requirements-dev.lock
@@ -28,8 +31,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 	@$(PIP) install --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
-.venv/project: pyproject.toml .venv/packages
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+.venv/project: $(PROJECTS) .venv/packages
+	@$(PIP) install $(OURS)
 	@touch $@
 
 .PHONY: help
@@ -85,8 +88,8 @@ BENCH_PIP := bin/python -m pip --quiet --disable-pip-version-check --no-input
 	@.venv-bench/$(BENCH_PIP) install --require-hashes --requirement tests/benchmarks/bench.lock
 	@touch $@
 
-.venv-bench/project: pyproject.toml .venv-bench/packages
-	@.venv-bench/$(BENCH_PIP) install --no-deps --no-build-isolation --editable .
+.venv-bench/project: $(PROJECTS) .venv-bench/packages
+	@.venv-bench/$(BENCH_PIP) install $(OURS)
 	@touch $@
 
 .venv-bench-arq/packages: tests/benchmarks/arq.lock .venv-bench/packages
@@ -115,8 +118,8 @@ soak: .venv-bench/project ## SOAK_MINUTES (60) of load with an ill BETCORE, and 
 	@.venv-fuzz/$(BENCH_PIP) install --require-hashes --requirement tests/fuzz/fuzz.lock
 	@touch $@
 
-.venv-fuzz/project: pyproject.toml .venv-fuzz/packages
-	@.venv-fuzz/$(BENCH_PIP) install --no-deps --no-build-isolation --editable .
+.venv-fuzz/project: $(PROJECTS) .venv-fuzz/packages
+	@.venv-fuzz/$(BENCH_PIP) install $(OURS)
 	@touch $@
 
 # Requests to a running receiver are slower than the others, and few find what they find.
@@ -147,7 +150,8 @@ lint-imports: .venv/project
 
 # uv resolves for all platforms and Python versions at once; --upgrade takes newer releases. The others, but arq's
 # and the supply tools', are held to the first, so what is tested is what is shipped.
-UV_COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header $(LOCK_ARGS)
+UV_COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
+	--no-emit-package cashback-client $(LOCK_ARGS)
 .PHONY: lock
 lock: ## Pin all packages again (needs uv; LOCK_ARGS=--upgrade takes newer ones)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv on the PATH, or UV=/path/to/uv" >&2; exit 1; }

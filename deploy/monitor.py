@@ -12,8 +12,8 @@ from typing import Final
 from celery import Celery
 from pydantic import Field, SecretStr, field_validator
 
+from cashback_client.contract import QUEUE
 from deploy.flower_events import SILENCE_SECONDS, ListeningApp
-from producer.client.contract import QUEUE
 from producer.shared.addresses import Network
 from producer.shared.redis.broker import broker_configuration
 from producer.shared.settings.environment import SettingsError, load

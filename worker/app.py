@@ -9,7 +9,7 @@ from functools import cache
 from celery import Celery, signals
 from kombu import Exchange, Queue
 
-from producer.client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from producer.shared.redis.broker import broker_configuration
 from producer.shared.settings.environment import SettingsError, load
 from worker.lifecycle import EXIT_BAD_SETTINGS, WorkerProcess, configure_worker_logs, sweeper_step

@@ -11,7 +11,7 @@ import uvloop
 from celery import Celery
 from psycopg_pool import ConnectionPool
 
-from producer.client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from producer.protocol.keys import KeySet
 from producer.shared.outgoing import Caller
 from producer.shared.settings.environment import reveal

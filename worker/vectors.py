@@ -13,7 +13,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, Final
 
-from producer.client.contract import DataError, cashback_id_of, read_data
+from cashback_client.contract import DataError, cashback_id_of, read_data
 from producer.protocol.compact import read_compact
 from producer.protocol.errors import VerificationError
 from producer.protocol.jwks import KeySetUnreadable, parse_keys

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from producer.client.contract import QUEUE
-from producer.client.envelope import EntryWriter, envelope
-from producer.client.summary import summary_of
+from cashback_client.contract import QUEUE
+from cashback_client.envelope import EntryWriter, envelope
+from cashback_client.summary import summary_of
 from producer.copies.errors import CopyFailed, CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd

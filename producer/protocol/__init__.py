@@ -1,4 +1,4 @@
 """BETCORE's protocol on the wire: tokens, keys, the Verify endpoint, and replies read within bounds.
 
-May import `producer.client`.
+May import `cashback_client`.
 """

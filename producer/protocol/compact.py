@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from producer.client.contract import MAX_TOKEN_CHARS
+from cashback_client.contract import MAX_TOKEN_CHARS
 from producer.protocol.errors import DuplicateMember, NotAToken, UnsupportedToken
 from producer.protocol.jwks import ALGORITHM
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import httpx
 
-from producer.client.contract import ErrorCode
+from cashback_client.contract import ErrorCode
 from producer.protocol.errors import ProducerError
 from producer.protocol.reply import REQUEST_HEADERS, ReplyUnreadable, read_bounded
 

@@ -26,7 +26,7 @@ from typing import ClassVar, Final
 
 from starlette.responses import JSONResponse
 
-from producer.client.contract import ErrorCode
+from cashback_client.contract import ErrorCode
 from producer.protocol.errors import (
     KeysUnavailable,
     NotAToken,

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
+from cashback_client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from producer.copies.event import ReceivedEvent
 from producer.protocol.claims import VerifiedToken
 from producer.protocol.errors import (

@@ -1,4 +1,4 @@
 """What every process needs: settings, logs, what a process sets of itself, how PostgreSQL and Redis are used.
 
-May import `producer.client` and `producer.protocol`; the worker imports from here, too.
+May import `cashback_client` and `producer.protocol`; the worker imports from here, too.
 """

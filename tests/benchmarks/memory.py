@@ -19,8 +19,8 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]  # ships no type information
 
+from cashback_client.contract import QUEUE
 from deploy.local.processes import ManagedProcess
-from producer.client.contract import QUEUE
 from tests.benchmarks.measure import Table, interleave
 from tests.benchmarks.peers import queues
 from tests.benchmarks.peers.contender import kill, wait_for

@@ -16,10 +16,10 @@ from typing import Final
 
 import redis
 
+from cashback_client.contract import QUEUE
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess
 from producer.app import MAKE_PATH
-from producer.client.contract import QUEUE
 from tests.benchmarks.drive import cost_of, send_load, write_tokens
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.measure import Table, interleave, percentile

@@ -106,7 +106,7 @@ class Rig(Lifetime):
                 database_url=self.database_url,
                 betcore_url=self.betcore_url,
             ),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "producer/client")]),
         }
 
     def procfile(self, name: str) -> list[str]:

@@ -24,7 +24,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from producer.client.contract import event_id_of
+from cashback_client.contract import event_id_of
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.measure import Table, interleave
 from tests.benchmarks.rig import Rig

@@ -12,12 +12,12 @@ import pytest
 import redis
 from celery import Celery
 
+from cashback_client.contract import TASK_NAME
 from deploy.local.demo import check
 from deploy.local.demo.history import read_history
 from deploy.local.demo.run import demo_environment
 from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
-from producer.client.contract import TASK_NAME
 from worker.recovery.witness import COMMITS_KEY
 
 EVENTS = 120

@@ -9,6 +9,7 @@ from typing import Final
 
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.local.demo.run import clear_directory, demo_environment
 from deploy.local.environment import (
     DATABASE_ROLES,
@@ -26,7 +27,6 @@ from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.valkey import ValkeyServer
 from deploy.redis.users import RedisUsers
-from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.faults.proxy import PASS, Proxy
 from tests.support.simulated import LOG_LIMIT, Simulated
 

@@ -10,7 +10,7 @@ from typing import Final
 import atheris
 
 # Only what is imported in here is instrumented: the program, and the oracles that it is held against.
-with atheris.instrument_imports(include=["producer", "worker", "deploy", "tests.fuzz"]):
+with atheris.instrument_imports(include=["cashback_client", "producer", "worker", "deploy", "tests.fuzz"]):
     from tests.fuzz.targets import TARGETS
 
 from tests.fuzz.quiet import hush

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from tests.support.accept_answers import ACK
 from tests.support.handler_bench import USER, Bench, bench
 from tests.support.receiver import RunningReceiver, running_receiver

@@ -6,7 +6,7 @@ import psycopg
 import redis
 from psycopg import rows
 
-from producer.client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 
 _APPLICATION: Final = "soak"
 _TIMEOUT_SECONDS: Final = 30.0

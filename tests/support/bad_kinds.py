@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from producer.client.contract import TASK_NAME
+from cashback_client.contract import TASK_NAME
 from tests.support.bad_messages import entry, message, settle, token
 from tests.support.betcore import CLIENT_ID, cashback, signer
 

@@ -15,11 +15,11 @@ import httpx
 import psycopg
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
-from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.publisher import envelope
 from tests.support.betcore import CLIENT_ID, cashback, signer
 from tests.support.books import add_user

@@ -12,8 +12,8 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
+from cashback_client.contract import event_id_of
 from deploy.local.postgres import PostgresServer
-from producer.client.contract import event_id_of
 from tests.support.roles import as_role
 from worker.domain.settlement import Instruction, Kind
 from worker.ledger.database import DeadlineConnection, open_pool

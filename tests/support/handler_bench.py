@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import uvloop
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier

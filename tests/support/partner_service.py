@@ -13,9 +13,9 @@ import httpx
 import redis
 from celery import Celery
 
-from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
-from producer.client.envelope import EntryWriter
-from producer.client.summary import summary_of
+from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
+from cashback_client.envelope import EntryWriter
+from cashback_client.summary import summary_of
 
 _TIMEOUT_SECONDS: Final = 60.0
 _NOTHING: Final[Mapping[str, Any]] = {}

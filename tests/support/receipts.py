@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
 from tests.support.futures import end_of

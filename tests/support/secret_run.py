@@ -8,13 +8,13 @@ import httpx
 import psycopg
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.local.environment import DATABASE_URL, REDIS_URL, ROOT, process_environment, read_procfile
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.readiness import worker_answers
 from deploy.local.stack import Stack
-from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.support import leaks
 from tests.support.bad_messages import settle
 from tests.support.leaks import Written

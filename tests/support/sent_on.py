@@ -10,8 +10,8 @@ from uuid import UUID
 import redis
 from celery import Celery
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
-from producer.client.envelope import EntryWriter, message_in
+from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
+from cashback_client.envelope import EntryWriter, message_in
 from tests.support.betcore import cashback
 from tests.support.books import payout
 from tests.support.handler_bench import USER, Bench, bench

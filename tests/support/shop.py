@@ -12,8 +12,8 @@ from uuid import UUID
 import redis
 from celery import Celery
 
-from producer.client.contract import QUEUE, SettleMessage, celery_options, event_id_of
-from producer.client.envelope import envelope
+from cashback_client.contract import QUEUE, SettleMessage, celery_options, event_id_of
+from cashback_client.envelope import envelope
 from tests.support.betcore import cashback, signer
 
 LEFT_OUT: Final = object()

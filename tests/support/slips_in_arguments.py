@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from producer.client.contract import TASK_NAME
+from cashback_client.contract import TASK_NAME
 from tests.support.betcore import cashback, signer
 from tests.support.shop import ANSWERED, EMBED, EXPIRED, LEFT_OUT, Sent, Shop, Slip, all_of
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, event_id_of
+from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, event_id_of
 from tests.support.shop import ANSWERED, EMBED, LEFT_OUT, NAMED, Sent, Shop, Slip, raw
 
 _At = Callable[[Shop], Sent]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from tests.support.betcore import cashback
 from tests.support.books import pool_of
 from tests.support.handler_bench import Bench

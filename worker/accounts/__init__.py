@@ -1,4 +1,4 @@
 """Import of accounts: the file, and what it does to the books.
 
-May import `domain` and `producer.client`. Decision 19.
+May import `domain` and `cashback_client`. Decision 19.
 """

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from producer.client.number import read_decimal
+from cashback_client.number import read_decimal
 from worker.domain import money
 from worker.domain.settlement import MAX_USER_ID_CHARS
 from worker.errors import WorkerError

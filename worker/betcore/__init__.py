@@ -1,5 +1,5 @@
 """What is asked of BETCORE: the accept call, and the access token that it needs.
 
-May import `domain`, `metrics`, `producer.client`, `producer.protocol` and `producer.shared`, which has the
+May import `domain`, `metrics`, `cashback_client`, `producer.protocol` and `producer.shared`, which has the
 way out.
 """

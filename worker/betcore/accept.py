@@ -7,7 +7,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from producer.client.contract import ErrorCode
+from cashback_client.contract import ErrorCode
 from producer.shared.outgoing import Caller, CallFailed, Reply
 from worker.betcore.accept_body import Oddity, read_code
 from worker.betcore.retry_after import retry_after_seconds

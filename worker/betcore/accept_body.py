@@ -7,8 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from producer.client.contract import ErrorCode
-from producer.client.number import read_whole
+from cashback_client.contract import ErrorCode
+from cashback_client.number import read_whole
 from worker.domain import money
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement
 

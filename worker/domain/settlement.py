@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from producer.client.number import read_decimal, read_whole
+from cashback_client.number import read_decimal, read_whole
 
 PAYOUT_TYPE: Final = 1
 MAX_USER_ID_CHARS: Final = 128

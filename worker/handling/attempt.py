@@ -6,7 +6,7 @@ Decision 2.
 from dataclasses import dataclass
 from uuid import UUID
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from worker.domain.deadline import Deadline
 
 

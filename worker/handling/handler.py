@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from producer.client.contract import DataError, ErrorCode, SettleMessage, cashback_id_of, read_data
+from cashback_client.contract import DataError, ErrorCode, SettleMessage, cashback_id_of, read_data
 from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError
 from producer.protocol.verifier import Verifier
 from worker.betcore.accept import AcceptReply, Verdict

@@ -16,7 +16,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
 from celery.worker.control import Panel
 
-from producer.client.contract import QUEUE, TASK_NAME
+from cashback_client.contract import QUEUE, TASK_NAME
 from worker.handling.answering import Answering
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine

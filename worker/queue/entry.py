@@ -12,7 +12,7 @@ from kombu.transport import virtual
 from kombu.utils.json import loads
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
-from producer.client.envelope import MAX_ENTRY_BYTES
+from cashback_client.envelope import MAX_ENTRY_BYTES
 from worker.queue.held import Holder, Taken
 
 UNREADABLE: Final = "cashback-unreadable"

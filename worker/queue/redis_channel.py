@@ -20,7 +20,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from producer.client.contract import RETRY_QUEUE
+from cashback_client.contract import RETRY_QUEUE
 from producer.shared.log_tally import LogTally
 from worker.queue.broadcasts import fault_of
 from worker.queue.entry import EntryMessage, QueueEntry, read_entry

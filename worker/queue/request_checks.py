@@ -12,7 +12,7 @@ from typing import Any, Final
 from celery.exceptions import InvalidTaskError, TaskPredicate
 from pydantic import ValidationError
 
-from producer.client.contract import TASK_NAME, SettleMessage
+from cashback_client.contract import TASK_NAME, SettleMessage
 from producer.protocol.errors import NotAToken, TokenExpired, TokenNotYetValid, VerificationError
 from worker.errors import BadMessage, DeadlineExceeded, FutureVersion, RefusedByBetcore, WorkerError
 

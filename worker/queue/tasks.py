@@ -22,8 +22,8 @@ from celery.worker.state import task_ready
 from kombu.utils.encoding import safe_repr
 from pydantic import ValidationError
 
-from producer.client.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data
-from producer.client.summary import is_summary, summary_of
+from cashback_client.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data
+from cashback_client.summary import is_summary, summary_of
 from worker.domain.settlement import Done, RetryAt, Step
 from worker.errors import BadMessage
 from worker.handling.answering import Answering

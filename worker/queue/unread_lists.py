@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
+from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
 from worker.metrics import Metrics
 
 LOOK_SECONDS: Final = 10.0

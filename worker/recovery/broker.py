@@ -14,8 +14,8 @@ import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
-from producer.client.envelope import message_in
+from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
+from cashback_client.envelope import message_in
 from worker.errors import WorkerError
 
 _PAUSE_SECONDS: Final = 2.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from worker.domain.settlement import Step
 from worker.errors import LedgerUnavailable
 from worker.handling.answering import Answering

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from psycopg import sql
 
+from cashback_client.contract import event_id_of
 from deploy.local.steps import step
-from producer.client.contract import event_id_of
 from worker.schema.migrate import migrate
 
 ROUNDS: Final = 100

@@ -10,7 +10,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from producer.client.contract import ErrorCode
+from cashback_client.contract import ErrorCode
 from producer.receiver.answers import raw_reply
 from producer.receiver.http.connections import DELAYED, Connection, Connections, LingeringTransport
 from producer.shared.addresses import source_of_peer

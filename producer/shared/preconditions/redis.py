@@ -21,7 +21,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from producer.client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from producer.shared.preconditions.verdict import CONFIRM_REFUSAL_SECONDS, Kind, Verdict
 from producer.shared.settings.environment import ENV_PREFIX
 

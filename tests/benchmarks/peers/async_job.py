@@ -6,7 +6,7 @@ import httpx
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from tests.benchmarks.peers.environment import PeerSettings
 from tests.benchmarks.peers.job import (
     POLICY,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from tests.benchmarks.peers.environment import QUEUE, TASK, PeerSettings
 
 _TOGETHER: Final = 200

@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 import httpx
 from psycopg_pool import ConnectionPool
 
+from cashback_client.contract import SettleMessage, cashback_id_of, read_data
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
-from producer.client.contract import SettleMessage, cashback_id_of, read_data
 from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier

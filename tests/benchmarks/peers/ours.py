@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cashback_client.contract import ErrorCode
 from deploy.local.environment import ROOT
 from deploy.local.processes import ManagedProcess
-from producer.client.contract import ErrorCode
 from tests.benchmarks.errors import BenchmarkFailed
 from tests.benchmarks.peers import empty, queues
 from tests.benchmarks.peers.contender import Progress, wait_for

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import psycopg
 import redis
 
-from producer.client.contract import QUEUE, SettleMessage
-from producer.client.envelope import EntryWriter
+from cashback_client.contract import QUEUE, SettleMessage
+from cashback_client.envelope import EntryWriter
 from producer.copies.receipts import NEXT_ATTEMPT_SECONDS
 from tests.benchmarks.rig import Rig
 from tests.support.held import held

@@ -6,7 +6,7 @@ from typing import Final
 
 import psycopg
 
-from producer.client.envelope import message_in
+from cashback_client.envelope import message_in
 from tests.faults.evidence import Aside
 from tests.faults.load import LoadMake
 from tests.faults.scene import Scene

@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 import redis
 
-from producer.client.contract import QUEUE, SettleMessage
+from cashback_client.contract import QUEUE, SettleMessage
 from producer.copies.publisher import envelope
 from tests.faults.rig import STOP_SECONDS
 from tests.faults.scene import Scene

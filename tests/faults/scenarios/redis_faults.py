@@ -7,8 +7,8 @@ from typing import Final
 
 import redis
 
+from cashback_client.contract import QUEUE
 from deploy.local.processes import ManagedProcess
-from producer.client.contract import QUEUE
 from tests.faults.proxy import HALF_OPEN, PASS
 from tests.faults.scene import Scene
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from producer.client.contract import MAX_DATA_DEPTH, DataError, cashback_id_of, read_data
-from producer.client.number import read_decimal, read_whole
-from producer.client.summary import is_summary, summary_of
+from cashback_client.contract import MAX_DATA_DEPTH, DataError, cashback_id_of, read_data
+from cashback_client.number import read_decimal, read_whole
+from cashback_client.summary import is_summary, summary_of
 from producer.protocol.errors import NotAToken
 from producer.receiver.http.body import token_in
 from tests.fuzz.exact import number_of, whole_of

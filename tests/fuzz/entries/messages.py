@@ -10,8 +10,8 @@ from kombu.transport import virtual
 from kombu.utils.json import loads
 from pydantic import ValidationError
 
-from producer.client.contract import SettleMessage, event_id_of
-from producer.client.envelope import EntryWriter, message_in
+from cashback_client.contract import SettleMessage, event_id_of
+from cashback_client.envelope import EntryWriter, message_in
 from tests.fuzz.samples import TOKEN
 from tests.fuzz.target import Target, text_of
 from worker.quarantine.description import describe_envelope

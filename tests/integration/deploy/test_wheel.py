@@ -1,4 +1,4 @@
-"""The wheel that the image installs: built from the tree, with all that the processes need at run time."""
+"""The wheels that the image installs: built from the tree, with all that the processes need at run time."""
 
 import subprocess
 import sys
@@ -10,12 +10,22 @@ import pytest
 
 from deploy.local.environment import ROOT
 
+CLIENT = ROOT / "producer/client"
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    directory = tmp_path_factory.mktemp("dist")
+    return built(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    return built(CLIENT, tmp_path_factory.mktemp("dist"))
+
+
+def built(source: Path, directory: Path) -> zipfile.ZipFile:
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
     [path] = directory.glob("*.whl")
     return zipfile.ZipFile(path)
 
@@ -39,10 +49,20 @@ def test_the_wheel_holds_every_module_of_the_two_packages_and_no_test(wheel: zip
         str(path.relative_to(ROOT))
         for package in ("producer", "worker")
         for path in (ROOT / package).rglob("*.py")
+        if not path.is_relative_to(CLIENT)
     }
 
     assert in_tree <= set(wheel.namelist())
-    assert not [name for name in wheel.namelist() if name.startswith("tests/")]
+    assert not [name for name in wheel.namelist() if name.startswith(("tests/", "producer/client"))]
+
+
+def test_the_clients_wheel_holds_its_package_with_types_and_nothing_else(
+    client_wheel: zipfile.ZipFile,
+) -> None:
+    in_tree = {str(path.relative_to(CLIENT)) for path in (CLIENT / "cashback_client").rglob("*.py")}
+
+    held = {name for name in client_wheel.namelist() if ".dist-info/" not in name}
+    assert held == in_tree | {"cashback_client/py.typed"}
 
 
 def test_the_wheel_brings_the_operators_command(wheel: zipfile.ZipFile) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import pytest
 import redis
 
+from cashback_client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from deploy.local.environment import ROOT
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import DataError, SettleMessage, cashback_id_of, read_data
 from tests.support.accept_answers import ACK
 from tests.support.books import CANCEL_TYPES, database_of
 from tests.support.handler_bench import USER, Bench, bench

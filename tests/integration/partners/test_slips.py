@@ -16,9 +16,9 @@ import psycopg
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench
 from tests.support.books import SOUND, audit, database_of

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.redis.users import ROLES, Role
-from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.support.redis_users import Server
 
 # The server lets everybody run these: they log in, say the protocol, and leave.

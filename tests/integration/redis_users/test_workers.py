@@ -11,7 +11,7 @@ import redis
 from celery import Celery
 from kombu import Connection
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage, celery_options
+from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage, celery_options
 from tests.support import bad_messages, command
 from tests.support.bad_messages import Bench, good, token
 from tests.support.betcore import ISSUER

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from producer.client.contract import event_id_of
+from cashback_client.contract import event_id_of
 from tests.benchmarks import growth, memory, settlement
 from tests.benchmarks.measure import Sample, Table
 from tests.benchmarks.peers.contender import FULL, Form, Progress, events_for

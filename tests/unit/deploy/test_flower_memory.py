@@ -9,8 +9,8 @@ import pytest
 import yaml
 from flower.events import EventsState
 
+from cashback_client.summary import summary_of
 from deploy.local.environment import ROOT
-from producer.client.summary import summary_of
 
 TASKS = 1_000
 KB = 1_000

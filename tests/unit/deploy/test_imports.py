@@ -7,7 +7,7 @@ from importlinter import Contract
 from tests.support.import_whitelist import WhitelistContract
 
 ROOM = "worker.domain"
-MODULES = (ROOM, f"{ROOM}.money", "worker.errors", "worker.errors_too", "producer.client", "producer.copies")
+MODULES = (ROOM, f"{ROOM}.money", "worker.errors", "worker.errors_too", "cashback_client", "producer.copies")
 LIBRARIES = ("decimal", "httpx")
 
 
@@ -33,7 +33,7 @@ def test_a_room_may_import_itself_and_the_standard_library() -> None:
     assert contract().check(graph(ROOM, "decimal"), verbose=False).kept
 
 
-@pytest.mark.parametrize("module", ["httpx", "worker.errors", "producer.client"])
+@pytest.mark.parametrize("module", ["httpx", "worker.errors", "cashback_client"])
 def test_what_nobody_allowed_breaks_the_contract(module: str) -> None:
     check = contract().check(graph("decimal", module), verbose=False)
 
@@ -49,7 +49,7 @@ def test_what_is_allowed_is_meant_to_the_letter() -> None:
 
 
 def test_a_contract_of_one_package_looks_at_no_other() -> None:
-    taking = contract(of="producer", allowed=["producer.client"])
+    taking = contract(of="producer", allowed=["cashback_client"])
 
-    assert taking.check(graph("producer.client", "worker.errors", "httpx"), verbose=False).kept
+    assert taking.check(graph("cashback_client", "worker.errors", "httpx"), verbose=False).kept
     assert not taking.check(graph("producer.copies"), verbose=False).kept

@@ -50,6 +50,11 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
+def client_project() -> dict[str, Any]:
+    declared: dict[str, Any] = tomllib.loads((ROOT / "producer/client/pyproject.toml").read_text("utf-8"))
+    return declared["project"]  # type: ignore[no-any-return]
+
+
 def group(project: dict[str, Any], name: str) -> list[Requirement]:
     found: list[Requirement] = []
     for entry in project["dependency-groups"][name]:
@@ -97,7 +102,9 @@ def test_what_is_shipped_is_what_is_tested(name: str) -> None:
 
 
 def test_the_locks_satisfy_what_the_project_declares(project: dict[str, Any]) -> None:
-    runtime = [Requirement(line) for line in project["project"]["dependencies"]]
+    client = [Requirement(line) for line in client_project()["dependencies"]]
+    listed = [Requirement(line) for line in project["project"]["dependencies"]]
+    runtime = [each for each in listed if each.name != client_project()["name"]] + client
     declared = {
         RUNTIME_LOCK: runtime,
         DEV_LOCK: runtime + group(project, "dev"),
@@ -111,6 +118,13 @@ def test_the_locks_satisfy_what_the_project_declares(project: dict[str, Any]) ->
             pin = pins.get(canonicalize_name(requirement.name))
             assert pin is not None, f"{requirement.name} is missing in {name}: run `make lock`"
             assert requirement.specifier.contains(version_in(pin)), f"{name} is old: run `make lock`"
+
+
+def test_the_service_needs_the_very_client_that_stands_beside_it(project: dict[str, Any]) -> None:
+    client = client_project()
+
+    assert f"{client['name']}=={client['version']}" in project["project"]["dependencies"]
+    assert client["requires-python"] == project["project"]["requires-python"]
 
 
 def test_the_build_lock_holds_what_the_build_system_asks_for(project: dict[str, Any]) -> None:

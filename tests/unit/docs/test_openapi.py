@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
+from cashback_client.contract import MAX_TOKEN_CHARS
 from producer.app import MAKE_PATH, build_app
-from producer.client.contract import MAX_TOKEN_CHARS
 from producer.protocol.errors import VerificationError
 from producer.receiver.answers import RECEIVED, NotReceived, answer_to
 from producer.receiver.http.body import BODY_TIMEOUT_SECONDS, MAX_BODY_BYTES

@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 
+from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage
+from cashback_client.envelope import EntryWriter
 from deploy.local.environment import ROOT
-from producer.client.contract import QUEUE, TASK_NAME, SettleMessage
-from producer.client.envelope import EntryWriter
 from tests.support.slips import BEGIN, END, SLIPS, tables
 
 PAPER = ROOT / "docs" / "partners.md"

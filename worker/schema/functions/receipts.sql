@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION token_of(p_event_id uuid) RETURNS text LANGUAGE sql S
     LIMIT 1
 $$;
 
--- The id of the event that a token stands for, as event_id_of of producer/client/contract.py has it. A credit needs a
+-- The id of the event that a token stands for, as event_id_of of producer/client/cashback_client/contract.py has it. A credit needs a
 -- receipt, and no receipt is made for an event that is not its token's.
 CREATE OR REPLACE FUNCTION event_id_of(p_token text) RETURNS uuid LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 DECLARE

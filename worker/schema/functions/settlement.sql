@@ -3,7 +3,7 @@
 --
 -- Locks are taken in one order everywhere: the receipt, the user's account, the transaction's unique key.
 -- Called again for the same event, settle_event returns what it decided the first time.
--- ErrorCodes are those of BETCORE's accept; producer/client/contract.py names them.
+-- ErrorCodes are those of BETCORE's accept; producer/client/cashback_client/contract.py names them.
 
 -- Whether an amount and its tax, in minor units, can be posted.
 CREATE OR REPLACE FUNCTION are_payable(p_amount numeric, p_tax numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$

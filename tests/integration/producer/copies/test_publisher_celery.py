@@ -12,10 +12,10 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from kombu import Connection, Message, Queue
 
+from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
 from deploy.local.ports import free_port
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, celery_options
 from producer.copies.errors import CopyTimedOut, ServerUnreachable
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import Publisher

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE, SettleMessage
+from cashback_client.envelope import message_in
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, SettleMessage
-from producer.client.envelope import message_in
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.publisher import MAX_GROUP_SIZE, Publisher

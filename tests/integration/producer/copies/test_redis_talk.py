@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from producer.client.contract import QUEUE
+from cashback_client.contract import QUEUE
 from producer.copies.redis_client import answered, close_client, redis_client
 from producer.shared.preconditions.redis import RECEIVER_NEEDS, Command, Tried, tried
 from producer.shared.settings.receiver import ReceiverSettings

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import redis
 
+from cashback_client.contract import QUEUE, event_id_of
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, event_id_of
 from tests.support.betcore import cashback
 from tests.support.receiver import RunningReceiver, running_receiver
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from producer.client.contract import QUEUE
+from cashback_client.contract import QUEUE
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import redis_client

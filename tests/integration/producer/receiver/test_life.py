@@ -9,10 +9,10 @@ import psycopg
 import redis
 from psycopg import sql
 
+from cashback_client.contract import QUEUE
 from deploy.local.ports import free_port
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE
 from producer.receiver.handler import MAX_LOOKUPS
 from tests.support.betcore import cashback, signer
 from tests.support.receiver import RunningReceiver, running_receiver

@@ -9,9 +9,9 @@ import pytest
 import redis
 from psycopg import sql
 
+from cashback_client.contract import QUEUE
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from producer.client.contract import QUEUE
 from tests.support.receiver import RunningReceiver, running_receiver
 
 COPY_TIMEOUT_SECONDS = 2.0

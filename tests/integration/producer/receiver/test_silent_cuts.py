@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import psycopg
 import redis
 
+from cashback_client.contract import QUEUE
 from deploy.local.processes import wait_until
-from producer.client.contract import QUEUE
 from tests.support.betcore import cashback
 from tests.support.receiver import RunningReceiver, running_receiver
 from tests.support.tcp_proxy import Proxy, proxy_to, through

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from tests.support.accept_answers import ACK
 from tests.support.betcore import cashback
 from tests.support.handler_bench import Bench, bench

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from cashback_client.contract import MAX_RECEIVED_AT_MS
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from producer.client.contract import MAX_RECEIVED_AT_MS
 from producer.protocol.errors import KeysUnavailable, UnknownKey
 from tests.support.books import SOUND, audit
 from tests.support.handler_bench import bench, jwks

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.support import bad_messages
 from tests.support.bad_kinds import BAD, EMBED
 from tests.support.bad_messages import Bench, entry, settle, token

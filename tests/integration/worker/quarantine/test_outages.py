@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good, settle
 from tests.support.raw_betcore import Peer, Request, reply

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.local.ports import free_port
-from producer.client.contract import QUEUE, RETRY_QUEUE
 from tests.support import bad_messages, command
 from tests.support.bad_messages import Bench, good, settle
 from tests.support.betcore import ISSUER

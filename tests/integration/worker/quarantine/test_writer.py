@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from cashback_client.contract import QUEUE
 from deploy.local.postgres import PostgresServer
-from producer.client.contract import QUEUE
 from tests.support.books import pool_of
 from worker.ledger.database import Database
 from worker.quarantine.description import Description, describe_bytes

@@ -11,7 +11,7 @@ import pytest
 import redis
 from celery import Celery
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
+from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, message, settle, token
 from tests.support.betcore import signer

@@ -11,7 +11,7 @@ import psutil  # type: ignore[import-untyped]  # ships no type information
 import pytest
 import redis
 
-from producer.client.contract import QUEUE
+from cashback_client.contract import QUEUE
 from tests.support import bad_messages
 from tests.support.bad_kinds import BAD
 from tests.support.bad_messages import Bench, good, settle

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 import redis
 
+from cashback_client.contract import MAX_RECEIVED_AT_MS, QUEUE, RETRY_QUEUE
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import MAX_RECEIVED_AT_MS, QUEUE, RETRY_QUEUE
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, settle, token
 from tests.support.betcore import cashback

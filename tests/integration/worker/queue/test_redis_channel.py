@@ -9,7 +9,7 @@ import pytest
 import redis
 from kombu import Connection, Consumer, Exchange, Queue
 
-from producer.client.contract import QUEUE
+from cashback_client.contract import QUEUE
 from tests.support.bad_messages import settle
 from tests.support.held import held
 from worker.queue.held import RETURNED, LeaseLost

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 import redis
 
-from producer.client.contract import QUEUE, SettleMessage
-from producer.client.envelope import EntryWriter
+from cashback_client.contract import QUEUE, SettleMessage
+from cashback_client.envelope import EntryWriter
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good, token
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from producer.client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE
 from worker.metrics import Metrics
 from worker.queue.unread_lists import OF_PRIORITY, SEPARATOR, SLIPS, UnreadLists
 

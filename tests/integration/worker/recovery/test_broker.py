@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
+from cashback_client.envelope import MAX_ENTRY_BYTES
 from deploy.local.ports import free_port
 from deploy.local.valkey import ValkeyServer
-from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
-from producer.client.envelope import MAX_ENTRY_BYTES
 from producer.copies.publisher import envelope
 from tests.support.holder_bench import OTHER, Worker, push
 from tests.support.sent_on import WORKERS_KEYS, app_on

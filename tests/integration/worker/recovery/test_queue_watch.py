@@ -8,7 +8,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from producer.client.contract import QUEUE, RETRY_QUEUE, SettleMessage
+from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
 from producer.receiver.backlog import STANDSTILL_LOOKS, Backlog

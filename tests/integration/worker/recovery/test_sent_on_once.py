@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from producer.client.contract import QUEUE, SettleMessage
+from cashback_client.contract import QUEUE, SettleMessage
 from tests.support.sent_on import Recovery, entry_of, recovery
 
 SWEEPS = 5

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from tests.support.books import pool_of
 from tests.support.handler_bench import bench
 from tests.support.raw_betcore import reply

@@ -5,7 +5,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from producer.client.contract import event_id_of
+from cashback_client.contract import event_id_of
 from tests.support.books import balances
 
 

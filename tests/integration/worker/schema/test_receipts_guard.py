@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from cashback_client.contract import MAX_TOKEN_CHARS
 from deploy.local.postgres import PostgresServer
-from producer.client.contract import MAX_TOKEN_CHARS
 from tests.support.books import SOUND, add_user, audit, database_of, ledger_on, new_event, payout
 from tests.support.breaking import Forbidden, expect_refused, no_constraint, no_trigger
 from worker.domain.settlement import State

@@ -29,7 +29,7 @@ def loaded_with(names: list[str]) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("package", ["producer", "worker", "tests"])
+@pytest.mark.parametrize("package", ["cashback_client", "producer", "worker", "tests"])
 def test_the_simulator_brings_nothing_of_the_service_with_it(package: str) -> None:
     loaded = loaded_with(modules_of(list(simulator.__path__), WITNESS))
 

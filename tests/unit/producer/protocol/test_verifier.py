@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cashback_client.contract import MAX_TOKEN_CHARS
 from deploy.local.simulator.protocol.jose import b64url, rs256
-from producer.client.contract import MAX_TOKEN_CHARS
 from producer.protocol.compact import is_token_shaped, read_compact
 from producer.protocol.errors import (
     BadSignature,

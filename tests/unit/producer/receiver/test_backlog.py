@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from producer.client.contract import SettleMessage
+from cashback_client.contract import SettleMessage
 from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Progress

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.client.contract import ErrorCode
+from cashback_client.contract import ErrorCode
 from worker.betcore.accept_body import MESSAGES, accept_body
 from worker.domain.settlement import (
     Instruction,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import click
 import pytest
 
+from cashback_client.contract import MAX_CASHBACK_ID
 from deploy.local.environment import ROOT
-from producer.client.contract import MAX_CASHBACK_ID
 from worker.cli import cashback
 
 # What a command works with, each a tenth of a second and more.

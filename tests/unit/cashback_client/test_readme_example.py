@@ -4,8 +4,8 @@ import re
 
 from celery import Celery
 
+from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage, event_id_of
 from deploy.local.environment import ROOT
-from producer.client.contract import QUEUE, TASK_NAME, SettleMessage, event_id_of
 
 README = ROOT / "README.md"
 TOKEN = "header.payload.signature"

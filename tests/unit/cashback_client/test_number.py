@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.client.contract import read_data
-from producer.client.number import MAX_DIGITS, read_decimal, read_whole
+from cashback_client.contract import read_data
+from cashback_client.number import MAX_DIGITS, read_decimal, read_whole
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.client.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
-from producer.client.envelope import EntryWriter, envelope, message_in
+from cashback_client.contract import MAX_RECEIVED_AT_MS, QUEUE, TASK_NAME, SettleMessage
+from cashback_client.envelope import EntryWriter, envelope, message_in
 
 MESSAGE = SettleMessage(token="head.payload.signature", received_at_ms=1_800_000_000_123)
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from producer.client.number import read_whole
-from producer.client.summary import summary_of
+from cashback_client.number import read_whole
+from cashback_client.summary import summary_of
 
 TASK_NAME: Final = "cashback.settle"
 QUEUE: Final = "cashback"

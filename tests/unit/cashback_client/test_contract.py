@@ -9,8 +9,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from deploy.local.environment import ROOT
-from producer.client.contract import (
+from cashback_client.contract import (
     MAX_CASHBACK_ID,
     MAX_DATA_DEPTH,
     MAX_TOKEN_CHARS,
@@ -22,6 +21,7 @@ from producer.client.contract import (
     event_id_of,
     read_data,
 )
+from deploy.local.environment import ROOT
 
 SCHEMA_FILE = ROOT / "docs" / "schema" / "settle-message.schema.json"
 MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_800_000_000_123)

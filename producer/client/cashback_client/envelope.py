@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, Final
 from uuid import UUID
 
-from producer.client.contract import QUEUE, TASK_NAME, SettleMessage
+from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage
 
 MAX_ENTRY_BYTES: Final = 262_144
 """Ten times what an entry with the longest token has; of a longer one nothing is read."""
