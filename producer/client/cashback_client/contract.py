@@ -5,6 +5,7 @@ Imports pydantic and the standard library only, so that any service can take it.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, DecimalException
@@ -20,6 +21,13 @@ from cashback_client.summary import summary_of
 TASK_NAME: Final = "cashback.settle"
 QUEUE: Final = "cashback"
 RETRY_QUEUE: Final = "cashback.retry"
+PARTNER_QUEUE_PREFIX: Final = "cashback.partner."
+"""A partner service's own queue is this and its name; its user of Redis may write there and nowhere else."""
+
+OWN_PRODUCER: Final = "betcore"
+"""The producer of what our own receiver took from BETCORE, and of whatever else lies on QUEUE."""
+PRODUCER_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+"""What a producer may be called: it is a part of a queue's name and a label of metrics."""
 
 MAX_TOKEN_CHARS: Final = 16_384
 MAX_CASHBACK_ID: Final = 2**63 - 1
@@ -79,6 +87,24 @@ def event_id_of(token: str) -> UUID:
     """
     digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
     return UUID(int=int.from_bytes(digest[:16]) & _UUID_FREE_BITS | _UUID_8)
+
+
+def queue_of(producer: str) -> str:
+    """Return the queue of a producer's events; raises ValueError where that is no producer's name."""
+    if not PRODUCER_NAME.fullmatch(producer):
+        raise ValueError(
+            f"{producer[:40]!r} is no producer's name: small letters, digits and inner hyphens, at most 32"
+        )
+    return QUEUE if producer == OWN_PRODUCER else f"{PARTNER_QUEUE_PREFIX}{producer}"
+
+
+def producer_of(queue: str) -> str:
+    """Return whose events lie on a queue: who may write there is what vouches for the name.
+
+    What is on QUEUE, on the retry queue or on a queue of no producer counts as our own receiver's.
+    """
+    name = queue.removeprefix(PARTNER_QUEUE_PREFIX)
+    return name if name != queue and PRODUCER_NAME.fullmatch(name) else OWN_PRODUCER
 
 
 class DataError(ValueError):

@@ -19,6 +19,8 @@ from cashback_client.contract import (
     cashback_id_of,
     celery_options,
     event_id_of,
+    producer_of,
+    queue_of,
     read_data,
 )
 from deploy.local.environment import ROOT
@@ -165,3 +167,24 @@ def test_the_options_for_celery_name_the_event_and_show_no_token() -> None:
     # A declaration would ask Redis for more than a partner's user may do.
     assert options["declare"] == []
     assert MESSAGE.token not in json.dumps(options)
+
+
+@pytest.mark.parametrize(
+    ("producer", "queue"),
+    [("betcore", "cashback"), ("edge-2", "cashback.partner.edge-2"), ("7", "cashback.partner.7")],
+)
+def test_each_producer_has_its_queue(producer: str, queue: str) -> None:
+    assert queue_of(producer) == queue
+    assert producer_of(queue) == producer
+
+
+@pytest.mark.parametrize("name", ["", "Edge", "edge.eu", "-edge", "edge-", "e" * 33, "édge", "edge\n", "a b"])
+def test_what_could_not_be_a_queue_or_a_label_is_no_producers_name(name: str) -> None:
+    with pytest.raises(ValueError, match="no producer's name"):
+        queue_of(name)
+    assert producer_of(f"cashback.partner.{name}") == "betcore"
+
+
+@pytest.mark.parametrize("queue", ["cashback", "cashback.retry", "celery", "", "edge"])
+def test_what_is_on_no_partners_queue_counts_as_our_receivers(queue: str) -> None:
+    assert producer_of(queue) == "betcore"
