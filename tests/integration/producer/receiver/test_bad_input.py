@@ -9,29 +9,14 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from deploy.local.simulator.protocol.make_token import make_claims
-from deploy.local.valkey import ValkeyServer
 from producer.receiver.http.body import MAX_BODY_BYTES
 from tests.support.betcore import CLIENT_ID, ISSUER, cashback, signer
-from tests.support.receiver import RunningReceiver, receiver_of_a_module
+from tests.support.receiver import RunningReceiver
 
-
-@pytest.fixture(scope="module")
-def receiver(
-    valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
-) -> Iterator[RunningReceiver]:
-    """One receiver for the whole module: nothing here is to be stored."""
-    with receiver_of_a_module(
-        valkey_server,
-        postgres_server,
-        migrated_template,
-        token_issuer=ISSUER,
-        token_leeway_seconds=2,
-        jwks_unknown_key_seconds=0,
-    ) as running:
-        yield running
+# Nothing here is to be stored.
+RECEIVER = {"token_issuer": ISSUER, "token_leeway_seconds": 2, "jwks_unknown_key_seconds": 0}
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
 """Whatever a peer does with its connections, the receiver goes on serving others. Decision 37."""
 
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from deploy.local.postgres import PostgresServer
-from deploy.local.valkey import ValkeyServer
 from tests.support.raw_client import (
     POST,
     all_of,
@@ -16,26 +13,18 @@ from tests.support.raw_client import (
     connected,
     send_until_closed,
 )
-from tests.support.receiver import RunningReceiver, receiver_of_a_module
+from tests.support.receiver import RunningReceiver
 
 MANY = 12
 SHARE = 8
 
 
-@pytest.fixture(scope="module")
-def receiver(
-    valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
-) -> Iterator[RunningReceiver]:
-    """One receiver for the whole module, with little time and few connections."""
-    with receiver_of_a_module(
-        valkey_server,
-        postgres_server,
-        migrated_template,
-        max_connections=MANY,
-        max_connections_per_address=SHARE,
-        request_timeout_seconds=1,
-    ) as running:
-        yield running
+# Little time and few connections.
+RECEIVER = {
+    "max_connections": MANY,
+    "max_connections_per_address": SHARE,
+    "request_timeout_seconds": 1,
+}
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])

@@ -1,19 +1,16 @@
 """Whoever floods the receiver waits for its answers, and takes nothing from those who do not. Decision 40."""
 
 import logging
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from deploy.local.valkey import ValkeyServer
 from producer.receiver.http import failures
 from tests.support.betcore import signer
 from tests.support.raw_client import ALIVE, POST, all_of, assert_honest_is_served, connected, status_of
-from tests.support.receiver import RunningReceiver, receiver_of_a_module, running_receiver
+from tests.support.receiver import RunningReceiver, running_receiver
 
 DELAYED = "cashback_answers_delayed_total"
 # So seldom that the machine's speed has no say: each source has one answer at once.
@@ -21,20 +18,12 @@ SELDOM = 1 / 3_600
 SHARE = 3
 
 
-@pytest.fixture(scope="module")
-def receiver(
-    valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
-) -> Iterator[RunningReceiver]:
-    """One receiver for the whole module, on this machine's first address a proxy of ours."""
-    with receiver_of_a_module(
-        valkey_server,
-        postgres_server,
-        migrated_template,
-        failed_verifications_per_second=SELDOM,
-        trusted_proxies="127.0.0.1",
-        max_connections_per_address=SHARE,
-    ) as running:
-        yield running
+# This machine's first address is a proxy of ours.
+RECEIVER = {
+    "failed_verifications_per_second": SELDOM,
+    "trusted_proxies": "127.0.0.1",
+    "max_connections_per_address": SHARE,
+}
 
 
 def refused(receiver: RunningReceiver, body: str, *, client: str) -> int:

@@ -2,12 +2,9 @@
 
 import json
 import socket
-from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.postgres import PostgresServer
-from deploy.local.valkey import ValkeyServer
 from producer.receiver.http.protocol import MAX_HEAD_BYTES
 from tests.support.raw_client import (
     ALIVE,
@@ -21,18 +18,10 @@ from tests.support.raw_client import (
     status_of,
     trickled,
 )
-from tests.support.receiver import RunningReceiver, receiver_of_a_module, running_receiver
+from tests.support.receiver import RunningReceiver, running_receiver
 
-
-@pytest.fixture(scope="module")
-def receiver(
-    valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
-) -> Iterator[RunningReceiver]:
-    """One receiver for the whole module, with little time for a request."""
-    with receiver_of_a_module(
-        valkey_server, postgres_server, migrated_template, request_timeout_seconds=1
-    ) as running:
-        yield running
+# Little time for a request.
+RECEIVER = {"request_timeout_seconds": 1}
 
 
 def test_a_head_of_32_megabytes_is_refused_after_the_first_kilobytes(receiver: RunningReceiver) -> None:

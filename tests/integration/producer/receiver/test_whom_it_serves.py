@@ -1,34 +1,22 @@
 """Makes come from networks that are named, and what shows the inside is on a port of its own. Decision 40."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
 from deploy.local.ports import free_port
-from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from deploy.local.valkey import ValkeyServer
 from tests.support.raw_client import POST, all_of, connected, envelope_of, status_of
-from tests.support.receiver import RunningReceiver, receiver_of_a_module, running_receiver
+from tests.support.receiver import RunningReceiver, running_receiver
 
 STRANGERS = {"outcome": "rejected", "reason": "not_allowed"}
 
 
-@pytest.fixture(scope="module")
-def receiver(
-    valkey_server: ValkeyServer, postgres_server: PostgresServer, migrated_template: str
-) -> Iterator[RunningReceiver]:
-    """One receiver for the module, which takes makes of one address, and of one network behind a proxy."""
-    with receiver_of_a_module(
-        valkey_server,
-        postgres_server,
-        migrated_template,
-        allowed_networks="127.0.0.1, 203.0.113.0/24",
-        trusted_proxies="127.0.0.2",
-        forwarded_header="forwarded",
-    ) as running:
-        yield running
+# It takes makes of one address, and of one network behind a proxy.
+RECEIVER = {
+    "allowed_networks": "127.0.0.1, 203.0.113.0/24",
+    "trusted_proxies": "127.0.0.2",
+    "forwarded_header": "forwarded",
+}
 
 
 def answer_to_make(receiver: RunningReceiver, *, source: str, headers: bytes = b"") -> bytes:
