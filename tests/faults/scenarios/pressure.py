@@ -10,6 +10,7 @@ import redis
 
 from cashback_client.contract import QUEUE, SettleMessage
 from producer.copies.publisher import envelope
+from tests.faults.proxy import PASS, Behaviour
 from tests.faults.rig import STOP_SECONDS
 from tests.faults.scene import Scene
 
@@ -19,7 +20,8 @@ GOOD_SHARE: Final = 0.8
 _GOOD_CODES: Final = frozenset({200, 103804})
 _CLIENT_SECONDS: Final = 5.0
 _CONCURRENCY: Final = 4
-_ACCEPT: Final = "slow:0.15"
+# Each call of PostgreSQL takes twice as long.
+_FAR_DATABASE: Final = Behaviour(latency_seconds=0.075)
 _PROBE_SECONDS: Final = 2.0
 _PROBE_RATE_PER_SECOND: Final = 30.0
 _RECEIPTS: Final = (
@@ -61,13 +63,13 @@ def _message(token: str, received_at: datetime) -> str:
 def overload(scene: Scene) -> None:
     """Five times the capacity, which is measured first: what is received is answered in time all the same.
 
-    The capacity is that of one worker with few threads before a BETCORE that takes its time, so that neither
-    the simulator nor the load is what gives in.
+    The capacity is that of one worker with few threads and a PostgreSQL that is far away, so that neither the
+    simulator nor the load is what gives in. Where nothing is refused it was no overload.
     """
     rig = scene.rig
     worker = rig.new_worker(name="worker.small", settings={"CASHBACK_CONCURRENCY": str(_CONCURRENCY)})
     rig.stop_workers()
-    rig.simulate(accept=_ACCEPT)
+    rig.worker_database.behave(_FAR_DATABASE)
     try:
         worker.start()
         rig.wait_for_worker(worker)
@@ -83,11 +85,14 @@ def overload(scene: Scene) -> None:
         scene.wait_for_ends()
         scene.figures |= {"capacity_per_second": capacity, "good_per_second": good}
         scene.expect(
+            scene.figures["refused"] > 0, f"{OVERLOAD} times the capacity was no overload: nothing was refused"
+        )
+        scene.expect(
             good >= GOOD_SHARE * capacity,
             f"{good:g} good answers a second in the overload, of a capacity of {capacity:g}",
         )
     finally:
-        rig.simulate(accept="ok")
+        rig.worker_database.behave(PASS)
         worker.stop(timeout_seconds=STOP_SECONDS)
         for own in rig.workers:
             own.start()
