@@ -1,4 +1,4 @@
-"""The copy in Redis: a Celery message on the queue `cashback`.
+"""The copy in Redis: a Celery message on the queue of its producer, `cashback` for our own.
 
 Unlike Celery's `send_task` this never blocks the event loop. Decision 11.
 """
@@ -8,13 +8,14 @@ import os
 import socket
 import uuid
 from collections.abc import Generator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from cashback_client.contract import QUEUE
+from cashback_client.contract import queue_of
 from cashback_client.envelope import EntryWriter, envelope
 from cashback_client.summary import summary_of
 from producer.copies.errors import CopyFailed, CopyTimedOut, ServerUnreachable
@@ -85,12 +86,24 @@ class Publisher:
         await close_client(self._client)
 
     async def _push(self, group: Sequence[Member[ReceivedEvent]]) -> None:
+        members_of: dict[str, list[Member[ReceivedEvent]]] = {}
+        for member in group:
+            members_of.setdefault(_queue_of(member.item.producer), []).append(member)
+        for queue, members in members_of.items():
+            try:
+                await self._push_onto(queue, members)
+            except CopyFailed as error:
+                # What is wrong with one producer's list shall not fail the others.
+                for member in members:
+                    member.end(error)
+
+    async def _push_onto(self, queue: str, group: Sequence[Member[ReceivedEvent]]) -> None:
         # Not written before: the receipts' group, which takes longer, is on its way by now.
         entries = [self._entry(member.item) for member in group]
         try:
             async with asyncio.timeout_at(max(member.until for member in group)):
                 # One command: all of them are on the queue, in this order, or none.
-                await self._client.lpush(QUEUE, *entries)
+                await self._client.lpush(queue, *entries)
         except TimeoutError as error:
             raise CopyTimedOut("Redis did not answer in time") from error
         except (RedisError, OSError) as error:
@@ -100,6 +113,10 @@ class Publisher:
 
     def _entry(self, event: ReceivedEvent) -> bytes:
         return self._writer.entry(event.message, event_id=event.event_id, summary=summary_of(event.data))
+
+
+# Of few producers: those whose keys are known.
+_queue_of: Final = cache(queue_of)
 
 
 def _why_it_takes_no_messages() -> Generator[Sequence[Command], Sequence[object], Exception | None]:

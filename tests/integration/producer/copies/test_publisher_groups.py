@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import redis
 
-from cashback_client.contract import QUEUE, SettleMessage
+from cashback_client.contract import OWN_PRODUCER, QUEUE, SettleMessage, queue_of
 from cashback_client.envelope import message_in
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
@@ -19,9 +19,9 @@ from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.futures import end_of
 
 
-def event(number: int) -> ReceivedEvent:
+def event(number: int, producer: str = OWN_PRODUCER) -> ReceivedEvent:
     message = SettleMessage(token=f"head.payload.{number}", received_at_ms=number)
-    return ReceivedEvent(message, message.event_id, 1, {})
+    return ReceivedEvent(message, message.event_id, 1, {}, producer)
 
 
 def with_publisher(
@@ -45,10 +45,10 @@ def with_publisher(
     asyncio.run(run())
 
 
-def numbers_in(redis_url: str) -> list[int | None]:
+def numbers_in(redis_url: str, queue: str = QUEUE) -> list[int | None]:
     """Return the numbers of the queue's messages, the next one to be taken first."""
     with redis.Redis.from_url(redis_url) as client:
-        messages = [message_in(entry) for entry in reversed(client.lrange(QUEUE, 0, -1))]
+        messages = [message_in(entry) for entry in reversed(client.lrange(queue, 0, -1))]
     return [None if message is None else message.received_at_ms for message in messages]
 
 
@@ -68,6 +68,35 @@ def test_those_who_wait_share_a_command_up_to_the_limit_and_keep_their_order(red
     assert MAX_GROUP_SIZE == 100
     assert groups == 4
     assert numbers_in(redis_url) == list(range(350))
+
+
+def test_each_message_goes_to_the_list_of_its_producer(redis_url: str) -> None:
+    producers = [OWN_PRODUCER, "edge", "mobile"]
+
+    async def work(publisher: Publisher) -> None:
+        events = [event(number, producers[number % 3]) for number in range(90)]
+        await asyncio.gather(*(end_of(publisher.publish, each) for each in events))
+
+    with_publisher(redis_url, work)
+
+    for place, producer in enumerate(producers):
+        assert numbers_in(redis_url, queue_of(producer)) == list(range(place, 90, 3))
+
+
+def test_a_producer_whose_list_takes_nothing_fails_nobody_else(redis_url: str) -> None:
+    outcomes: list[object] = []
+
+    async def work(publisher: Publisher) -> None:
+        events = [event(1, "edge"), event(2), event(3, "edge"), event(4, "mobile")]
+        futures = [end_of(publisher.publish, each) for each in events]
+        outcomes.extend(await asyncio.gather(*futures, return_exceptions=True))
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(queue_of("edge"), "no list")
+    with_publisher(redis_url, work)
+
+    assert [type(each) for each in outcomes] == [CopyFailed, type(None), CopyFailed, type(None)]
+    assert (numbers_in(redis_url), numbers_in(redis_url, queue_of("mobile"))) == ([2], [4])
 
 
 def test_a_full_redis_fails_every_member_and_stores_none(redis_url: str) -> None:
