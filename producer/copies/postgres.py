@@ -3,9 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Self
+from uuid import UUID
 
 import psycopg
 
@@ -20,6 +23,22 @@ _CONNECT_TIMEOUT_SECONDS: Final = 2
 _STATEMENT_SHARE: Final = 0.8
 # Short enough to leave time for the neighbours of an event whose row is held, see Receipts.
 _LOCK_SHARE: Final = 0.25
+_STATES: Final = (
+    "SELECT event_id, state, code, received_at, settled_at, closed_at, unconfirmed FROM states_of(%s, %s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventState:
+    """How an event on record stands; see docs/states.md. Times are UTC."""
+
+    event_id: UUID
+    state: str
+    code: int | None
+    received_at: datetime
+    settled_at: datetime | None
+    closed_at: datetime | None
+    unconfirmed: bool
 
 
 class ReceiptConnection(psycopg.AsyncConnection[Any]):
@@ -59,6 +78,14 @@ async def state_of(connection: ReceiptConnection) -> PostgresState:
     cursor = await connection.execute(STATE, (RECORDS,))
     [row] = await cursor.fetchall()
     return PostgresState.of(row)
+
+
+async def states_of(
+    connection: ReceiptConnection, event_ids: Sequence[UUID], producer: str | None
+) -> Sequence[EventState]:
+    """Ask how those of these events stand that are on record; with `producer` only its own."""
+    cursor = await connection.execute(_STATES, (list(event_ids), producer), prepare=True)
+    return [EventState(*row) for row in await cursor.fetchall()]
 
 
 def _in_seconds(seconds: float) -> float:

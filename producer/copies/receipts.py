@@ -19,7 +19,14 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.postgres import ReceiptConnection, connection_options, severed_at, state_of
+from producer.copies.postgres import (
+    EventState,
+    ReceiptConnection,
+    connection_options,
+    severed_at,
+    state_of,
+    states_of,
+)
 from producer.shared.postgres.abandoned import AbandonedConnections
 from producer.shared.postgres.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
 from producer.shared.postgres.session import TAKES_NO_WRITES
@@ -143,6 +150,16 @@ class Receipts:
             return Progress(settled, age_seconds)
 
         return await self._call(ask, until=asyncio.get_running_loop().time() + timeout_seconds)
+
+    async def states(
+        self, event_ids: Sequence[UUID], /, *, timeout_seconds: float, producer: str | None = None
+    ) -> Sequence[EventState]:
+        """Return how those of these events stand that are on record; raise CopyFailed or CopyTimedOut.
+
+        With `producer` only its own are shown.
+        """
+        until = asyncio.get_running_loop().time() + timeout_seconds
+        return await self._call(partial(states_of, event_ids=event_ids, producer=producer), until=until)
 
     async def _record_group(self, group: Group) -> None:
         try:

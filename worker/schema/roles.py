@@ -23,7 +23,7 @@ READER: Final = "reader"
 ROLES: Final = (RECEIVER, WORKER, OPERATOR, READER)
 
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
-    RECEIVER: ("record_receipts", "progress_of"),
+    RECEIVER: ("record_receipts", "progress_of", "states_of"),
     WORKER: (
         *("settle_event", "settle_events", "give_up_event", "mark_answered", "close_event", "postpone_event"),
         *("hold_events", "give_up_overdue", "expire_overdue", "claim_overdue", "received_first"),

@@ -56,6 +56,7 @@ STATEMENTS: Final = {
     ),
     "newest transaction": "SELECT max(transaction_id) FROM transactions",
     "progress": "SELECT * FROM progress_of(ARRAY[md5('answered 1')::uuid, md5('waiting 1')::uuid], 3)",
+    "how events stand": "SELECT * FROM states_of(ARRAY[md5('answered 1')::uuid, md5('no')::uuid], NULL)",
     "record": (
         "SELECT * FROM record_receipts(ARRAY[event_id_of('r{run}')], '{{r{run}}}', '{{1}}',"
         " ARRAY[(extract(epoch FROM clock_timestamp()) * 1000)::bigint], 25, 30, 3)"

@@ -121,6 +121,7 @@ NOT_FOR_OTHERS: Final = {
         ),
         {RECEIVER},
     ),
+    "ask how events stand": ("SELECT states_of(ARRAY[gen_random_uuid()], NULL)", {RECEIVER}),
     "open accounts": ("SELECT prepare_accounts_import()", {OPERATOR}),
     "read a message in quarantine": ("SELECT message FROM quarantine", {OPERATOR}),
     "mark a message as put back": (

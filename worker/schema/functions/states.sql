@@ -1,0 +1,18 @@
+-- How events stand, for whoever handed them in.
+
+-- How those of these events stand that are on record. p_producer: whoever asks sees its own alone; null: all of them.
+-- A receipt says nothing of its producer yet; once it does: AND (p_producer IS NULL OR receipts.producer = p_producer).
+CREATE OR REPLACE FUNCTION states_of(p_event_ids uuid[], p_producer text) RETURNS TABLE (
+    event_id uuid,
+    state text,
+    code integer,
+    received_at timestamptz,
+    settled_at timestamptz,
+    closed_at timestamptz,
+    unconfirmed boolean
+) LANGUAGE sql STABLE AS $$
+    SELECT receipts.event_id, receipts.state, receipts.code, receipts.received_at, receipts.settled_at, receipts.closed_at,
+        receipts.unconfirmed
+    FROM receipts
+    WHERE receipts.event_id = ANY (p_event_ids)
+$$;
