@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from cashback_client.contract import OWN_PRODUCER
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
@@ -39,8 +40,8 @@ NEXT_ATTEMPT_SECONDS: Final = 3.0
 GROUPS_AT_ONCE: Final = 2
 MAX_GROUP_SIZE: Final = 100
 
-_RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7)"
-_RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8")
+_RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7, $8)"
+_RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8", "text[]")
 _PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s)"
 # Waiting cancels are not among them; a message that was lost may be, for some seconds.
 _STUCK: Final = 3
@@ -177,7 +178,7 @@ class Receipts:
         for member in group:
             await self._record_alone(member)
 
-    async def _record(self, connection: Connection, *, parameters: Sequence[bytes]) -> None:
+    async def _record(self, connection: Connection, *, parameters: Sequence[bytes | None]) -> None:
         async with connection.lock:
             await connection.wait(self._statement.exchange(connection, parameters))
 
@@ -189,7 +190,7 @@ class Receipts:
         except Exception as error:  # noqa: BLE001 - it is this member's outcome, reported by whoever waits for it
             member.end(error)
 
-    def _parameters(self, group: Group) -> list[bytes]:
+    def _parameters(self, group: Group) -> list[bytes | None]:
         events = [member.item for member in group]
         return [
             uuid_array([event.event_id for event in events]),
@@ -197,6 +198,7 @@ class Receipts:
             int8_array([event.cashback_id for event in events]),
             int8_array([event.message.received_at_ms for event in events]),
             *self._seconds,
+            _producers(events),
         ]
 
     async def _call(self, work: Callable[[Connection], Awaitable[Result]], *, until: float) -> Result:
@@ -229,6 +231,13 @@ class Receipts:
             if isinstance(error, _SHUTDOWNS) or (connection is not None and connection.broken):
                 raise _ConnectionLost(f"PostgreSQL: {type(error).__name__}: {error}") from error
             raise _failure(error) from error
+
+
+def _producers(events: Sequence[ReceivedEvent]) -> bytes | None:
+    # Null where all are our own: nothing is sent and nothing is read then.
+    if all(event.producer == OWN_PRODUCER for event in events):
+        return None
+    return text_array([event.producer for event in events])
 
 
 async def _writable(connection: ReceiptConnection) -> PostgresState:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cashback_client.contract import SettleMessage
+from cashback_client.contract import OWN_PRODUCER, SettleMessage
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
@@ -12,10 +12,10 @@ from producer.copies.group_commit import GroupCommit, Member, OnEnd
 TIMEOUT_SECONDS = 2.0
 
 
-def event(number: int, *, received_at_ms: int = 0) -> ReceivedEvent:
+def event(number: int, *, received_at_ms: int = 0, producer: str = OWN_PRODUCER) -> ReceivedEvent:
     """Return an event of its own for each number."""
     message = SettleMessage(token=f"head.payload.{number}", received_at_ms=received_at_ms)
-    return ReceivedEvent(message, message.event_id, number, {"CashbackId": number})
+    return ReceivedEvent(message, message.event_id, number, {"CashbackId": number}, producer)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from cashback_client.contract import SettleMessage
+from cashback_client.contract import OWN_PRODUCER, SettleMessage
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Receipts
 from tests.support.futures import end_of
@@ -17,11 +17,13 @@ from worker.schema.roles import RECEIVER
 RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
 
 
-def event(number: int = 1, *, cashback_id: int = 1, ahead_seconds: int = 0) -> ReceivedEvent:
+def event(
+    number: int = 1, *, cashback_id: int = 1, ahead_seconds: int = 0, producer: str = OWN_PRODUCER
+) -> ReceivedEvent:
     """Return an event that is received now, or that much later."""
     received_at_ms = (time.time_ns() // 1_000_000_000 + ahead_seconds) * 1000
     message = SettleMessage(token=f"head.payload.{number}", received_at_ms=received_at_ms)
-    return ReceivedEvent(message, message.event_id, cashback_id, {})
+    return ReceivedEvent(message, message.event_id, cashback_id, {}, producer)
 
 
 def with_receipts(

@@ -1,7 +1,6 @@
 -- How events stand, for whoever handed them in.
 
 -- How those of these events stand that are on record. p_producer: whoever asks sees its own alone; null: all of them.
--- A receipt says nothing of its producer yet; once it does: AND (p_producer IS NULL OR receipts.producer = p_producer).
 CREATE OR REPLACE FUNCTION states_of(p_event_ids uuid[], p_producer text) RETURNS TABLE (
     event_id uuid,
     state text,
@@ -15,4 +14,5 @@ CREATE OR REPLACE FUNCTION states_of(p_event_ids uuid[], p_producer text) RETURN
         receipts.unconfirmed
     FROM receipts
     WHERE receipts.event_id = ANY (p_event_ids)
+        AND (p_producer IS NULL OR coalesce(receipts.producer, own_producer()) = p_producer)
 $$;

@@ -10,10 +10,10 @@ BEGIN
     ELSIF OLD.code IS NOT NULL AND (NEW.code, NEW.transaction_id) IS DISTINCT FROM (OLD.code, OLD.transaction_id) THEN
         RAISE EXCEPTION 'the outcome of event % is decided', OLD.event_id
             USING ERRCODE = 'integrity_constraint_violation';
-    ELSIF (NEW.event_id, NEW.cashback_id, NEW.received_at, NEW.credit_cutoff_at, NEW.deadline_at)
+    ELSIF (NEW.event_id, NEW.cashback_id, NEW.received_at, NEW.credit_cutoff_at, NEW.deadline_at, NEW.producer)
             IS DISTINCT FROM
-            (OLD.event_id, OLD.cashback_id, OLD.received_at, OLD.credit_cutoff_at, OLD.deadline_at) THEN
-        RAISE EXCEPTION 'event, cashback and times of a receipt never change'
+            (OLD.event_id, OLD.cashback_id, OLD.received_at, OLD.credit_cutoff_at, OLD.deadline_at, OLD.producer) THEN
+        RAISE EXCEPTION 'event, cashback, times and producer of a receipt never change'
             USING ERRCODE = 'integrity_constraint_violation';
     ELSIF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
             ('received', 'settled'),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from cashback_client.contract import MAX_TOKEN_CHARS
+from cashback_client.contract import MAX_TOKEN_CHARS, OWN_PRODUCER
 from deploy.local.postgres import PostgresServer
 from tests.support.books import SOUND, add_user, audit, database_of, ledger_on, new_event, payout
 from tests.support.breaking import Forbidden, expect_refused, no_constraint, no_trigger
@@ -76,6 +76,7 @@ FIXED = [
         "received_at": "received_at - interval '1 ms'",
         "credit_cutoff_at": "credit_cutoff_at + interval '1 ms'",
         "deadline_at": "deadline_at + interval '1 ms'",
+        "producer": "'edge'",
     }.items()
 ]
 
@@ -193,6 +194,15 @@ TRUTH = [
         insert(cashback_id=0),
         (constraint("receipts_cashback_id_check"),),
         "receipts_cashback_id_check",
+    ),
+    *(
+        Forbidden(
+            f"the producer {name!r}",
+            insert(", producer", f", '{name}'"),
+            (constraint("receipts_producer_check"),),
+            "receipts_producer_check",
+        )
+        for name in ("", "Edge", "-edge", "edge-", "edge\n", "e" * 33, OWN_PRODUCER)
     ),
     Forbidden("no token", record(""), (TOKEN_CHECK,), "tokens_token_check"),
     Forbidden(

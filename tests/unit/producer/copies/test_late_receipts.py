@@ -78,6 +78,16 @@ def test_what_failed_is_recorded_once_the_server_is_back_as_it_was_received() ->
     assert not made.circuit.is_away
 
 
+def test_a_late_receipt_has_the_producer_that_handed_its_event_in() -> None:
+    async def work(made: Scene) -> None:
+        made.lose_the_server()
+        made.late.add(event(1, received_at_ms=1, producer="edge"))
+        await asyncio.sleep(10)
+        made.store.is_there = True
+
+    assert [each.producer for each in scene(work, Store()).store.taken] == ["edge"]
+
+
 def test_a_server_that_stays_away_is_tried_seldom_and_by_one_group_at_a_time() -> None:
     async def work(made: Scene) -> None:
         made.lose_the_server()
