@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import uvloop
 
-from cashback_client.contract import SettleMessage
+from cashback_client.contract import OWN_PRODUCER, SettleMessage
 from producer.protocol.claims import ClaimRules
 from producer.protocol.keys import KeySet
 from producer.protocol.verifier import Verifier
@@ -62,9 +62,9 @@ class Bench:
         token = signer(key).token(at=received_at, data=data or cashback())
         return SettleMessage(token=token, received_at_ms=int(received_at * 1000))
 
-    def handle(self, message: SettleMessage, *, retries: int = 0) -> Step:
+    def handle(self, message: SettleMessage, *, retries: int = 0, producer: str = OWN_PRODUCER) -> Step:
         """Run one attempt, and wait for what follows from BETCORE's answer."""
-        came_to = self.handler.handle(message, retries=retries)
+        came_to = self.handler.handle(message, retries=retries, producer=producer)
         if not isinstance(came_to, Answer):
             return came_to
         step: Future[Step] = Future()

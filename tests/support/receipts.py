@@ -14,7 +14,7 @@ from tests.support.futures import end_of
 from tests.support.roles import as_role
 from worker.schema.roles import RECEIVER
 
-RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3)"
+RECORD = "SELECT record_receipts(%b, %s, %s, %s, 15, 30, 3, %s)"
 
 
 def event(
@@ -84,6 +84,7 @@ def record_as_another(connection: psycopg.Connection, *events: ReceivedEvent) ->
             [each.message.token for each in events],
             [each.cashback_id for each in events],
             [each.message.received_at_ms for each in events],
+            [each.producer for each in events],
         ),
     )
 

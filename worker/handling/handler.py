@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from cashback_client.contract import DataError, ErrorCode, SettleMessage, cashback_id_of, read_data
+from cashback_client.contract import (
+    OWN_PRODUCER,
+    DataError,
+    ErrorCode,
+    SettleMessage,
+    cashback_id_of,
+    read_data,
+)
 from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey, VerificationError
 from producer.protocol.verifier import Verifier
 from worker.betcore.accept import AcceptReply, Verdict
@@ -76,14 +83,15 @@ class Handler:
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
-    def handle(self, message: SettleMessage, *, retries: int) -> Step | Answer:
+    def handle(self, message: SettleMessage, *, retries: int, producer: str = OWN_PRODUCER) -> Step | Answer:
         """Settle the event and return the step that the caller is to take, or the answer that it is to send.
 
+        `producer` is who handed it in, as its queue vouches for.
         Raises BadMessage for a message that nobody can answer, which belongs into quarantine.
         """
         attempt = Attempt(message=message, retries=retries, begun_at=self.monotonic())
         try:
-            event, instruction = self._read(message)
+            event, instruction = self._read(message, producer)
             settlement = self._settle(event, instruction)
             return self._next_step(attempt, settlement, instruction)
         except VerificationError as error:
@@ -91,7 +99,7 @@ class Handler:
         except (LedgerUnavailable, CutoffPassed) as error:
             return self._without_ledger(attempt, error)
 
-    def _read(self, message: SettleMessage) -> tuple[VerifiedEvent, Instruction]:
+    def _read(self, message: SettleMessage, producer: str) -> tuple[VerifiedEvent, Instruction]:
         """Verify the token once more and read it: whoever wrote the message is not believed."""
         verified = self.verifier.verify(message.token, at=message.received_at)
         try:
@@ -106,6 +114,7 @@ class Handler:
             token=message.token,
             cashback_id=cashback_id,
             received_at=message.received_at,
+            producer=producer,
         )
         return event, read_instruction(data, cashback_id=cashback_id, cancel_types=self.cancel_types)
 

@@ -24,11 +24,11 @@ OVERDUE_SECONDS: Final = 0.5
 # Each parameter of settle_event with its type; numbers that are exact go as text.
 _SETTLE_TYPES: Final = (
     *("uuid", "text", "int8", "timestamptz", "float8", "float8", "float8"),
-    *("text", "int4", "text", "numeric", "numeric", "bool", "bool", "bool"),
+    *("text", "int4", "text", "numeric", "numeric", "bool", "bool", "bool", "text"),
 )
 _SETTLE: Final = PreparedStatement(
     "settle_event",
-    "SELECT * FROM settle_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    "SELECT * FROM settle_event($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     _SETTLE_TYPES,
     texts=[place for place, kind in enumerate(_SETTLE_TYPES) if kind == "numeric"],
 )
@@ -48,12 +48,16 @@ class LedgerPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedEvent:
-    """A received make: its id, BETCORE's token, and when it was received (UTC)."""
+    """A received make: its id, BETCORE's token, and when it was received (UTC).
+
+    `producer` is the partner service that handed it in; None: our own receiver.
+    """
 
     event_id: UUID
     token: str
     cashback_id: int
     received_at: datetime
+    producer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,7 @@ class Ledger:
             boolean(policy.withhold_tax),
             boolean(policy.allow_negative),
             boolean(policy.cancel_blocked),
+            _text(event.producer),
         ]
 
     def settle_group(
@@ -191,6 +196,7 @@ def _as_json(request: SettlementRequest) -> dict[str, object]:
         "token": event.token,
         "cashback_id": event.cashback_id,
         "received_at": event.received_at.isoformat(),
+        "producer": event.producer,
         "hold_seconds": request.attempt_seconds + OVERDUE_SECONDS,
         "kind": instruction.kind,
         "transaction_type": instruction.transaction_type,

@@ -13,6 +13,7 @@ from kombu.utils.json import loads
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
 from cashback_client.envelope import MAX_ENTRY_BYTES
+from worker.producers import producer_on
 from worker.queue.held import Holder, Taken
 
 UNREADABLE: Final = "cashback-unreadable"
@@ -45,6 +46,11 @@ class QueueEntry(dict[str, Any]):
     def queue(self) -> str:
         """The queue that it was on."""
         return self.taken.queue
+
+    @property
+    def producer(self) -> str:
+        """Who handed it in."""
+        return producer_on(self.queue, self["headers"])
 
 
 class EntryMessage(virtual.Message):  # type: ignore[misc]  # kombu has no types

@@ -29,6 +29,7 @@ from worker.errors import BadMessage
 from worker.handling.answering import Answering
 from worker.handling.attempt import Answer
 from worker.handling.handler import Handler
+from worker.producers import sent_again
 from worker.quarantine.writer import Quarantine
 from worker.queue.held import Lease
 from worker.queue.redis_channel import MAX_WAITING
@@ -53,6 +54,7 @@ class Run:
     """What a request and the task thread that runs it tell each other."""
 
     lease: Lease
+    producer: str
     came_to: Step | Answer | None = None
 
 
@@ -82,7 +84,8 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
             self._request_dict.pop(name, None)
         # Not the sender's word for it: Celery counts by it, and it can be anything.
         self.name = self._type
-        self._run = Run(self.message.entry.holder.lease)
+        entry = self.message.entry
+        self._run = Run(entry.holder.lease, entry.producer)
         self._request_dict["run"] = self._run
         self._argsrepr = "()"
         sent = self._request_dict.get("kwargsrepr")
@@ -205,7 +208,7 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
         if not run.lease.is_kept():
             raise GivenToAnother
         message = _unpack(args, kwargs)
-        run.came_to = self._handler().handle(message, retries=self.request.retries)
+        run.came_to = self._handler().handle(message, retries=self.request.retries, producer=run.producer)
         return type(run.came_to).__name__
 
     def publish_retry(self, request: SettleRequest, *, delay_seconds: float) -> None:
@@ -220,15 +223,16 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
             queue=RETRY_QUEUE,
         ).apply_async()
 
-    def signature_from_request(self, *args: Any, **options: Any) -> Signature:  # noqa: ANN401 - Celery's
-        """Describe the message of a retry: what only this process knows is no header of it.
+    def signature_from_request(self, request: Any, *args: Any, **options: Any) -> Signature:  # noqa: ANN401 - Celery's
+        """Describe the message of a retry: what only this process knows is no header, but for the producer.
 
         Nor has it a priority: kombu would put it onto a list that nobody reads.
         """
-        signature = super().signature_from_request(*args, **options)
+        signature = super().signature_from_request(request, *args, **options)
         signature.options.pop("priority", None)
         headers = signature.options.get("headers") or {}
-        signature.options["headers"] = {name: value for name, value in headers.items() if name != "run"}
+        others = {name: value for name, value in headers.items() if name != "run"}
+        signature.options["headers"] = sent_again(others, producer=request.run.producer)
         return signature
 
 

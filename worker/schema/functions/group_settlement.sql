@@ -23,12 +23,15 @@ BEGIN
     SELECT count(recorded) INTO v_made
     FROM (
         SELECT array_agg(event_id) AS event_ids, array_agg(token) AS tokens, array_agg(cashback_id) AS cashback_ids,
-            array_agg((extract(epoch FROM received_at) * 1000)::bigint) AS received_ms, max(hold_seconds) AS hold_seconds
+            array_agg((extract(epoch FROM received_at) * 1000)::bigint) AS received_ms, max(hold_seconds) AS hold_seconds,
+            array_agg(producer) AS producers
         FROM json_to_recordset(p_events) AS given (
-            event_id uuid, token text, cashback_id bigint, received_at timestamptz, hold_seconds double precision)
+            event_id uuid, token text, cashback_id bigint, received_at timestamptz, hold_seconds double precision,
+            producer text)
         WHERE NOT EXISTS (SELECT FROM receipts WHERE receipts.event_id = given.event_id)
     ) AS missing CROSS JOIN LATERAL record_receipts(
-        event_ids, tokens, cashback_ids, received_ms, p_cutoff_seconds, p_deadline_seconds, missing.hold_seconds) AS recorded;
+        event_ids, tokens, cashback_ids, received_ms, p_cutoff_seconds, p_deadline_seconds, missing.hold_seconds,
+        producers) AS recorded;
     -- The insert has waited for what others made in between. To lock it now is out of order, and what that can
     -- lead to ends by the lock_timeout of settle_events.
     IF v_locked + v_made <> cardinality(p_event_ids) THEN
@@ -110,7 +113,7 @@ END $$;
 
 -- Settle several events and say how each stands: what settle_event decides, for all of them in one transaction
 -- and so with one flush to disk. p_events: a list of objects with the members of group_request and token,
--- cashback_id and received_at beside them; no event id twice.
+-- cashback_id, received_at and producer (null: our own receiver) beside them; no event id twice.
 --
 -- Left out, without a row and without an effect, is who must be settled alone: cancels, and a payout whose
 -- business key another event is just taking. Any error undoes the whole group; settling one by one is then

@@ -168,12 +168,12 @@ BEGIN
 END $$;
 
 -- Settle one event and say how it stands. p_hold_seconds: how long the caller may take for the answer
--- before the event counts as overdue.
+-- before the event counts as overdue. p_producer: who handed in an event whose receipt is made here; null: our own receiver.
 CREATE OR REPLACE FUNCTION settle_event(
     p_event_id uuid, p_token text, p_cashback_id bigint, p_received_at timestamptz,
     p_cutoff_seconds double precision, p_deadline_seconds double precision, p_hold_seconds double precision,
     p_kind text, p_transaction_type integer, p_user_id text, p_amount numeric, p_tax numeric,
-    p_withhold_tax boolean, p_allow_negative boolean, p_cancel_blocked boolean
+    p_withhold_tax boolean, p_allow_negative boolean, p_cancel_blocked boolean, p_producer text DEFAULT NULL
 ) RETURNS settlement LANGUAGE plpgsql AS $$
 DECLARE
     v_receipt receipts;
@@ -182,7 +182,7 @@ BEGIN
     SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM record_receipt(p_event_id, p_token, p_cashback_id, p_received_at,
-            p_cutoff_seconds, p_deadline_seconds, p_hold_seconds);
+            p_cutoff_seconds, p_deadline_seconds, p_hold_seconds, p_producer);
         SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id FOR NO KEY UPDATE;
     END IF;
 

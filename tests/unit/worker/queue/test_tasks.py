@@ -13,11 +13,13 @@ from kombu.transport import virtual
 from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
 
+from cashback_client.contract import OWN_PRODUCER, QUEUE, RETRY_QUEUE, queue_of
 from producer.protocol.errors import BadSignature, KeysUnavailable
 from tests.support.bad_messages import settle
 from worker.domain.settlement import Done, GiveUp, RetryAt, State, Step
 from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
 from worker.ledger.database import Database, DeadlineConnection
+from worker.producers import PRODUCER_HEADER, producer_on
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.entry import EntryMessage, read_entry
 from worker.queue.held import Holder, Taken
@@ -211,6 +213,25 @@ def test_a_retry_takes_nothing_along_that_would_keep_it_from_being_sent_or_read(
     assert not retry.options["headers"]
     assert not odd.keys() & {name for name, value in retry.options.items() if value}
     assert request.name == task.name
+
+
+@pytest.mark.parametrize(
+    ("queue", "producer"), [(queue_of("edge"), "edge"), (QUEUE, OWN_PRODUCER), (RETRY_QUEUE, "mobile")]
+)
+def test_a_retry_says_whose_event_it_is_and_believes_no_sender(queue: str, producer: str) -> None:
+    # Given a message that names a producer, which a worker alone may do, on the retry queue
+    app = Celery(set_as_current=False)
+    task = app.register_task(SettleTask(never, never, never))
+    taken = Taken.of(f"1 0 {queue}", settle(headers={PRODUCER_HEADER: "mobile"}))
+    message = EntryMessage(read_entry(taken, HOLDER), channel=Channel())
+    request = SettleRequest(message, app=app, task=task)
+
+    # When its retry is described
+    retry = task.signature_from_request(Context(request.request_dict), (), {}, countdown=1)
+
+    # Then it has the producer that its list vouched for
+    assert producer_on(RETRY_QUEUE, retry.options["headers"]) == producer
+    assert request.request_dict["run"].producer == producer
 
 
 def test_no_task_is_revoked_whoever_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
