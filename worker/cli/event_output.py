@@ -33,7 +33,17 @@ def print_page(page: EventPage) -> None:
     """Print a page of events as a table, and how to get the next one."""
     print_table(
         "Events, newest first",
-        ("event", "CashbackId", "state", "code", "received", "attempts", "unconfirmed", "last error"),
+        (
+            "event",
+            "CashbackId",
+            "state",
+            "code",
+            "received",
+            "producer",
+            "attempts",
+            "unconfirmed",
+            "last error",
+        ),
         [
             (
                 event.event_id,
@@ -41,6 +51,7 @@ def print_page(page: EventPage) -> None:
                 event.state,
                 event.code,
                 event.received_at,
+                event.producer,
                 event.attempts,
                 event.unconfirmed,
                 event.last_error,
@@ -57,12 +68,12 @@ def print_cashback(cashback: Cashback) -> None:
     print_table(
         f"Events of CashbackId {cashback.cashback_id}, newest first",
         (
-            "event", "state", "code", "transaction", "attempts",
+            "event", "producer", "state", "code", "transaction", "attempts",
             "unconfirmed", "confirmed by", "received", "settled", "closed", "deadline", "last error",
         ),
         [
             (
-                event.event_id, event.state, event.code, event.transaction_id, event.attempts,
+                event.event_id, event.producer, event.state, event.code, event.transaction_id, event.attempts,
                 event.unconfirmed, event.confirmed_by, event.received_at, event.settled_at, event.closed_at,
                 event.deadline_at, event.last_error,
             )

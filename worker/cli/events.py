@@ -87,11 +87,11 @@ def list_events(  # noqa: PLR0913 - one argument per option
 
     JSON: {"events": [{"event_id", "cashback_id", "state", "code", "transaction_id", "attempts",
     "unconfirmed", "confirmed_by", "last_error", "received_at", "credit_cutoff_at", "deadline_at",
-    "next_attempt_at", "settled_at", "closed_at"}], "next_after"}; code is the ErrorCode of our accept,
-    attempts how many accepts were sent,
+    "next_attempt_at", "settled_at", "closed_at", "producer"}], "next_after"}; code is the ErrorCode of our
+    accept, attempts how many accepts were sent,
     confirmed_by the event of the same transaction that BETCORE acknowledged instead, null where there is
-    none, next_attempt_at is null once the event is closed, next_after is the --after of the next page, null
-    on the last one.
+    none, next_attempt_at is null once the event is closed, producer is who handed the event in, betcore for
+    our own receiver, next_after is the --after of the next page, null on the last one.
     """
     if state is None and not unconfirmed:
         raise click.UsageError("say which events: --state or --unconfirmed")

@@ -44,8 +44,8 @@ def list_messages(
 ) -> None:
     """List quarantined messages, newest first.
 
-    JSON: {"messages": [{"quarantine_id", "reason", "detail", "queue", "task_id", "task_name", "headers",
-    "content_type", "content_encoding", "message_bytes", "is_whole", "is_open", "seen_count",
+    JSON: {"messages": [{"quarantine_id", "reason", "detail", "queue", "producer", "task_id", "task_name",
+    "headers", "content_type", "content_encoding", "message_bytes", "is_whole", "is_open", "seen_count",
     "quarantined_at", "last_seen_at", "requeued_at", "requeue_count"}], "next_after"}; is_open is true until
     the message is put back, and again when it returns; next_after is the --after of the next page, null on
     the last one.
@@ -64,7 +64,19 @@ def list_messages(
         return
     print_table(
         "Quarantined messages, newest first",
-        ("id", "reason", "queue", "task", "task id", "last seen", "seen", "requeued", "open", "detail"),
+        (
+            "id",
+            "reason",
+            "queue",
+            "producer",
+            "task",
+            "task id",
+            "last seen",
+            "seen",
+            "requeued",
+            "open",
+            "detail",
+        ),
         [_row(message) for message in page.messages],
     )
     if page.next_after is not None:
@@ -179,6 +191,7 @@ def _row(message: "Quarantined") -> tuple[object, ...]:
         message.quarantine_id,
         message.reason,
         message.queue,
+        message.producer,
         message.task_name,
         message.task_id,
         message.last_seen_at,

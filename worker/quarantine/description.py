@@ -28,7 +28,10 @@ _DELIVERY: Final = frozenset({"delivery_tag", "delivery_info", "redelivered"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """One message on its way into quarantine; `message` is the queue's entry, byte for byte."""
+    """One message on its way into quarantine; `message` is the queue's entry, byte for byte.
+
+    `producer` is who put it onto the queue; None: our own receiver.
+    """
 
     reason: str
     detail: str
@@ -41,10 +44,17 @@ class Description:
     message: bytes
     message_bytes: int
     digest: bytes
+    producer: str | None = None
 
 
-def describe_envelope(
-    envelope: Mapping[str, Any], *, reason: str, detail: str, queue: str, message: bytes
+def describe_envelope(  # noqa: PLR0913 - all are named where it is called
+    envelope: Mapping[str, Any],
+    *,
+    reason: str,
+    detail: str,
+    queue: str,
+    message: bytes,
+    producer: str | None = None,
 ) -> Description:
     """Describe a message that has the form of one: kombu's envelope, read from `message`."""
     headers = envelope.get("headers") or {}
@@ -60,10 +70,13 @@ def describe_envelope(
         message=message[:MAX_MESSAGE_BYTES],
         message_bytes=len(message),
         digest=_digest(reason, queue, _same_in_every_delivery(envelope)),
+        producer=producer,
     )
 
 
-def describe_bytes(message: bytes, *, reason: str, detail: str, queue: str) -> Description:
+def describe_bytes(
+    message: bytes, *, reason: str, detail: str, queue: str, producer: str | None = None
+) -> Description:
     """Describe what has not even the form of a message."""
     return Description(
         reason=reason,
@@ -77,6 +90,7 @@ def describe_bytes(message: bytes, *, reason: str, detail: str, queue: str) -> D
         message=message[:MAX_MESSAGE_BYTES],
         message_bytes=len(message),
         digest=_digest(reason, queue, message),
+        producer=producer,
     )
 
 

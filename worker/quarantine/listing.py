@@ -41,6 +41,7 @@ class Quarantined:
     reason: str
     detail: str
     queue: str
+    producer: str
     task_id: str | None
     task_name: str | None
     headers: dict[str, Any]

@@ -38,7 +38,7 @@ class QuarantineStore:
         """
         quarantine_id, seen_count = self._database.one_row(
             "SELECT quarantine_id, seen_count FROM quarantine_message("
-            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 description.digest,
                 description.reason,
@@ -51,6 +51,7 @@ class QuarantineStore:
                 description.content_encoding,
                 description.message,
                 description.message_bytes,
+                description.producer,
             ),
         )
         return quarantine_id, seen_count
@@ -106,7 +107,12 @@ class Quarantine:
         entry = message.entry
         detail = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else str(error)
         description = describe_envelope(
-            entry, reason=reason, detail=detail, queue=entry.queue, message=entry.raw
+            entry,
+            reason=reason,
+            detail=detail,
+            queue=entry.queue,
+            message=entry.raw,
+            producer=entry.producer,
         )
         self.keep(description, then=then)
 
@@ -144,6 +150,7 @@ class Quarantine:
             reason=description.reason,
             detail=description.detail,
             queue=description.queue,
+            producer=description.producer,
             task_id=description.task_id,
             task_name=description.task_name,
             message_bytes=description.message_bytes,

@@ -220,6 +220,7 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
             reason="unreadable",
             detail=str(message.headers[UNREADABLE]),
             queue=message.entry.queue,
+            producer=message.entry.producer,
         )
         type(self).quarantine().keep(rejected, then=self._acknowledging(message))
 

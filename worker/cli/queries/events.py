@@ -10,14 +10,17 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from cashback_client.contract import OWN_PRODUCER
 from worker.cli.queries.snapshot import snapshot
 from worker.domain.settlement import State
 from worker.errors import NotFound
 
 _EVENT_COLUMNS: Final = sql.SQL(
     "event_id, cashback_id, state, code, transaction_id, attempts, unconfirmed, confirmed_by, last_error, "
-    "received_at, credit_cutoff_at, deadline_at, next_attempt_at, settled_at, closed_at"
-)
+    "received_at, credit_cutoff_at, deadline_at, next_attempt_at, settled_at, closed_at, "
+    # Of our own receiver's a receipt says nothing.
+    "coalesce(producer, {}) AS producer"
+).format(OWN_PRODUCER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Event:
     next_attempt_at: datetime
     settled_at: datetime | None
     closed_at: datetime | None
+    producer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,9 +29,6 @@ BEGIN
     RAISE EXCEPTION 'event % is not the one of its token', p_event_id USING ERRCODE = 'check_violation';
 END $$;
 
--- Whose events our own receiver takes, as OWN_PRODUCER of the contract has it. A receipt has null for it.
-CREATE OR REPLACE FUNCTION own_producer() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'betcore' $$;
-
 -- Record that an event was received; true if it is new. p_producer: who handed it in; null: our own receiver. The times count from the earlier of the
 -- receiver's stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
 CREATE OR REPLACE FUNCTION record_receipt(

@@ -1,11 +1,13 @@
 """`cashback show` and `cashback list` as an operator runs them, on events that the ledger settled."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
+from cashback_client.contract import OWN_PRODUCER
 from tests.support import command
 from tests.support.books import add_user, cancel, ledger_on, new_event, payout
 from worker.domain.settlement import State
@@ -76,6 +78,22 @@ def test_show_gives_all_events_of_a_cashback_and_what_they_did_to_the_books(
         "0.50",
         50,
     )
+
+
+def test_who_handed_in_an_event_is_shown_and_listed(ledger: Ledger, database_url: str) -> None:
+    for cashback_id, producer in ((1, "edge"), (2, None)):
+        event = replace(new_event(cashback_id), producer=producer)
+        ledger.settle(event, payout(cashback_id, "188509", "1"))
+
+    shown = [
+        command.run("show", number, "--json", database_url=database_url).document for number in ("1", "2")
+    ]
+    listed = command.run("list", "--state", "settled", "--json", database_url=database_url).document
+
+    assert [each["events"][0]["producer"] for each in shown] == ["edge", OWN_PRODUCER]
+    assert [event["producer"] for event in listed["events"]] == [OWN_PRODUCER, "edge"]
+    for arguments in (["show", "1"], ["list", "--state", "settled"]):
+        assert "edge" in command.run(*arguments, database_url=database_url).stdout
 
 
 def test_show_gives_the_entries_of_each_transaction(ledger: Ledger, database_url: str) -> None:
