@@ -58,9 +58,9 @@ class Recovery:
     broker: CeleryBroker
     client: redis.Redis
 
-    def received(self, cashback_id: int) -> SettleMessage:
+    def received(self, cashback_id: int, *, producer: str | None = None) -> SettleMessage:
         """Receive an event whose receipt is overdue; there is no message of it."""
-        return overdue_message(self.at, cashback_id)
+        return overdue_message(self.at, cashback_id, producer=producer)
 
     def settled(self, cashback_id: int) -> SettleMessage:
         """Receive an event and credit it; its answer is still to be sent, and there is no message of it."""

@@ -56,11 +56,11 @@ def sweeping(
         )
 
 
-def overdue_message(at: Bench, cashback_id: int) -> SettleMessage:
+def overdue_message(at: Bench, cashback_id: int, *, producer: str | None = None) -> SettleMessage:
     """Return a make whose receipt is there and overdue: its message was lost."""
     message = at.message(cashback(cashback_id))
     at.connection.execute(
-        "SELECT record_receipt(%s, %s, %s, %s, 600, 900, -1)",
-        (message.event_id, message.token, cashback_id, message.received_at),
+        "SELECT record_receipt(%s, %s, %s, %s, 600, 900, -1, %s)",
+        (message.event_id, message.token, cashback_id, message.received_at, producer),
     )
     return message

@@ -14,9 +14,10 @@ import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
+from cashback_client.contract import OWN_PRODUCER, QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
 from cashback_client.envelope import message_in
 from worker.errors import WorkerError
+from worker.producers import sent_again
 
 _PAUSE_SECONDS: Final = 2.0
 # Others may put onto the queue what is no message: one among the first of them tells where the head is.
@@ -74,8 +75,8 @@ class Broker(Protocol):
         """Return which events' messages are on their way; a bounded look."""
         ...
 
-    def publish(self, message: SettleMessage) -> None:
-        """Put an event onto the retry queue, which fresh events do not stand in."""
+    def publish(self, message: SettleMessage, *, producer: str = OWN_PRODUCER) -> None:
+        """Put an event of a producer onto the retry queue, which fresh events do not stand in."""
         ...
 
     def ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
@@ -151,8 +152,8 @@ class CeleryBroker:
             held=frozenset(found[b"held"]), queued=frozenset(found[b"queued"]), is_complete=reply[0] == b"1"
         )
 
-    def publish(self, message: SettleMessage) -> None:
-        """Put an event onto the retry queue."""
+    def publish(self, message: SettleMessage, *, producer: str = OWN_PRODUCER) -> None:
+        """Put an event of a producer onto the retry queue."""
         self._check_pause()
         try:
             self._app.send_task(
@@ -162,6 +163,7 @@ class CeleryBroker:
                 queue=RETRY_QUEUE,
                 connection=self._connection,
                 retry=False,
+                headers=sent_again({}, producer=producer),
                 # The worker that receives it says what it is about; the token has no place here.
                 argsrepr="()",
                 kwargsrepr="(overdue)",

@@ -21,7 +21,8 @@ _BEFORE_ALL: Final = datetime.fromtimestamp(0, tz=UTC)
 class OverdueEvent:
     """A claimed event: whoever holds it runs it once more.
 
-    In a hurry is who has little time left: to be decided, or once settled, to be answered.
+    In a hurry is who has little time left: to be decided, or once settled, to be answered. `producer` is who handed
+    it in.
     """
 
     event_id: UUID
@@ -30,6 +31,7 @@ class OverdueEvent:
     runs: int
     is_settled: bool
     is_in_a_hurry: bool
+    producer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class OverdueReceipts:
         is left to it, until its cut-off is near. None: nothing waits in the queue.
         """
         rows = self._database.rows(
-            "SELECT event_id, token, received_at, runs, is_settled, is_in_a_hurry "
+            "SELECT event_id, token, received_at, runs, is_settled, is_in_a_hurry, producer "
             "FROM claim_overdue(%s, %s, %s, %s, %s)",
             (self._limit, self._hold_seconds, self._hurry_seconds, lost_before, self._cutoff_seconds),
         )
@@ -89,8 +91,9 @@ class OverdueReceipts:
                 runs=runs,
                 is_settled=is_settled,
                 is_in_a_hurry=is_in_a_hurry,
+                producer=producer,
             )
-            for event_id, token, received_at, runs, is_settled, is_in_a_hurry in rows
+            for event_id, token, received_at, runs, is_settled, is_in_a_hurry, producer in rows
         ]
 
     def lost_before(self, at_head: Sequence[UUID]) -> datetime:

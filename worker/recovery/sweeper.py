@@ -124,7 +124,7 @@ class Sweeper:
         try:
             events = self._that_nobody_has(events)
             for event in events:
-                self.broker.publish(_message(event))
+                self.broker.publish(_message(event), producer=event.producer)
                 sent += 1
         except BrokerUnavailable as error:
             self.log.fails(_BROKER, reason=error.reason, error=str(error))
@@ -155,7 +155,9 @@ class Sweeper:
         return bool(events)
 
     def _settle_one(self, event: OverdueEvent) -> Step | Answer:
-        came_to = self.answering.handler.handle(_message(event), retries=event.runs)
+        came_to = self.answering.handler.handle(
+            _message(event), retries=event.runs, producer=event.producer
+        )
         if isinstance(came_to, Answer):
             # Whatever step follows needs no action: where it says "again later", the receipt does so too.
             self.answering.send(came_to, then=lambda _step: None)

@@ -136,7 +136,8 @@ CREATE OR REPLACE FUNCTION claim_overdue(
     p_limit integer, p_hold_seconds double precision, p_hurry_seconds double precision, p_lost_before timestamptz,
     p_cutoff_seconds double precision
 ) RETURNS TABLE (
-    event_id uuid, token text, received_at timestamptz, runs integer, is_settled boolean, is_in_a_hurry boolean
+    event_id uuid, token text, received_at timestamptz, runs integer, is_settled boolean, is_in_a_hurry boolean,
+    producer text
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -191,9 +192,10 @@ BEGIN
         FROM overdue
         WHERE receipts.event_id = overdue.event_id
         RETURNING receipts.event_id, receipts.received_at, receipts.runs, state = 'settled' AS is_settled,
-            time_left <= v_hurry AS is_in_a_hurry
+            time_left <= v_hurry AS is_in_a_hurry, coalesce(receipts.producer, own_producer()) AS producer
     )
-    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.runs, is_settled, is_in_a_hurry
+    SELECT claimed.event_id, tokens.token, claimed.received_at, claimed.runs, is_settled, is_in_a_hurry,
+        claimed.producer
     FROM claimed JOIN tokens ON tokens.slot = token_slot(claimed.received_at)
         AND tokens.received_at = claimed.received_at AND tokens.event_id = claimed.event_id;
 END $$;

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
+from cashback_client.contract import OWN_PRODUCER, QUEUE, RETRY_QUEUE, SettleMessage
 from cashback_client.envelope import MAX_ENTRY_BYTES
 from deploy.local.ports import free_port
 from deploy.local.valkey import ValkeyServer
 from producer.copies.publisher import envelope
 from tests.support.holder_bench import OTHER, Worker, push
 from tests.support.sent_on import WORKERS_KEYS, app_on
+from worker.queue.entry import read_entry
 from worker.queue.held import HELD, LEASES, RETURNED
 from worker.recovery import broker as broker_module
 from worker.recovery.broker import BrokerUnavailable, CeleryBroker, Found
@@ -175,6 +176,16 @@ def test_what_is_published_stands_in_the_retry_queue_under_the_id_of_the_event(
     headers = json.loads(entry)["headers"]
     assert headers["id"] == str(MESSAGE.event_id)
     assert MESSAGE.token not in json.dumps(headers)
+
+
+@pytest.mark.parametrize("producer", [OWN_PRODUCER, "edge"])
+def test_what_is_published_says_whose_event_it_is(
+    broker: CeleryBroker, client: redis.Redis, producer: str
+) -> None:
+    broker.publish(MESSAGE, producer=producer)
+
+    worker = Worker(client, RETRY_QUEUE)
+    assert [read_entry(taken, worker.holder).producer for taken in worker.take()] == [producer]
 
 
 def test_a_flushed_server_loses_nothing_that_is_published_after_it(

@@ -55,7 +55,7 @@ class Queue:
         assert event_ids
         return self.found
 
-    def publish(self, message: SettleMessage) -> None:
+    def publish(self, message: SettleMessage, **_: object) -> None:
         if self.fails_after is not None and len(self.published) >= self.fails_after:
             raise BrokerUnavailable
         self.published.append(message)
