@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -21,6 +22,10 @@ from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import check_redis, redis_client
 from producer.receiver.backlog import Backlog
+from producer.receiver.events.keys import KeysUnreadable, PartnerKeys
+from producer.receiver.events.limits import PartnerLimits
+from producer.receiver.events.service import PartnerService
+from producer.receiver.events.times import ReceiptTimes
 from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
 from producer.receiver.http.clients import Clients
@@ -35,7 +40,7 @@ from producer.shared.preconditions.postgres import RECORDS, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
-from producer.shared.settings.environment import SettingsError
+from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 
@@ -102,18 +107,18 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
     # What was signed before a rotation concerns only the worker: here retired keys go at once.
     keys = build_keys(settings, client=client, retired_key_seconds=0.0, on_fetch=metrics.key_fetched)
     metrics.watch_keys(lambda: keys.age_seconds)
+    # Partners' events have places beside those of makes.
+    max_waiting = settings.max_in_flight + settings.partner_events_in_flight
     receipts = Receipts(
         settings.database_url,
         pool_size=settings.receiver_database_pool_size,
-        max_waiting=settings.max_in_flight + LATE_AT_ONCE,
+        max_waiting=max_waiting + LATE_AT_ONCE,
         timeout_seconds=settings.copy_timeout_seconds,
         cutoff_seconds=settings.credit_cutoff_seconds,
         deadline_seconds=settings.deadline_seconds,
     )
     redis = redis_client(settings, timeout_seconds=settings.copy_timeout_seconds)
-    publisher = Publisher(
-        redis, timeout_seconds=settings.copy_timeout_seconds, max_waiting=settings.max_in_flight
-    )
+    publisher = Publisher(redis, timeout_seconds=settings.copy_timeout_seconds, max_waiting=max_waiting)
     backlog = Backlog(
         receipts,
         longest_wait_seconds=settings.longest_wait_seconds,
@@ -131,24 +136,54 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         cutoff_seconds=settings.credit_cutoff_seconds,
         now_ms=unix_ms,
     )
+    verifier = build_verifier(settings, keys=keys, client=client)
+    clients = Clients(
+        proxies=settings.trusted_proxies or (),
+        header=settings.forwarded_header,
+        allowed=settings.allowed_networks,
+    )
+    failures = FailedVerifications(
+        per_second=settings.failed_verifications_per_second, on_delay=metrics.answers_delayed.inc
+    )
+    # A fetch of the keys, and then the Verify endpoint.
+    lookup_timeout_seconds = 2 * settings.jwks_timeout_seconds + 1
     receiver = Receiver(
-        verifier=build_verifier(settings, keys=keys, client=client),
+        verifier=verifier,
         copies=copies,
         backlog=backlog,
         metrics=metrics,
-        clients=Clients(
-            proxies=settings.trusted_proxies or (),
-            header=settings.forwarded_header,
-            allowed=settings.allowed_networks,
-        ),
-        failures=FailedVerifications(
-            per_second=settings.failed_verifications_per_second, on_delay=metrics.answers_delayed.inc
-        ),
-        # A fetch of the keys, and then the Verify endpoint.
-        lookup_timeout_seconds=2 * settings.jwks_timeout_seconds + 1,
+        clients=clients,
+        failures=failures,
+        lookup_timeout_seconds=lookup_timeout_seconds,
         max_in_flight=settings.max_in_flight,
         body_timeout_seconds=settings.request_timeout_seconds,
     )
+    partners = None
+    if partner_keys := _partner_keys(settings):
+        partners = PartnerService(
+            keys=partner_keys,
+            verifier=verifier,
+            copies=copies,
+            states=receipts,
+            backlog=backlog,
+            registry=metrics.registry,
+            clients=clients,
+            failures=failures,
+            times=ReceiptTimes(
+                ahead_ms=int(settings.token_leeway_seconds * 1000),
+                deadline_ms=int(settings.deadline_seconds * 1000),
+            ),
+            limits=PartnerLimits(
+                events_per_second=settings.partner_events_per_second,
+                requests_at_once=settings.partner_requests_at_once,
+                events_in_flight=settings.partner_events_in_flight,
+                looks_at_once=max(1, settings.receiver_database_pool_size // 4),
+                body_timeout_seconds=settings.request_timeout_seconds,
+                lookup_timeout_seconds=lookup_timeout_seconds,
+                record_timeout_seconds=settings.copy_timeout_seconds,
+            ),
+            now_ms=unix_ms,
+        )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -162,7 +197,11 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
             )
             keys.start()
             await receipts.open()
-            for name, watch in (("backlog", backlog.watch()), ("primary", primary.watch())):
+            watches = {"backlog": backlog.watch(), "primary": primary.watch()}
+            if partners is not None:
+                stack.callback(partners.close)
+                watches["partner keys"] = partners.keys.watch()
+            for name, watch in watches.items():
                 task = asyncio.create_task(watch, name=name)
                 task.add_done_callback(partial(_watch_ended, on_fatal))
                 stack.push_async_callback(end_task, task)
@@ -179,9 +218,21 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         Route(MAKE_PATH, receiver, methods=["POST"]),
         health,
         metrics,
+        partners=[] if partners is None else partners.routes(),
         lifespan=lifespan,
         inner_port=settings.inner_port,
     )
+
+
+def _partner_keys(settings: ReceiverSettings) -> PartnerKeys | None:
+    path = settings.partner_keys_file
+    if not settings.has_partners:
+        return None
+    try:
+        return PartnerKeys(text=settings.partner_keys, path=Path(path) if path else None)
+    except KeysUnreadable as error:
+        variable = "PARTNER_KEYS_FILE" if path else "PARTNER_KEYS"
+        raise SettingsError(f"{ENV_PREFIX}{variable}: {error}") from None
 
 
 def _watch_ended(on_fatal: Callable[[str], None], task: asyncio.Task[None]) -> None:

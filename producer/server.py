@@ -8,6 +8,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from producer.receiver.events.service import EVENTS_PATH, MAX_EVENTS_WIRE_BYTES
 from producer.receiver.http.connections import ConnectionLimits, Connections
 from producer.receiver.http.protocol import bounded_http
 from producer.shared.listening import listen
@@ -85,4 +86,5 @@ def limits_of(settings: ReceiverSettings) -> ConnectionLimits:
         connections=connections,
         per_address=min(connections, settings.max_connections_per_address or max(1, connections // 2)),
         timeout_seconds=settings.request_timeout_seconds,
+        large_bodies={EVENTS_PATH: MAX_EVENTS_WIRE_BYTES} if settings.has_partners else {},
     )

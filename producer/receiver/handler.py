@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from cashback_client.contract import DataError, SettleMessage, cashback_id_of, read_data
+from cashback_client.contract import OWN_PRODUCER, DataError, SettleMessage, cashback_id_of, read_data
 from producer.copies.event import ReceivedEvent
 from producer.protocol.claims import VerifiedToken
 from producer.protocol.errors import (
@@ -133,7 +133,7 @@ class Receiver:
         self._check_room()
         self._in_flight += 1
         try:
-            event = _event_of(message, verified)
+            event = event_of(message, verified)
             if not await self._copies.make(event):
                 raise NoCopyMade
             self._backlog.taken(event)
@@ -172,7 +172,9 @@ class Receiver:
             raise KeysUnavailable("the key of this token could not be had in time") from error
 
 
-def _event_of(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:
+def event_of(
+    message: SettleMessage, verified: VerifiedToken, *, producer: str = OWN_PRODUCER
+) -> ReceivedEvent:
     """Return the event of a verified make; raise DataUnreadable or NoCashbackId where it carries none."""
     try:
         data = read_data(verified.data)
@@ -181,4 +183,4 @@ def _event_of(message: SettleMessage, verified: VerifiedToken) -> ReceivedEvent:
     cashback_id = cashback_id_of(data)
     if cashback_id is None:
         raise NoCashbackId
-    return ReceivedEvent(message, message.event_id, cashback_id, data)
+    return ReceivedEvent(message, message.event_id, cashback_id, data, producer)

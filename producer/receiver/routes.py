@@ -1,8 +1,9 @@
 """Which path is answered by what, and on which port."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -13,17 +14,23 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producer.receiver.answers import Answer
+from producer.receiver.events.handler import problem
+from producer.receiver.events.service import EVENTS_PATH
 from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
 
+NO_ROUTE: Final = "no_route"
+
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+OnError = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def routes(
+def routes(  # noqa: PLR0913 - all are named where it is built
     makes: Route,
     health: Health,
     metrics: ReceiverMetrics,
     *,
+    partners: Sequence[Route] = (),
     lifespan: Lifespan,
     inner_port: int | None = None,
 ) -> ASGIApp:
@@ -34,9 +41,11 @@ def routes(
 
     alive = Route("/healthz", health.alive)
     inside = [Route("/readyz", health.ready), Route("/metrics", show_metrics)]
+    served = [makes, *partners, alive]
+    on_error = _as_problem if partners else _in_envelope
     if inner_port is None:
-        return _MakesFirst(makes, _application([makes, alive, *inside], lifespan))
-    outer = _MakesFirst(makes, _application([makes, alive], lifespan))
+        return _MakesFirst(makes, _application([*served, *inside], lifespan, on_error))
+    outer = _MakesFirst(makes, _application(served, lifespan, on_error))
     return _ByPort({inner_port: _application([alive, *inside])}, outer)
 
 
@@ -70,15 +79,29 @@ class _ByPort:
         await self._of_port.get(port, self._other)(scope, receive, send)
 
 
-def _application(served: list[Route], lifespan: Lifespan | None = None) -> Starlette:
-    app = Starlette(routes=served, exception_handlers={HTTPException: _in_envelope}, lifespan=lifespan)
+async def _in_envelope(_request: Request, error: Exception) -> Response:
+    status, headers = _status_of(error)
+    return Answer(status, status, status.phrase, "rejected", NO_ROUTE, headers).response()
+
+
+async def _as_problem(request: Request, error: Exception) -> Response:
+    """Answer for the paths of partners in their form, and for others in BETCORE's."""
+    if not request.url.path.startswith(EVENTS_PATH):
+        return await _in_envelope(request, error)
+    status, headers = _status_of(error)
+    return problem(status, NO_ROUTE, status.phrase, headers)
+
+
+def _status_of(error: Exception) -> tuple[HTTPStatus, dict[str, str]]:
+    if isinstance(error, HTTPException):
+        return HTTPStatus(error.status_code), dict(error.headers or {})
+    return HTTPStatus.NOT_FOUND, {}
+
+
+def _application(
+    served: Sequence[Route], lifespan: Lifespan | None = None, on_error: OnError = _in_envelope
+) -> Starlette:
+    app = Starlette(routes=served, exception_handlers={HTTPException: on_error}, lifespan=lifespan)
     # A redirect would turn a make with a slash too many into a second call; it is answered 404 instead.
     app.router.redirect_slashes = False
     return app
-
-
-async def _in_envelope(_request: Request, error: Exception) -> Response:
-    status, headers = HTTPStatus.NOT_FOUND, {}
-    if isinstance(error, HTTPException):
-        status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
-    return Answer(status, status, status.phrase, "rejected", "no_route", headers).response()

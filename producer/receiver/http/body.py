@@ -1,4 +1,4 @@
-"""The body of make: read within limits, and the token taken out of it."""
+"""Bodies, read within limits, and the token taken out of that of make."""
 
 import json
 from typing import Final
@@ -19,32 +19,40 @@ _NOTHING: Final = "the body holds no token"
 
 
 async def read_body(
-    scope: Scope, receive: Receive, *, timeout_seconds: float = BODY_TIMEOUT_SECONDS
+    scope: Scope,
+    receive: Receive,
+    *,
+    timeout_seconds: float = BODY_TIMEOUT_SECONDS,
+    max_bytes: int = MAX_BODY_BYTES,
 ) -> bytes:
-    """Return the body; raise BodyTooLarge above MAX_BODY_BYTES, BodyTooSlow, or ClientGone.
+    """Return the body; raise BodyTooLarge above `max_bytes`, BodyTooSlow, or ClientGone.
 
     Content-Length, where given, is believed only to refuse early. Source of the messages: the ASGI
     specification, "HTTP & WebSocket ASGI Message Format".
     """
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
+        if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
             raise BodyTooLarge
     try:
         # Nearly every body comes with its head, and is there.
-        return await in_time(_whole_body(receive), timeout_seconds=timeout_seconds)
+        return await in_time(_whole_body(receive, max_bytes), timeout_seconds=timeout_seconds)
     except TimeoutError as error:
         raise BodyTooSlow from error
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def _whole_body(receive: Receive, max_bytes: int) -> bytes:
     message = await receive()
     body: bytes = message.get("body", b"")
-    while message["type"] == "http.request" and message.get("more_body") and len(body) <= MAX_BODY_BYTES:
-        message = await receive()
-        body += message.get("body", b"")
+    if message["type"] == "http.request" and message.get("more_body"):
+        # A bytearray grows where it stands: a large body may come in many small pieces.
+        pieces = bytearray(body)
+        while message["type"] == "http.request" and message.get("more_body") and len(pieces) <= max_bytes:
+            message = await receive()
+            pieces += message.get("body", b"")
+        body = bytes(pieces)
     if message["type"] != "http.request":
         raise ClientGone
-    if len(body) > MAX_BODY_BYTES:
+    if len(body) > max_bytes:
         raise BodyTooLarge
     return body
 

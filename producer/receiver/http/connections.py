@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,12 +24,14 @@ class ConnectionLimits:
     """How many connections there may be, in all and of one address, and how long a request may take to come.
 
     `timeout_seconds` is for the head of a request, for a peer that does not take what is written to it, and
-    for a connection that is being closed.
+    for a connection that is being closed. `large_bodies`: how many bytes a body may have on the wire, by
+    path, where that is more than make's.
     """
 
     connections: int
     per_address: int
     timeout_seconds: float
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
 
 
 class Connection(ABC):

@@ -77,18 +77,62 @@ class ReceiverSettings(SharedSettings):
         description="Addresses and networks that makes may come from, separated by commas; others get 403. "
         "Unset: all.",
     )
+    partner_keys: str | None = Field(
+        default=None,
+        description="The keys of partner services for `/events`: `name SHA256HEX [events_per_second]`, "
+        "several separated by `;`; of a key `printf %s KEY | sha256sum`. Unset, and no file either: there "
+        "is no `/events`.",
+    )
+    partner_keys_file: str | None = Field(
+        default=None,
+        description="A file with one such line for each key, and `#` before comments. It is read again when "
+        "it changes; while it cannot be read, the keys that were read last count.",
+    )
+    partner_events_per_second: float = Field(
+        default=200.0,
+        gt=0,
+        le=100_000,
+        description="So many events a second a partner may hand in on `/events` per receiver process where "
+        "its key says no other number; more get 429.",
+    )
+    partner_requests_at_once: int = Field(
+        default=8,
+        ge=1,
+        le=1_000,
+        description="Requests with events handled at once per receiver process, half of them of one "
+        "partner; more get 503.",
+    )
+    partner_events_in_flight: int = Field(
+        default=200,
+        ge=1,
+        le=10_000,
+        description="Events of partners that are stored at once per receiver process; others of their "
+        "requests wait, and makes wait behind so many at most.",
+    )
     inner_port: int | None = Field(
         default=None,
         ge=1,
         le=65_535,
-        description="A second port, for `/healthz`, `/readyz` and `/metrics`; the first one then has makes "
-        "and `/healthz` alone. Unset: one port for all.",
+        description="A second port, for `/healthz`, `/readyz` and `/metrics`; the first one then has makes, "
+        "events and `/healthz` alone. Unset: one port for all.",
     )
 
     @property
     def longest_wait_seconds(self) -> float:
         """The longest wait in the queue that a new event is still taken for."""
         return self.shed_wait_seconds or self.credit_cutoff_seconds / 2
+
+    @property
+    def has_partners(self) -> bool:
+        """Whether partner services may have keys."""
+        return self.partner_keys is not None or self.partner_keys_file is not None
+
+    @model_validator(mode="after")
+    def _keys_are_in_one_place(self) -> Self:
+        if self.partner_keys is not None and self.partner_keys_file is not None:
+            name = f"{ENV_PREFIX}PARTNER_KEYS"
+            raise ValueError(f"{name} and {name}_FILE are both set: which of them counts?")
+        return self
 
     @model_validator(mode="after")
     def _what_is_taken_can_be_credited(self) -> Self:

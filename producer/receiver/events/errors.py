@@ -1,0 +1,96 @@
+"""What a partner's request, or one event of it, came to where it was not taken."""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from producer.protocol.errors import ProducerError
+
+
+class RequestRefused(ProducerError):
+    """The request was not taken, and nothing of it was."""
+
+    reason = "request_refused"
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BadKey(RequestRefused):
+    """The header Authorization holds no key that is known: it is Bearer and the key."""
+
+    reason = "bad_key"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class BadBody(RequestRefused):
+    """The body is no JSON in UTF-8."""
+
+    reason = "bad_body"
+
+
+class NotEvents(RequestRefused):
+    """The body is no object with a list of 1 to 1,000 events."""
+
+    reason = "not_events"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class QuotaSpent(RequestRefused):
+    """This producer sends more than its key allows."""
+
+    reason = "quota"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class TooManyRequests(RequestRefused):
+    """Too many requests of partners are being handled at once; send it again."""
+
+    reason = "overload"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class TooMuchWaits(RequestRefused):
+    """The queue is too long for events to be credited in time; send it again."""
+
+    reason = "backlog"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class NotOnRecord(RequestRefused):
+    """No event with this id is on record."""
+
+    reason = "not_on_record"
+    status = HTTPStatus.NOT_FOUND
+
+
+class RecordAway(RequestRefused):
+    """PostgreSQL cannot be asked now; ask again."""
+
+    reason = "record_away"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class EventRefused(ProducerError):
+    """This event was not taken, and will not be: sending it again does not help."""
+
+    reason = "event_refused"
+
+
+class BadEvent(EventRefused):
+    """This is no event: it has a token and perhaps received_at_ms, and nothing else."""
+
+    reason = "bad_event"
+
+
+class ReceivedAhead(EventRefused):
+    """received_at_ms lies in the future."""
+
+    reason = "received_ahead"
+
+
+class TooLate(EventRefused):
+    """BETCORE's time for this event is over."""
+
+    reason = "too_late"

@@ -1,0 +1,240 @@
+"""The HTTP face of what partners hand in and ask. Decision 43."""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from math import ceil
+from typing import Final
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from producer.copies.errors import CopyFailed
+from producer.receiver.answers import RETRY_AFTER_SECONDS, Internal, NotReceived
+from producer.receiver.backlog import Backlog
+from producer.receiver.events.errors import (
+    BadBody,
+    BadKey,
+    NotEvents,
+    NotOnRecord,
+    QuotaSpent,
+    RecordAway,
+    RequestRefused,
+    TooManyRequests,
+    TooMuchWaits,
+)
+from producer.receiver.events.intake import Intake
+from producer.receiver.events.keys import Partner, PartnerKeys
+from producer.receiver.events.limits import PartnerLimits
+from producer.receiver.events.metrics import NOBODY, PartnerMetrics
+from producer.receiver.events.models import (
+    MAX_EVENTS,
+    MAX_EVENTS_BODY_BYTES,
+    EventResults,
+    EventShown,
+    NewEvents,
+    Problem,
+    Why,
+)
+from producer.receiver.events.quotas import Quotas
+from producer.receiver.events.record import Record
+from producer.receiver.http.body import read_body
+from producer.receiver.http.clients import Clients
+from producer.receiver.http.failures import FailedVerifications
+from producer.shared.log_tally import LogTally
+
+OK: Final = "ok"
+# A body of 1,000 events has a few for each. What holds many more is not read: it would hold up the makes.
+_MAX_SIGNS: Final = 20 * MAX_EVENTS
+_SIGNS: Final = (b",", b":", b"[", b"{")
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class PartnerEvents:
+    """Answers `POST /events` and `GET /events/{event_id}`.
+
+    `now_ms` gives Unix time in milliseconds, `monotonic` seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - all are named where it is built
+        self,
+        *,
+        keys: PartnerKeys,
+        intake: Intake,
+        record: Record,
+        backlog: Backlog,
+        metrics: PartnerMetrics,
+        clients: Clients,
+        failures: FailedVerifications,
+        limits: PartnerLimits,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._intake = intake
+        self._record = record
+        self._backlog = backlog
+        self._metrics = metrics
+        self._clients = clients
+        self._failures = failures
+        self._limits = limits
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._handed_in = Quotas(least_burst=MAX_EVENTS)
+        self._looks = Quotas(least_burst=1)
+        self._at_once: Counter[str] = Counter()
+        self._told = LogTally()
+
+    async def submit(self, request: Request) -> Response:
+        """Take the events of a request."""
+        return await self._answer(request, self._submitted)
+
+    async def show(self, request: Request) -> Response:
+        """Show how an event stands."""
+        return await self._answer(request, self._shown)
+
+    async def _answer(
+        self, request: Request, work: Callable[[Request, Partner], Awaitable[Response]]
+    ) -> Response:
+        producer = NOBODY
+        try:
+            partner = self._partner(request)
+            producer = partner.name
+            response = await work(request, partner)
+        except (RequestRefused, NotReceived) as error:
+            self._tell(request, producer, error)
+            if isinstance(error, BadKey):
+                await self._failures.failed(self._clients.of(request.scope), request.scope, request.receive)
+            return _problem(error)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            _log.exception("partner_request_failed", reason=Internal.reason)
+            self._metrics.request_ended(producer, Internal.reason)
+            return _problem(Internal())
+        self._metrics.request_ended(producer, OK)
+        return response
+
+    def _partner(self, request: Request) -> Partner:
+        values = [value for name, value in request.scope["headers"] if name == b"authorization"]
+        partner = self._keys.holder_of(values[0]) if len(values) == 1 else None
+        if partner is None:
+            raise BadKey
+        return partner
+
+    def _tell(self, request: Request, producer: str, error: RequestRefused | NotReceived) -> None:
+        self._metrics.request_ended(producer, error.reason)
+        self._told.tell(
+            _log.info,
+            "partner_request_refused",
+            per=f"{producer} {error.reason}",
+            producer=producer,
+            reason=error.reason,
+            detail=str(error),
+            client=self._clients.of(request.scope).address,
+        )
+
+    @contextmanager
+    def _place(self, producer: str) -> Iterator[None]:
+        """Have one of the places of requests. Raises TooManyRequests."""
+        if self._at_once.total() >= self._limits.requests_at_once:
+            raise TooManyRequests(retry_after_seconds=RETRY_AFTER_SECONDS)
+        if self._at_once[producer] >= self._limits.requests_of_one:
+            raise TooManyRequests(
+                "too many requests of this producer are being handled at once; send it again",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        self._at_once[producer] += 1
+        try:
+            yield
+        finally:
+            self._at_once[producer] -= 1
+
+    async def _submitted(self, request: Request, partner: Partner) -> Response:
+        now_ms = self._now_ms()
+        if self._backlog.is_too_long():
+            raise TooMuchWaits(retry_after_seconds=RETRY_AFTER_SECONDS)
+        per_second = self._per_second(partner)
+        # What cannot be taken need not be read.
+        self._refuse(
+            self._handed_in.wait_seconds(partner.name, per_second=per_second, tokens=1, at=self._monotonic())
+        )
+        with self._place(partner.name):
+            body = await read_body(
+                request.scope,
+                request.receive,
+                timeout_seconds=self._limits.body_timeout_seconds,
+                max_bytes=MAX_EVENTS_BODY_BYTES,
+            )
+            events = _events_in(body)
+            self._refuse(
+                self._handed_in.take(
+                    partner.name, per_second=per_second, tokens=len(events), at=self._monotonic()
+                )
+            )
+            results = await self._intake.take(events, producer=partner.name, now_ms=now_ms)
+        self._metrics.events_answered(partner.name, results)
+        return _json(EventResults(events=results))
+
+    async def _shown(self, request: Request, partner: Partner) -> Response:
+        self._refuse(
+            self._looks.take(
+                partner.name, per_second=self._per_second(partner), tokens=1, at=self._monotonic()
+            )
+        )
+        try:
+            event_id = UUID(request.path_params["event_id"])
+        except ValueError:
+            raise NotOnRecord("this is no event id: it is a UUID") from None
+        try:
+            state = await self._record.state(event_id, producer=partner.name)
+        except CopyFailed as error:
+            raise RecordAway(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+        if state is None:
+            raise NotOnRecord
+        return _json(EventShown.model_validate(state, from_attributes=True))
+
+    def _per_second(self, partner: Partner) -> float:
+        return partner.events_per_second or self._limits.events_per_second
+
+    def _refuse(self, wait_seconds: float) -> None:
+        if wait_seconds:
+            raise QuotaSpent(retry_after_seconds=max(1, ceil(wait_seconds)))
+
+
+def _events_in(body: bytes) -> list[object]:
+    if sum(body.count(sign) for sign in _SIGNS) > _MAX_SIGNS:
+        raise NotEvents
+    try:
+        return list(NewEvents.model_validate_json(body).events)
+    except ValidationError as error:
+        [fault, *_] = error.errors()
+        if fault["type"] == "json_invalid":
+            raise BadBody(f"the body is no JSON in UTF-8: {fault['msg'].partition(': ')[2]}") from None
+        raise NotEvents(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"[:300]) from None
+
+
+def _json(model: EventResults | EventShown) -> Response:
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+def _problem(error: RequestRefused | NotReceived) -> Response:
+    headers = {}
+    after = error.retry_after_seconds if isinstance(error, RequestRefused) else None
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        after = after or RETRY_AFTER_SECONDS
+    if after is not None:
+        headers["Retry-After"] = str(after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(error.status, error.reason, str(error), headers)
+
+
+def problem(status: int, reason: str, detail: str, headers: Mapping[str, str]) -> Response:
+    """Return the answer to a request that was not taken."""
+    content = Problem(error=Why(reason=reason, detail=detail)).model_dump_json()
+    return Response(content, status, headers=headers, media_type="application/json")

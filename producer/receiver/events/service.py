@@ -1,0 +1,79 @@
+"""All that serves partners, put together."""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from starlette.routing import Route
+
+from producer.protocol.verifier import Verifier
+from producer.receiver.backlog import Backlog
+from producer.receiver.events.handler import PartnerEvents
+from producer.receiver.events.intake import Intake
+from producer.receiver.events.keys import PartnerKeys
+from producer.receiver.events.limits import PartnerLimits
+from producer.receiver.events.metrics import PartnerMetrics
+from producer.receiver.events.models import MAX_EVENTS_BODY_BYTES
+from producer.receiver.events.record import Record, StateStore
+from producer.receiver.events.times import ReceiptTimes
+from producer.receiver.events.verifying import Lookups
+from producer.receiver.http.clients import Clients
+from producer.receiver.http.failures import FailedVerifications
+from producer.receiver.two_copies import TwoCopies
+
+EVENTS_PATH: Final = "/events"
+EVENT_PATH: Final = "/events/{event_id}"
+MAX_EVENTS_WIRE_BYTES: Final = 2 * MAX_EVENTS_BODY_BYTES
+"""A body with its chunks, if these are not of a few bytes each."""
+
+
+class PartnerService:
+    """Serves partners that have keys; `keys.watch` is to run meanwhile."""
+
+    def __init__(  # noqa: PLR0913 - all are named where it is built
+        self,
+        *,
+        keys: PartnerKeys,
+        verifier: Verifier,
+        copies: TwoCopies,
+        states: StateStore,
+        backlog: Backlog,
+        registry: CollectorRegistry,
+        clients: Clients,
+        failures: FailedVerifications,
+        times: ReceiptTimes,
+        limits: PartnerLimits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.keys = keys
+        self._lookups = Lookups(verifier, timeout_seconds=limits.lookup_timeout_seconds)
+        record = Record(states, at_once=limits.looks_at_once, timeout_seconds=limits.record_timeout_seconds)
+        intake = Intake(
+            lookups=self._lookups,
+            copies=copies,
+            record=record,
+            times=times,
+            events_in_flight=limits.events_in_flight,
+        )
+        self._events = PartnerEvents(
+            keys=keys,
+            intake=intake,
+            record=record,
+            backlog=backlog,
+            metrics=PartnerMetrics(registry),
+            clients=clients,
+            failures=failures,
+            limits=limits,
+            now_ms=now_ms,
+        )
+
+    def routes(self) -> list[Route]:
+        """Return what is served."""
+        return [
+            Route(EVENTS_PATH, self._events.submit, methods=["POST"]),
+            Route(EVENT_PATH, self._events.show, methods=["GET"]),
+        ]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._lookups.close()
