@@ -13,7 +13,6 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
@@ -21,6 +20,7 @@ from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
 from producer.copies.receipts import Receipts
 from producer.copies.redis_client import check_redis, redis_client
+from producer.receiver import paths
 from producer.receiver.backlog import Backlog
 from producer.receiver.events.keys import KeysUnreadable, PartnerKeys
 from producer.receiver.events.limits import PartnerLimits
@@ -31,6 +31,7 @@ from producer.receiver.health import Health
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.openapi.operations import route
 from producer.receiver.routes import routes
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.logs import configure_logs
@@ -44,7 +45,7 @@ from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 
-MAKE_PATH: Final = "/cashback-payments/make"
+MAKE_PATH: Final = paths.MAKE_PATH
 
 EXIT_CANNOT_WORK: Final = 1
 EXIT_BAD_SETTINGS: Final = 2
@@ -215,7 +216,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         copies=copies,
     )
     return routes(
-        Route(MAKE_PATH, receiver, methods=["POST"]),
+        route("make", receiver),
         health,
         metrics,
         partners=[] if partners is None else partners.routes(),

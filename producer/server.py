@@ -8,9 +8,10 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from producer.receiver.events.service import EVENTS_PATH, MAX_EVENTS_WIRE_BYTES
+from producer.receiver.events.service import MAX_EVENTS_WIRE_BYTES
 from producer.receiver.http.connections import ConnectionLimits, Connections
 from producer.receiver.http.protocol import bounded_http
+from producer.receiver.paths import EVENTS_PATH
 from producer.shared.listening import listen
 from producer.shared.process import connections_allowed
 from producer.shared.settings.environment import ENV_PREFIX

@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from producer.receiver.answers import Answer
 from producer.receiver.events.handler import problem
-from producer.receiver.events.service import EVENTS_PATH
 from producer.receiver.health import Health
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.openapi.document import rendered
+from producer.receiver.openapi.operations import route
+from producer.receiver.paths import EVENTS_PATH
 
 NO_ROUTE: Final = "no_route"
 
@@ -39,9 +41,14 @@ def routes(  # noqa: PLR0913 - all are named where it is built
     async def show_metrics(_request: Request) -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    alive = Route("/healthz", health.alive)
-    inside = [Route("/readyz", health.ready), Route("/metrics", show_metrics)]
-    served = [makes, *partners, alive]
+    document = rendered()
+
+    async def show_document(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    alive = route("alive", health.alive)
+    inside = [route("ready", health.ready), route("metrics", show_metrics)]
+    served = [makes, *partners, route("document", show_document), alive]
     on_error = _as_problem if partners else _in_envelope
     if inner_port is None:
         return _MakesFirst(makes, _application([*served, *inside], lifespan, on_error))

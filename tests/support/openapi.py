@@ -1,22 +1,22 @@
-"""docs/openapi.yaml, and whether an answer is one that it has."""
+"""docs/contract/openapi.json, and whether an answer is one that it has."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
-import yaml
 from jsonschema import Draft202012Validator
 
 from deploy.local.environment import ROOT
 
-PAPER: Final = ROOT / "docs" / "openapi.yaml"
+PAPER: Final = ROOT / "docs" / "contract" / "openapi.json"
 
 
 class Document:
     """The document; references are followed one by one, as there are but local ones."""
 
     def __init__(self) -> None:
-        self.content: dict[str, Any] = yaml.safe_load(PAPER.read_text("utf-8"))
+        self.content: dict[str, Any] = json.loads(PAPER.read_text("utf-8"))
 
     def operations(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Return all operations by method and path."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from producer.receiver.events.service import EVENTS_PATH
+from producer.receiver.paths import EVENTS_PATH
 from tests.support.betcore import cashback
 from tests.support.receiver import RunningReceiver
 

@@ -22,7 +22,10 @@ class NewEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     token: str = Field(
-        min_length=1, max_length=MAX_TOKEN_CHARS, description="BETCORE's token alone, as it came."
+        min_length=1,
+        max_length=MAX_TOKEN_CHARS,
+        description="BETCORE's token alone, as it came.",
+        json_schema_extra={"format": "make-token"},
     )
     received_at_ms: int | None = Field(
         default=None,

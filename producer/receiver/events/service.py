@@ -19,10 +19,9 @@ from producer.receiver.events.times import ReceiptTimes
 from producer.receiver.events.verifying import Lookups
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
+from producer.receiver.openapi.operations import route
 from producer.receiver.two_copies import TwoCopies
 
-EVENTS_PATH: Final = "/events"
-EVENT_PATH: Final = "/events/{event_id}"
 MAX_EVENTS_WIRE_BYTES: Final = 2 * MAX_EVENTS_BODY_BYTES
 """A body with its chunks, if these are not of a few bytes each."""
 
@@ -70,8 +69,8 @@ class PartnerService:
     def routes(self) -> list[Route]:
         """Return what is served."""
         return [
-            Route(EVENTS_PATH, self._events.submit, methods=["POST"]),
-            Route(EVENT_PATH, self._events.show, methods=["GET"]),
+            route("handIn", self._events.submit),
+            route("show", self._events.show),
         ]
 
     def close(self) -> None:

@@ -1,10 +1,11 @@
-"""docs/openapi.yaml against a receiver that runs: each answer that it names is given, and as it says."""
+"""The OpenAPI document against a receiver that runs: each answer that it names is given, and as it says."""
 
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import pytest
@@ -13,10 +14,13 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from deploy.local.valkey import ValkeyServer
 from producer.app import MAKE_PATH
+from producer.receiver.events.models import MAX_EVENTS, MAX_EVENTS_BODY_BYTES
 from producer.receiver.http.body import MAX_BODY_BYTES
 from producer.receiver.http.protocol import MAX_HEAD_BYTES
+from producer.receiver.paths import DOCUMENT_PATH, EVENT_PATH, EVENTS_PATH
 from tests.support.betcore import signer
-from tests.support.openapi import Document
+from tests.support.openapi import PAPER, Document
+from tests.support.partner_keys import EDGE, KEYS, bearer, key_line
 from tests.support.raw_client import all_of, connected
 from tests.support.receiver import RunningReceiver, receiver_of_a_module, running_receiver
 
@@ -35,6 +39,7 @@ def receiver(
         migrated_template,
         request_timeout_seconds=1,
         jwks_unknown_key_seconds=0,
+        partner_keys=f"{KEYS};{key_line('poor', 'poor-key', '0.001')}",
     ) as running:
         yield running
 
@@ -56,6 +61,39 @@ def keys_away(receiver: RunningReceiver) -> Iterator[None]:
 def good(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
     body = json.dumps(receiver.token()) if method == "POST" else None
     return receiver.client.request(method, path, content=body)
+
+
+def with_key(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
+    """Ask a partner's question, about an event that is on record."""
+    body = json.dumps({"events": [{"token": receiver.token()}, 1]})
+    handed_in = receiver.client.post(EVENTS_PATH, content=body, headers=bearer(EDGE))
+    if method == "POST":
+        return handed_in
+    event_id = handed_in.json()["events"][0]["event_id"]
+    return receiver.client.request(method, path.format(event_id=event_id), headers=bearer(EDGE))
+
+
+def without_key(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
+    return receiver.client.request(method, path)
+
+
+def partners(content: bytes) -> Ask:
+    def ask(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
+        return receiver.client.request(method, path, content=content, headers=bearer(EDGE))
+
+    return ask
+
+
+def spent_quota(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
+    body = json.dumps({"events": [1] * MAX_EVENTS}) if method == "POST" else None
+    ask = partial(receiver.client.request, method, path, content=body, headers=bearer("poor-key"))
+    replies = [ask() for _ in range(3)]
+    return replies[-1]
+
+
+def slow_events(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {EDGE}\r\nContent-Length: 9"
+    return raw(receiver, f"{head}\r\n\r\na")
 
 
 def no_token(receiver: RunningReceiver, method: str, path: str) -> httpx.Response:
@@ -102,7 +140,10 @@ def raw(receiver: RunningReceiver, request: str) -> httpx.Response:
 
 
 MAKE = ("POST", MAKE_PATH)
-LOOKS = (("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"))
+LOOKS = (("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", DOCUMENT_PATH))
+HAND_IN, SHOW = ("POST", EVENTS_PATH), ("GET", EVENT_PATH)
+PARTNERS = (HAND_IN, SHOW)
+ALL = (MAKE, *LOOKS, *PARTNERS)
 ANSWERS: list[Answer] = [
     (*MAKE, 200, good),
     (*MAKE, 400, no_token),
@@ -111,11 +152,20 @@ ANSWERS: list[Answer] = [
     (*MAKE, 413, too_large),
     (*MAKE, 503, unknown_key),
     *((*operation, 200, good) for operation in LOOKS),
-    *((*operation, 400, no_http) for operation in (MAKE, *LOOKS)),
-    *((*operation, 408, slow_head) for operation in (MAKE, *LOOKS)),
-    *((*operation, 431, large_head) for operation in (MAKE, *LOOKS)),
+    *((*operation, 200, with_key) for operation in PARTNERS),
+    *((*operation, 401, without_key) for operation in PARTNERS),
+    *((*operation, 429, spent_quota) for operation in PARTNERS),
+    (*HAND_IN, 400, partners(b"no JSON")),
+    (*HAND_IN, 408, slow_events),
+    (*HAND_IN, 413, partners(b"a" * (MAX_EVENTS_BODY_BYTES + 1))),
+    (*HAND_IN, 422, partners(b"{}")),
+    (*SHOW, 404, partners(b"")),
+    *((*operation, 400, no_http) for operation in ALL),
+    *((*operation, 408, slow_head) for operation in ALL),
+    *((*operation, 431, large_head) for operation in ALL),
     ("POST", "/healthz", 405, good),
     ("GET", MAKE_PATH, 405, good),
+    ("GET", EVENTS_PATH, 405, good),
     ("GET", "/nowhere", 404, good),
 ]
 
@@ -130,6 +180,13 @@ def test_an_answer_is_as_the_document_says(
 
     assert reply.status_code == status
     assert document.faults(method, path, reply) == []
+
+
+def test_it_is_served_as_it_is_published(receiver: RunningReceiver) -> None:
+    reply = receiver.client.get(DOCUMENT_PATH)
+
+    assert reply.headers["Content-Type"] == "application/json"
+    assert reply.content == PAPER.read_bytes()
 
 
 def test_where_there_is_no_room_the_answer_is_as_the_document_says(
@@ -164,14 +221,18 @@ def test_who_may_not_send_makes_is_answered_as_the_document_says(
         redis_url=redis_url, database_url=database_url, allowed_networks="192.0.2.0/24"
     ) as receiver:
         reply = good(receiver, *MAKE)
+        # No partner has a key there, either.
+        nowhere = [(*each, without_key(receiver, *each)) for each in PARTNERS]
 
     assert (reply.status_code, document.faults(*MAKE, reply)) == (403, [])
+    for method, path, answer in nowhere:
+        assert (answer.status_code, document.faults(method, path, answer)) == (404, [])
 
 
 def test_each_answer_that_the_document_names_was_given(document: Document) -> None:
     given = {(method, path, status) for method, path, status, _ in ANSWERS}
-    # Those without room, and those of an address that may not send makes.
-    given |= {*((*operation, 503) for operation in LOOKS), (*MAKE, 403)}
+    # Those without room, those of an address that may not send makes, and those where nobody has a key.
+    given |= {*((*operation, 503) for operation in ALL), (*MAKE, 403), (*HAND_IN, 404)}
 
     assert {
         (method, path, status)

@@ -1,4 +1,4 @@
-"""docs/openapi.yaml says what the code answers: routes, statuses, ErrorCodes, limits."""
+"""docs/contract/openapi.json is made from the code, and says what that answers."""
 
 import json
 from collections.abc import Iterator
@@ -14,8 +14,10 @@ from producer.protocol.errors import VerificationError
 from producer.receiver.answers import RECEIVED, NotReceived, answer_to
 from producer.receiver.http.body import BODY_TIMEOUT_SECONDS, MAX_BODY_BYTES
 from producer.receiver.http.protocol import MAX_HEAD_BYTES
+from producer.receiver.openapi.document import rendered
 from producer.shared.settings.receiver import ReceiverSettings
-from tests.support.openapi import Document
+from tests.support.openapi import PAPER, Document
+from tests.support.partner_keys import KEYS
 
 # Answered by the server itself, whatever the path: what is no HTTP, a head too slow, one too large, no room.
 OF_THE_SERVER = {400, 408, 431, 503}
@@ -42,8 +44,15 @@ def code_in(document: Document, response: dict[str, Any]) -> int:
 def routes() -> list[Route]:
     """Return the routes of the application, which has connected to nothing."""
     urls = {"redis_url": "redis://x", "database_url": "postgresql://x", "betcore_url": "https://x"}
-    app: Any = build_app(ReceiverSettings.model_validate(urls | {"token_client_id": "x"}))
+    believed = {"token_client_id": "x", "partner_keys": KEYS}
+    app: Any = build_app(ReceiverSettings.model_validate(urls | believed))
     return [route for route in app._application.routes if isinstance(route, Route)]  # noqa: SLF001
+
+
+def test_it_is_the_one_that_the_code_makes() -> None:
+    assert PAPER.read_text("utf-8") == rendered(), (
+        "run: python -m producer.receiver.openapi > docs/contract/openapi.json"
+    )
 
 
 def test_each_route_and_method_is_there(document: Document) -> None:

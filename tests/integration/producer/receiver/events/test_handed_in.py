@@ -14,7 +14,7 @@ from cashback_client.envelope import message_in
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from producer.receiver.events.models import MAX_EVENTS, MAX_EVENTS_BODY_BYTES
-from producer.receiver.events.service import EVENTS_PATH
+from producer.receiver.paths import EVENTS_PATH
 from tests.support.betcore import signer
 from tests.support.books import database_of
 from tests.support.partner_keys import (

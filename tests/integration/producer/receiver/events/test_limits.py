@@ -9,7 +9,7 @@ import redis
 from cashback_client.contract import QUEUE
 from deploy.local.processes import wait_until
 from producer.receiver.events.models import MAX_EVENTS
-from producer.receiver.events.service import EVENTS_PATH
+from producer.receiver.paths import EVENTS_PATH
 from tests.support.betcore import cashback
 from tests.support.partner_keys import (
     EDGE,
