@@ -9,7 +9,7 @@ from functools import cache
 from celery import Celery, signals
 from kombu import Exchange, Queue
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
 from producer.shared.redis.broker import broker_configuration
 from producer.shared.settings.environment import SettingsError, load
 from worker.lifecycle import EXIT_BAD_SETTINGS, WorkerProcess, configure_worker_logs, sweeper_step
@@ -48,13 +48,15 @@ def celery_configuration(settings: WorkerSettings) -> dict[str, object]:
             "health_check_interval": 5,
             "lease_seconds": settings.lease_seconds,
             "stop_seconds": settings.shutdown_grace_seconds,
+            "weights": settings.queue_weights,
             # How often a worker looks for what others left behind.
             "unacked_restore_interval": 1,
         },
         "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.1},
         # The default exchange has no bindings that a FLUSHALL could remove: what is published arrives.
         "task_queues": [
-            Queue(name, exchange=Exchange(""), routing_key=name) for name in (QUEUE, RETRY_QUEUE)
+            Queue(name, exchange=Exchange(""), routing_key=name)
+            for name in (QUEUE, RETRY_QUEUE, *map(queue_of, settings.partners))
         ],
         "task_default_queue": QUEUE,
         "task_default_exchange": "",

@@ -1,6 +1,6 @@
 """A worker that takes entries as a channel does, on a Valkey of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
@@ -29,15 +29,24 @@ LONG_SECONDS = 3_600.0
 class Worker:
     """Takes entries as a channel does."""
 
-    def __init__(self, client: redis.Redis, *queues: str) -> None:
+    def __init__(self, client: redis.Redis, *queues: str, weights: Mapping[str, int] | None = None) -> None:
         self.client = client
-        self.holder = Holder(queues or [QUEUE], lease_seconds=LONG_SECONDS)
+        self.holder = Holder(queues or [QUEUE], lease_seconds=LONG_SECONDS, weights=weights or {})
         self.holder.ask(queues or [QUEUE])
 
-    def take(self, room: int = 10, *, landed: str = "", let_go: Sequence[str] = ()) -> list[Taken]:
+    def take(
+        self,
+        room: int = 10,
+        *,
+        partners_room: int | None = None,
+        landed: str = "",
+        let_go: Sequence[str] = (),
+    ) -> list[Taken]:
         sent_at = seconds_running()
-        reply = run(self.client, self.holder.take(room=room, landed=landed, let_go=let_go, is_known=False))
-        return self.holder.read_taken(reply, sent_at=sent_at)
+        command = self.holder.take(
+            room=room, partners_room=partners_room, landed=landed, let_go=let_go, is_known=False
+        )
+        return self.holder.read_taken(run(self.client, command), sent_at=sent_at)
 
     def wait(self) -> Taken:
         return self.holder.landed(run(self.client, self.holder.wait(120)))

@@ -8,15 +8,16 @@ import os
 import secrets
 import socket
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final
 
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
+from cashback_client.contract import PARTNER_QUEUE_PREFIX, QUEUE
 from worker.queue.redis_multi import Command
 
 LEASES: Final = "cashback.leases"
@@ -33,6 +34,11 @@ MAX_GIVEN_BACK: Final = 100
 
 # Of the time since the machine was started, also that which it spent suspended: then leases end, too.
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def is_partners(queue: str) -> bool:
+    """Whether a queue is a partner service's."""
+    return queue.startswith(PARTNER_QUEUE_PREFIX)
 
 
 class LeaseLost(ConnectionError):
@@ -108,18 +114,28 @@ _GIVE_BACK_ONE: Final = Script("give_back_one.lua")
 class Holder:
     """The commands by which one worker takes entries and lets go of them; it waits at the first of `queues`.
 
-    Numbers the entries. For one thread.
+    Numbers the entries. For one thread. `weights` says how often a queue comes its turn where several have
+    something (1 for those that it lacks); what was given back, and the queues of our own, have that of QUEUE.
     """
 
-    def __init__(self, queues: Sequence[str], *, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        queues: Sequence[str],
+        *,
+        lease_seconds: float,
+        weights: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.lease = Lease()
         self._waits_at = queues[0]
         self._queues: Sequence[str] = ()
-        self._others: deque[str] = deque()
+        self._weights = weights
+        self._keys: Sequence[str] = ()
+        self._shares: Sequence[int] = ()
         self._lease_ms = round(lease_seconds * 1000)
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}@{self._waits_at}"
         self._next_number = 1
         self._is_new = True
+        self.ask(queues)
 
     @property
     def key(self) -> str:
@@ -137,7 +153,12 @@ class Holder:
         if self._waits_at not in queues:
             self.lease.end()
         self._queues = queues
-        self._others = deque(queue for queue in queues if queue != self._waits_at)
+        others = [queue for queue in queues if queue != self._waits_at]
+        partners = [queue for queue in others if is_partners(queue)]
+        own = [queue for queue in others if not is_partners(queue)]
+        self._keys = (LEASES, self.key, self._landing, RETURNED, self._waits_at, *own, *partners)
+        weights = [self._weights.get(queue, 1) for queue in (QUEUE, *partners)]
+        self._shares = (len(partners), *weights)
 
     def wait(self, timeout_seconds: float) -> Command:
         """Return the command that moves the next entry onto the landing list, once there is one.
@@ -162,18 +183,25 @@ class Holder:
     def keep(self, seconds: float) -> Command:
         """Return the command that has the lease last for so long from now on; its reply is a take's."""
         keys = (LEASES, self.key, self._landing, RETURNED, self._waits_at)
-        return _TAKE.call(keys, (self._name, round(seconds * 1000), 0, 0, 0, ""), is_known=False)
+        return _TAKE.call(keys, (self._name, round(seconds * 1000), 0, 0, 0, "", 0, 0, 1), is_known=False)
 
-    def take(self, *, room: int, landed: str = "", let_go: Sequence[str] = (), is_known: bool) -> Command:
+    def take(
+        self,
+        *,
+        room: int,
+        partners_room: int | None = None,
+        landed: str = "",
+        let_go: Sequence[str] = (),
+        is_known: bool,
+    ) -> Command:
         """Return the command that takes at most `room` entries, notes what landed, and lets go of fields.
 
-        It keeps up the lease. `let_go`: at most MAX_LET_GO. `is_known`: the server has run the script before.
+        Of partners' entries it takes at most `partners_room` (None: as many as there is room for). It keeps
+        up the lease. `let_go`: at most MAX_LET_GO. `is_known`: the server has run the script before.
         """
-        # No queue is always the first to be asked.
-        self._others.rotate(-1)
-        keys = (LEASES, self.key, self._landing, RETURNED, *self._others, self._waits_at)
-        head = (self._name, self._lease_ms, int(self._is_new), room, self._numbers(room), landed)
-        return _TAKE.call(keys, [*head, *let_go], is_known=is_known)
+        of_partners = room if partners_room is None else partners_room
+        head = (self._name, self._lease_ms, int(self._is_new), room, self._numbers(room), landed, of_partners)
+        return _TAKE.call(self._keys, [*head, *self._shares, *let_go], is_known=is_known)
 
     def read_taken(self, reply: Sequence[Any], *, sent_at: float) -> list[Taken]:
         """Return what a `take` took that was sent at `sent_at`; raises LeaseLost."""

@@ -6,8 +6,9 @@ Decisions 13, 17 and 20.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import structlog
@@ -50,6 +51,7 @@ class _EntryTaker:
     QoS = HoldingQoS
     lease_seconds = 6.0
     stop_seconds = 0.0
+    weights: Mapping[str, int] = MappingProxyType({})
 
     _client_of: tuple[Any, Any] | None = None
     _is_waiting = False
@@ -67,7 +69,7 @@ class _EntryTaker:
         channel = cast("Any", self)
         if not channel.active_queues or seconds_running() < self._pauses_until:
             return
-        holder = channel.qos.hold(self._open_queues(), lease_seconds=self.lease_seconds)
+        holder = channel.qos.hold(self._open_queues(), lease_seconds=self.lease_seconds, weights=self.weights)
         if self._is_waiting:
             command = holder.pause(_WAIT_SECONDS) if self._is_refused else holder.wait(_WAIT_SECONDS)
         else:
@@ -75,7 +77,11 @@ class _EntryTaker:
             room = channel.qos.room()
             most = MAX_TOGETHER if room is None else min(room, MAX_TOGETHER)
             command = holder.take(
-                room=most, landed=channel.qos.landed, let_go=self._let_go, is_known=self._is_known
+                room=most,
+                partners_room=channel.qos.partners_room(),
+                landed=channel.qos.landed,
+                let_go=self._let_go,
+                is_known=self._is_known,
             )
         channel._in_poll = channel.client.connection  # noqa: SLF001 - the mixin is a part of the channel
         channel._brpop_sent_at = time.monotonic()  # noqa: SLF001 - the same
@@ -218,7 +224,7 @@ class _EntryTaker:
         yield client
 
 
-_OPTIONS: Final = ("lease_seconds", "stop_seconds")
+_OPTIONS: Final = ("lease_seconds", "stop_seconds", "weights")
 
 
 class _Channel(_EntryTaker, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types

@@ -3,7 +3,7 @@
 Decisions 13 and 20.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -16,6 +16,7 @@ from worker.queue.held import (
     Holder,
     LeaseLost,
     give_back_of_the_gone,
+    is_partners,
     read_given_back,
     seconds_running,
 )
@@ -25,6 +26,9 @@ _log = structlog.get_logger(__name__)
 
 # Less is not worth the round trips; what waits in the worker meanwhile keeps its threads busy.
 _WORTH_TAKING: Final = 4
+# What partners' messages may have of the window: beyond it they wait in Redis, so that what our own receiver
+# took finds room, whatever lies on partners' lists. What only waits for BETCORE's answer does not count.
+PARTNERS_SHARE: Final = 0.5
 # Of the lease: takes keep it up, and where the window is full, this does.
 _KEEP_SHARE: Final = 0.4
 MAX_TOLD: Final = 100
@@ -43,16 +47,18 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         self._acknowledged: list[str] = []
         # The fields of those that only wait for BETCORE's answer: they are in hand and hold nobody up.
         self._aside: set[str] = set()
+        # The fields of partners' entries that the window counts.
+        self._of_partners: set[str] = set()
         # What else is to be told: entries given back, and those of a channel that is closed by now.
         self._to_tell: list[Command] = []
         self._kept_at = 0.0
         # A channel that closes disconnects its pool, and this connection with it.
         self._redis = RedisMulti(self._own_connection)
 
-    def hold(self, queues: Sequence[str], *, lease_seconds: float) -> Holder:
-        """Return who takes for this channel, from these queues; raises LeaseLost."""
+    def hold(self, queues: Sequence[str], *, lease_seconds: float, weights: Mapping[str, int]) -> Holder:
+        """Return who takes for this channel, from these queues, by these weights; raises LeaseLost."""
         if self.holder is None:
-            self.holder = Holder(queues, lease_seconds=lease_seconds)
+            self.holder = Holder(queues, lease_seconds=lease_seconds, weights=weights)
             self._kept_at = seconds_running()
         self.holder.ask(queues)
         if not self.holder.lease.is_kept():
@@ -69,10 +75,18 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         in_hand = len(self._delivered) - len(self._dirty) - len(self._aside)
         return max(0, self.prefetch_count - in_hand) if self.prefetch_count else None
 
+    def partners_room(self) -> int | None:
+        """Return how many messages of partners more may be taken in hand; None without a limit."""
+        if not self.prefetch_count:
+            return None
+        return max(0, max(1, int(PARTNERS_SHARE * self.prefetch_count)) - len(self._of_partners))
+
     def note(self, entry: QueueEntry) -> None:
         """Count an entry as in hand."""
         if self._dirty:
             self._flush()
+        if is_partners(entry.queue):
+            self._of_partners.add(entry.taken.field)
         self._quick_append(entry.taken.field, entry)
 
     def append(self, message: Any, delivery_tag: str) -> None:  # noqa: ANN401 - the signature of kombu
@@ -83,21 +97,25 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         """Have the window not count an entry any more that stays in hand; for any thread."""
         if entry.taken.field in self._delivered:
             self._aside.add(entry.taken.field)
+            self._of_partners.discard(entry.taken.field)
 
     def ack(self, delivery_tag: str) -> None:
         """Let go of it with the next `write_acknowledged` or take; there is room for another one at once."""
         self._acknowledged.append(delivery_tag)
-        self._aside.discard(delivery_tag)
-        self._quick_ack(delivery_tag)
+        self._out_of_hand(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - of kombu
         """Let go of it, or give it back, with the next `write_acknowledged`."""
         if requeue:
             self.give_back(self._delivered[delivery_tag].entry)
-            self._aside.discard(delivery_tag)
-            self._quick_ack(delivery_tag)
+            self._out_of_hand(delivery_tag)
         else:
             self.ack(delivery_tag)
+
+    def _out_of_hand(self, delivery_tag: str) -> None:
+        self._aside.discard(delivery_tag)
+        self._of_partners.discard(delivery_tag)
+        self._quick_ack(delivery_tag)
 
     def let_go_for(self, entry: QueueEntry) -> None:
         """Let go of what a channel has that is closed by now."""
@@ -181,6 +199,7 @@ class HoldingQoS(redis_transport.QoS):  # type: ignore[misc]  # kombu has no typ
         self._on_collect.cancel()
         self._delivered.clear()
         self._aside.clear()
+        self._of_partners.clear()
         holder, self.holder = self.holder, None
         if holder is None and not self._to_tell:
             return
