@@ -12,7 +12,7 @@ from typing import Any, Final
 from celery.exceptions import InvalidTaskError, TaskPredicate
 from pydantic import ValidationError
 
-from cashback_client.contract import TASK_NAME, SettleMessage
+from cashback_client.contract import MESSAGE_VERSION, TASK_NAME
 from producer.protocol.errors import NotAToken, TokenExpired, TokenNotYetValid, VerificationError
 from worker.errors import BadMessage, DeadlineExceeded, FutureVersion, RefusedByBetcore, WorkerError
 
@@ -25,7 +25,6 @@ NOT_TAKEN_ALONG: Final = (*CANVAS, "shadow", "stamps", "stamped_headers", "heade
 """What Celery would read of the headers when it describes the retry: a sender can write anything there."""
 
 _MAX_ID_CHARS: Final = 255
-_VERSION: Final = SettleMessage.model_fields["version"].default
 _JSON: Final = "application/json"
 # The units in which whole numbers below these are a moment of our days; milliseconds are right.
 _UNITS: Final = ((10**11, "seconds"), (10**14, ""), (10**17, "microseconds"), (10**20, "nanoseconds"))
@@ -73,8 +72,8 @@ def quarantine_reason(error: BaseException) -> str | None:
 def not_the_arguments(kwargs: Mapping[str, object], error: ValidationError) -> BadMessage:
     """Return what is wrong with arguments that are not those of the message, for whoever sends them."""
     version = kwargs.get("version")
-    if isinstance(version, int) and version > _VERSION:
-        return FutureVersion(f"message of version {version}: this worker takes up to {_VERSION}")
+    if isinstance(version, int) and version > MESSAGE_VERSION:
+        return FutureVersion(f"message of version {version}: this worker takes up to {MESSAGE_VERSION}")
     faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
     unit = _looks_like(kwargs.get("received_at_ms"))
     if unit:

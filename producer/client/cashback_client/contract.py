@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, DecimalException
 from enum import IntEnum
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,11 @@ OWN_PRODUCER: Final = "betcore"
 """The producer of what our own receiver took from BETCORE, and of whatever else lies on QUEUE."""
 PRODUCER_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 """What a producer may be called: it is a part of a queue's name and a label of metrics."""
+
+MESSAGE_VERSION: Final = 1
+"""The version that is written, and the newest that a worker of the same release takes."""
+OLDEST_MESSAGE_VERSION: Final = 1
+"""A worker takes the current version and the one before, of which there is none yet."""
 
 MAX_TOKEN_CHARS: Final = 16_384
 MAX_CASHBACK_ID: Final = 2**63 - 1
@@ -58,13 +63,14 @@ class SettleMessage(BaseModel):
     """The keyword arguments of `cashback.settle`: BETCORE's own token and when it was received.
 
     `received_at_ms` is Unix time in milliseconds, UTC. The deadline counts from it, and the worker
-    refuses a message whose `received_at_ms` lies outside the token's own validity.
+    refuses a message whose `received_at_ms` lies outside the token's own validity. Members may be added
+    within a version: what a reader does not know it does not read.
     """
 
     # hide_input_in_errors: the input is the token, and errors are logged.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
-    version: Literal[1] = 1
+    version: int = Field(default=MESSAGE_VERSION, ge=OLDEST_MESSAGE_VERSION, le=MESSAGE_VERSION)
     token: str = Field(min_length=1, max_length=MAX_TOKEN_CHARS)
     received_at_ms: int = Field(ge=0, lt=MAX_RECEIVED_AT_MS)
 

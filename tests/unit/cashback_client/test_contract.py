@@ -58,7 +58,9 @@ def test_the_time_of_receipt_is_read_to_the_millisecond() -> None:
         {"received_at_ms": 2**53},
         {"received_at_ms": True},
         {"version": 2},
-        {"more": 1},
+        {"version": 0},
+        {"version": True},
+        {"version": "1"},
     ],
 )
 def test_a_message_that_is_not_in_the_form_is_refused_by_the_model_and_by_the_schema(
