@@ -28,7 +28,7 @@ def sentinel_of(
     directory: Path,
     *,
     quorum: int = 1,
-    options: Mapping[str, int] | None = None,
+    options: Mapping[str, int | str] | None = None,
     password: str | None = None,
 ) -> Iterator[int]:
     """Run a sentinel that calls the server MASTER; gives its port once it answers."""

@@ -1,4 +1,4 @@
-"""What other services install to enqueue: the contract, and the form of an entry of the queue.
+"""What other services install to hand in events: the client, the contract, and the form of a queue's entry.
 
-The lowest room: it imports pydantic and the standard library, and nothing else of the project.
+The lowest room: it imports pydantic, redis and the standard library, and nothing else of the project.
 """
