@@ -5,6 +5,7 @@ The bytes are written and read without a connection (`request_bytes`, `reply_in`
 
 import asyncio
 import io
+import re
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import TYPE_CHECKING, Final, cast
@@ -21,6 +22,8 @@ MAX_REPLY_BYTES: Final = 2_097_152
 _CHUNK_BYTES: Final = 65_536
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+# 100 and its like, which may stand before a reply; http.client reads over the first of them alone.
+_INTERIM: Final = re.compile(rb"HTTP/1\.[01] 1[0-9][0-9][ \r]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ def reply_in(received: bytes, *, is_all: bool) -> Reply | None:
 
     `is_all`: no more will come.
     """
+    while _INTERIM.match(received) and _END_OF_HEAD in received:
+        received = received.partition(_END_OF_HEAD)[2]
     if _END_OF_HEAD not in received:
         if is_all:
             raise ValueError("the connection ended before the head of the reply did")

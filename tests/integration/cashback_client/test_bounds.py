@@ -71,6 +71,49 @@ def test_silent_sentinels_end_a_call_in_its_time(make: Making) -> None:
 
 
 @both
+def test_many_silent_sentinels_are_not_all_waited_for(make: Making) -> None:
+    asked = []
+
+    def serve(connection: socket.socket, closing: threading.Event) -> None:
+        asked.append(connection)
+        silent(connection, closing)
+
+    # Each is given a quarter of the time.
+    with (
+        tcp_server(serve) as port,
+        make(";".join([f"sentinel://127.0.0.1:{port}"] * 20), timeout_seconds=SHORT_SECONDS) as client,
+        pytest.raises(NotSubmitted) as error,
+    ):
+        client.submit(TOKEN)
+
+    assert (error.value.reason, error.value.may_be_there) == ("timed_out", False)
+    assert len(asked) < 20
+
+
+@both
+@pytest.mark.parametrize("scheme", ["redis", "http"])
+def test_a_name_server_that_hangs_ends_a_call_in_its_time(
+    make: Making, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+
+    def look_up(*_args: object, **_options: object) -> list[object]:
+        released.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with make(f"{scheme}://partner.test", api_key="k", timeout_seconds=SHORT_SECONDS) as client:
+        try:
+            with pytest.raises(NotSubmitted) as error:
+                client.submit(TOKEN)
+        finally:
+            # Python waits for its threads.
+            released.set()
+
+    assert (error.value.reason, error.value.may_be_there) == ("timed_out", False)
+
+
+@both
 @pytest.mark.parametrize("first", [b":", b"-", b"$", b"*", b"+"], ids=repr)
 def test_a_redis_that_drips_ends_a_call_in_its_time(make: Making, first: bytes) -> None:
     def serve(connection: socket.socket, closing: threading.Event) -> None:
