@@ -25,7 +25,7 @@ from cashback_client.contract import (
 )
 from deploy.local.environment import ROOT
 
-SCHEMA_FILE = ROOT / "docs" / "schema" / "settle-message.schema.json"
+SCHEMA_FILE = ROOT / "docs" / "contract" / "message.schema.json"
 MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_800_000_000_123)
 ODD_IDS: list[object] = [None, True, 1.0, Decimal("1.5"), "", "x", "-1", "\u0661", "1 ", "9" * 400, [], {}]
 
