@@ -67,6 +67,18 @@ test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=...
 test-pgbouncer: .venv/project ## Receiver, worker and command behind a real PgBouncer (PGBOUNCER=... names it)
 	$(BIN)/python -m pytest tests/pgbouncer $(PYTEST_ARGS)
 
+# What the example in Node needs; the lock file names no registry, so the one that npm is set up with is asked.
+var/partners/node_modules/.package-lock.json: tests/partners/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed: install it (Debian: apt-get install npm)" >&2; exit 1; }
+	@mkdir -p var/partners
+	@cp tests/partners/package.json tests/partners/package-lock.json var/partners/
+	@npm ci --prefix var/partners --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+.PHONY: test-partners
+test-partners: .venv/project var/partners/node_modules/.package-lock.json ## Run the examples of docs/contract, in each language, against the real service
+	$(BIN)/python -m pytest tests/partners $(PYTEST_ARGS)
+
 .PHONY: faults faults-long faults-hosts faults-hosts-long
 faults: .venv/project ## Kill, cut and freeze everything, the short form; writes var/faults/report.json
 	@$(BIN)/python -m tests.faults run --short $(FAULTS_ARGS)

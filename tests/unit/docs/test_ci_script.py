@@ -10,7 +10,17 @@ import pytest
 
 from deploy.local.environment import ROOT
 
-CHECKS: Final = ("lint", "test", "test-browser", "test-pgbouncer", "fuzz", "faults", "faults-hosts")
+CHECKS: Final = (
+    *("lint", "test", "test-browser", "test-pgbouncer", "test-partners"),
+    *("fuzz", "faults", "faults-hosts"),
+)
+SENDERS: Final = {
+    "node": "nodejs",
+    "npm": "npm",
+    "php": "php-cli",
+    "redis-cli": "redis-tools",
+    "curl": "curl",
+}
 _TOOLS: Final = ("bash", "dirname", "env", "grep", "mktemp", "rm", "tail", "tee", "timeout", "true")
 _NOTES: Final = 'echo "${0##*/} $*" >>"$NOTES"\n'
 
@@ -54,7 +64,7 @@ def machine(tmp_path: Path) -> Machine:
         found = shutil.which(tool)
         assert found is not None
         (machine.programs / tool).symlink_to(found)
-    for name in ("make", "apt-get", "chromium", "pgbouncer", "ip", "nft"):
+    for name in ("make", "apt-get", "chromium", "pgbouncer", "ip", "nft", *SENDERS):
         machine.has(name)
     # Whoever runs this test, root or not, the script can become root.
     machine.has("sudo", then='[[ $1 == -n ]] && shift; exec "$@"')
@@ -70,7 +80,8 @@ def test_all_checks_run_and_nothing_is_installed_that_is_there(machine: Machine)
 
 
 @pytest.mark.parametrize(
-    ("missing", "package"), [("nft", "nftables"), ("ip", "iproute2"), ("chromium", "chromium")]
+    ("missing", "package"),
+    [("nft", "nftables"), ("ip", "iproute2"), ("chromium", "chromium"), *SENDERS.items()],
 )
 def test_what_is_missing_is_installed(machine: Machine, missing: str, package: str) -> None:
     (machine.programs / missing).unlink()
@@ -88,7 +99,7 @@ def test_a_check_is_left_out_by_name_and_the_summary_says_so(machine: Machine) -
     done = machine.run(CASHBACK_CI_WITHOUT="faults-hosts test-browser")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert machine.made() == ["lint", "test", "test-pgbouncer", "fuzz", "faults"]
+    assert machine.made() == ["lint", "test", "test-pgbouncer", "test-partners", "fuzz", "faults"]
     assert not machine.calls("apt-get")
     said = [line.split() for line in done.stdout.splitlines() if "left out by CASHBACK_CI_WITHOUT" in line]
     assert [words[0] for words in said] == ["test-browser", "faults-hosts"]

@@ -1,0 +1,18 @@
+"""The whole service, and a directory that holds of the project what a partner is given, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.partner_examples import BY_REDIS, Desk
+from tests.support.partner_stack import PartnerBench, partner_stack
+
+
+@pytest.fixture(scope="session")
+def bench(server_directory: Path) -> Iterator[PartnerBench]:
+    """Run everything on this machine, with a user for each example who bears its name."""
+    desk = Desk.laid(server_directory / "partner")
+    users = [example.name for example in BY_REDIS]
+    with partner_stack(server_directory / "partners", users=users) as stack:
+        yield PartnerBench(stack, desk)

@@ -1,0 +1,60 @@
+"""The examples of docs/contract settle events of the real service, from what a partner is given alone."""
+
+import pytest
+
+from deploy.local.ports import free_port
+from tests.support.partner_examples import BY_REDIS, Example
+from tests.support.partner_stack import Ended, PartnerBench
+
+CASHBACK_IDS = {example.name: number for number, example in enumerate(BY_REDIS, start=480)}
+
+
+@pytest.fixture(params=BY_REDIS, ids=lambda example: str(example.name))
+def example(request: pytest.FixtureRequest) -> Example:
+    """Give each example, or fail with what to install: a language is not left out."""
+    example: Example = request.param
+    if missing := example.missing:
+        pytest.fail(missing)
+    return example
+
+
+def test_an_event_that_is_sent_twice_is_credited_once_and_answered(
+    bench: PartnerBench, example: Example
+) -> None:
+    cashback_id = CASHBACK_IDS[example.name]
+    order = {"cashback_id": cashback_id, "user_id": example.name, "amount": "10.00"}
+
+    event_id = bench.sent(example, order)
+    bench.wait_for(event_id, "answered")
+    again = bench.sent(example, {"same_token_as": bench.make_id(cashback_id)})
+    bench.wait_until_idle()
+
+    assert again == event_id
+    assert bench.end_of(event_id, cashback_id=cashback_id, user_id=example.name) == Ended(
+        state="answered", transactions=1, balance_minor=1000, accepts=[(200, True)]
+    )
+
+
+def test_a_list_that_is_not_its_own_is_an_error(bench: PartnerBench, example: Example) -> None:
+    done = bench.run(example, {"cashback_id": 1, "user_id": "7", "amount": "1"}, QUEUE="Cashback")
+
+    assert done.returncode != 0
+    assert "NOPERM" in done.stdout + done.stderr
+
+
+def test_a_redis_that_is_not_there_is_an_error(bench: PartnerBench, example: Example) -> None:
+    url = f"redis://edge:secret@127.0.0.1:{free_port()}"
+
+    done = bench.run(example, {"cashback_id": 1, "user_id": "7", "amount": "1"}, REDIS_URL=url)
+
+    assert done.returncode != 0
+    assert done.stderr
+
+
+def test_a_login_that_is_wrong_is_an_error(bench: PartnerBench, example: Example) -> None:
+    url = bench.redis_url.replace("@", "x@")
+
+    done = bench.run(example, {"cashback_id": 1, "user_id": "7", "amount": "1"}, REDIS_URL=url)
+
+    assert done.returncode != 0
+    assert done.stderr

@@ -1,0 +1,125 @@
+"""The whole service on this machine, as a partner service meets it, and what became of what it sent."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+import psycopg
+import redis
+
+from cashback_client.contract import QUEUE, RETRY_QUEUE
+from deploy.local.processes import wait_until
+from deploy.local.stack import Stack, StackOptions
+from tests.support.held import held
+from tests.support.partner_examples import Desk, Example
+from worker.queue.held import RETURNED
+
+# The end of a hang, far above what a slow machine takes.
+WAIT_SECONDS: Final = 240.0
+# So long that no event of a slow machine is over before it is settled.
+_DEADLINE_SECONDS: Final = 240
+_LIFETIME_SECONDS: Final = 120
+
+
+def partner_stack(directory: Path, *, users: list[str]) -> Stack:
+    """Return the service, not started, with an account of EUR for each user."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CASHBACK_")}
+    accounts = "".join(f"{user},EUR,active,0\n" for user in users)
+    return Stack(
+        StackOptions(
+            directory=directory,
+            flower=False,
+            accounts_csv=f"user_id,currency,status,balance\n{accounts}",
+            simulator_arguments=(
+                *("--make-lifetime-seconds", str(_LIFETIME_SECONDS)),
+                *("--accept-limit-seconds", str(_DEADLINE_SECONDS)),
+            ),
+            environ=environ | {"CASHBACK_DEADLINE_SECONDS": str(_DEADLINE_SECONDS)},
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an event stands, and what its cashback and its user came to."""
+
+    state: str
+    transactions: int
+    balance_minor: int
+    accepts: list[tuple[int | None, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerBench:
+    """A partner's desk, and the service that it sends to."""
+
+    stack: Stack
+    desk: Desk
+
+    @property
+    def redis_url(self) -> str:
+        """The URL for the partner's user, which may put onto its list and nowhere else."""
+        assert self.stack.valkey is not None
+        assert self.stack.valkey.users is not None
+        return self.stack.valkey.users.url("partner", self.stack.redis_url)
+
+    def run(
+        self, example: Example, order: dict[str, object], **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run an example against the service."""
+        variables = {"SIMULATOR": self.stack.simulator_url, "REDIS_URL": self.redis_url}
+        return self.desk.run(example, json.dumps(order), **(variables | environ))
+
+    def sent(self, example: Example, order: dict[str, object], **environ: str) -> UUID:
+        """Run an example that is to work; returns the event id that it prints."""
+        done = self.run(example, order, **environ)
+        assert (done.returncode, done.stderr) == (0, "")
+        return UUID(done.stdout.strip())
+
+    def wait_for(self, event_id: UUID, state: str) -> None:
+        """Wait until an event stands so."""
+        wait_until(
+            lambda: self.rows("SELECT state FROM receipts WHERE event_id = %s", event_id) == [(state,)],
+            what=f"the event is {state}",
+            timeout_seconds=WAIT_SECONDS,
+        )
+
+    def wait_until_idle(self) -> None:
+        """Wait until nothing is on the queues or in a worker's hands."""
+        with redis.Redis.from_url(self.stack.redis_url) as client:
+            wait_until(
+                lambda: not client.exists(QUEUE, RETRY_QUEUE, RETURNED) and not held(client),
+                what="all is settled",
+                timeout_seconds=WAIT_SECONDS,
+            )
+
+    def end_of(self, event_id: UUID, *, cashback_id: int, user_id: str) -> Ended:
+        """Return how it stands, read past the worker's code."""
+        [(state,)] = self.rows("SELECT state FROM receipts WHERE event_id = %s", event_id)
+        [(count,)] = self.rows("SELECT count(*) FROM transactions WHERE cashback_id = %s", cashback_id)
+        [(balance,)] = self.rows("SELECT balance_minor FROM accounts WHERE user_id = %s", user_id)
+        accepts = [
+            (accept["error_code"], accept["acknowledged"])
+            for accept in self.log()["accepts"]
+            if accept["cashback_id"] == cashback_id
+        ]
+        return Ended(state, count, balance, accepts)
+
+    def make_id(self, cashback_id: int) -> int:
+        """Return under which number BETCORE has the token of a cashback."""
+        makes = self.log()["makes"]
+        return next(int(make["make_id"]) for make in makes if make["cashback_id"] == cashback_id)
+
+    def log(self) -> Any:  # noqa: ANN401 - JSON
+        """Return what the simulated BETCORE has seen."""
+        return httpx.get(f"{self.stack.simulator_url}/sim/log", timeout=60, trust_env=False).json()
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        with psycopg.connect(self.stack.database_url) as connection:
+            return connection.execute(query.encode(), values).fetchall()
