@@ -110,10 +110,10 @@ class PartnerBench:
         ]
         return Ended(state, count, balance, accepts)
 
-    def make_id(self, cashback_id: int) -> int:
-        """Return under which number BETCORE has the token of a cashback."""
+    def make_of(self, cashback_id: int) -> dict[str, Any]:
+        """Return what BETCORE has on record of the first token of a cashback."""
         makes = self.log()["makes"]
-        return next(int(make["make_id"]) for make in makes if make["cashback_id"] == cashback_id)
+        return next(dict(make) for make in makes if make["cashback_id"] == cashback_id)
 
     def log(self) -> Any:  # noqa: ANN401 - JSON
         """Return what the simulated BETCORE has seen."""
