@@ -6,6 +6,7 @@ from collections import Counter
 from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage
 from cashback_client.envelope import EntryWriter
 from deploy.local.environment import ROOT
+from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.slips import BEGIN, END, SLIPS, tables
 
 PAPER = ROOT / "docs" / "partners.md"
@@ -45,3 +46,17 @@ def test_the_entry_in_the_paper_is_the_one_that_this_program_writes() -> None:
             assert f'"{name.decode()}"' in text
     assert f"LPUSH {QUEUE}" in text
     assert TASK_NAME in text
+
+
+def test_the_times_in_the_paper_are_those_of_the_settings() -> None:
+    fields = ReceiverSettings.model_fields
+    deadline, reserve, leeway = (
+        fields[name].default
+        for name in ("deadline_seconds", "answer_reserve_seconds", "token_leeway_seconds")
+    )
+    text = PAPER.read_text("utf-8")
+
+    assert f"| {deadline:g} s from there |" in text
+    assert f"in the first {deadline - reserve:g} s alone" in text
+    assert f"give or take {leeway:g} s" in text
+    assert f"`version`, {SettleMessage.model_fields['version'].default} today" in text
