@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.partner_examples import BY_REDIS, Desk
-from tests.support.partner_stack import PartnerBench, partner_stack
+from tests.support.partner_stack import PartnerBench, partner_stack, url_of_partner
 
 
 @pytest.fixture(scope="session")
@@ -15,4 +15,4 @@ def bench(server_directory: Path) -> Iterator[PartnerBench]:
     desk = Desk.laid(server_directory / "partner")
     users = [example.name for example in BY_REDIS]
     with partner_stack(server_directory / "partners", users=users) as stack:
-        yield PartnerBench(stack, desk)
+        yield PartnerBench(stack, desk, url_of_partner(stack))

@@ -4,9 +4,10 @@ from uuid import UUID
 
 import pytest
 
+from cashback_client.contract import QUEUE, queue_of
 from deploy.local.ports import free_port
 from tests.support.partner_examples import BY_REDIS, Example
-from tests.support.partner_stack import Ended, PartnerBench
+from tests.support.partner_stack import PARTNER_QUEUE, Ended, PartnerBench
 
 CASHBACK_IDS = {example.name: number for number, example in enumerate(BY_REDIS, start=480)}
 
@@ -47,8 +48,9 @@ def test_an_event_that_is_sent_twice_is_credited_once_and_answered(
     )
 
 
-def test_a_list_that_is_not_its_own_is_an_error(bench: PartnerBench, example: Example) -> None:
-    done = bench.run(example, {"cashback_id": 1, "user_id": "7", "amount": "1"}, QUEUE="Cashback")
+@pytest.mark.parametrize("queue", [QUEUE, queue_of("mobile"), PARTNER_QUEUE.upper()])
+def test_a_list_that_is_not_its_own_is_an_error(bench: PartnerBench, example: Example, queue: str) -> None:
+    done = bench.run(example, {"cashback_id": 1, "user_id": "7", "amount": "1"}, QUEUE=queue)
 
     assert done.returncode != 0
     assert "NOPERM" in done.stdout + done.stderr

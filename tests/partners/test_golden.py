@@ -3,10 +3,9 @@
 import pytest
 import redis
 
-from cashback_client.contract import QUEUE
 from deploy.local.processes import wait_until
 from tests.support.contract_files import golden_entries
-from tests.support.partner_stack import WAIT_SECONDS, PartnerBench
+from tests.support.partner_stack import PARTNER_QUEUE, WAIT_SECONDS, PartnerBench
 
 # How a token is read and verified; what is wrong with an entry or a message has other reasons.
 OF_THE_TOKEN = {"no_token", "unknown_key", "bad_signature"}
@@ -17,7 +16,7 @@ def reasons(bench: PartnerBench) -> dict[bytes, str]:
     """Send all as the partner does, and return why each is in quarantine."""
     entries = [golden.entry.encode() for golden in golden_entries()]
     with redis.Redis.from_url(bench.redis_url) as client:
-        client.execute_command("LPUSH", QUEUE, *entries)
+        client.execute_command("LPUSH", PARTNER_QUEUE, *entries)
 
     def kept() -> dict[bytes, str]:
         rows = bench.rows("SELECT message, reason FROM quarantine WHERE message = ANY(%s)", entries)

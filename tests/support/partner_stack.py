@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ import httpx
 import psycopg
 import redis
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
+from deploy.local.ports import LOCALHOST
 from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
 from tests.support.held import held
 from tests.support.partner_examples import Desk, Example
 from worker.queue.held import RETURNED
 
+PARTNER: Final = "edge"
+PARTNER_QUEUE: Final = queue_of(PARTNER)
 # The end of a hang, far above what a slow machine takes.
 WAIT_SECONDS: Final = 240.0
 # So long that no event of a slow machine is over before it is settled.
@@ -39,9 +43,20 @@ def partner_stack(directory: Path, *, users: list[str]) -> Stack:
                 *("--make-lifetime-seconds", str(_LIFETIME_SECONDS)),
                 *("--accept-limit-seconds", str(_DEADLINE_SECONDS)),
             ),
-            environ=environ | {"CASHBACK_DEADLINE_SECONDS": str(_DEADLINE_SECONDS)},
+            environ=environ
+            | {"CASHBACK_DEADLINE_SECONDS": str(_DEADLINE_SECONDS), "CASHBACK_PARTNERS": PARTNER},
         )
     )
+
+
+def url_of_partner(stack: Stack) -> str:
+    """Make the partner's user of Redis, who may put onto its list and no more; return the URL for it."""
+    password = secrets.token_hex(16)
+    may = ("resetchannels", f"%W~{PARTNER_QUEUE}", "+ping", "+client|setname", "+client|setinfo", "+lpush")
+    with redis.Redis.from_url(stack.redis_url) as operator:
+        operator.execute_command("ACL", "SETUSER", PARTNER, "reset", "on", f">{password}", *may)
+    assert stack.valkey is not None
+    return f"redis://{PARTNER}:{password}@{LOCALHOST}:{stack.valkey.port}/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +71,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class PartnerBench:
-    """A partner's desk, and the service that it sends to."""
+    """A partner's desk, and the service that it sends to; `redis_url` has the partner's login."""
 
     stack: Stack
     desk: Desk
-
-    @property
-    def redis_url(self) -> str:
-        """The URL for the partner's user, which may put onto its list and nowhere else."""
-        assert self.stack.valkey is not None
-        assert self.stack.valkey.users is not None
-        return self.stack.valkey.users.url("partner", self.stack.redis_url)
+    redis_url: str
 
     def run(
         self, example: Example, order: dict[str, object], **environ: str
     ) -> subprocess.CompletedProcess[str]:
         """Run an example against the service."""
-        variables = {"SIMULATOR": self.stack.simulator_url, "REDIS_URL": self.redis_url}
+        variables = {
+            "SIMULATOR": self.stack.simulator_url,
+            "REDIS_URL": self.redis_url,
+            "QUEUE": PARTNER_QUEUE,
+        }
         return self.desk.run(example, json.dumps(order), **(variables | environ))
 
     def sent(self, example: Example, order: dict[str, object], **environ: str) -> UUID:
@@ -93,7 +106,7 @@ class PartnerBench:
         """Wait until nothing is on the queues or in a worker's hands."""
         with redis.Redis.from_url(self.stack.redis_url) as client:
             wait_until(
-                lambda: not client.exists(QUEUE, RETRY_QUEUE, RETURNED) and not held(client),
+                lambda: not client.exists(QUEUE, PARTNER_QUEUE, RETRY_QUEUE, RETURNED) and not held(client),
                 what="all is settled",
                 timeout_seconds=WAIT_SECONDS,
             )
