@@ -43,6 +43,7 @@ BY_REDIS: Final = (
     Example("send.sh", "bash", {"redis-cli": "redis-tools", "curl": "curl"}),
     Example("send.php", "php", {"php": "php-cli"}),
 )
+BY_HTTP: Final = Example("post_events.sh", "bash", {"curl": "curl"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The whole service on this machine, as a partner service meets it, and what became of what it sent."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -23,6 +24,7 @@ from worker.queue.held import RETURNED
 
 PARTNER: Final = "edge"
 PARTNER_QUEUE: Final = queue_of(PARTNER)
+API_KEY: Final = "of-the-edge-in-tests"
 # The end of a hang, far above what a slow machine takes.
 WAIT_SECONDS: Final = 240.0
 # So long that no event of a slow machine is over before it is settled.
@@ -44,7 +46,11 @@ def partner_stack(directory: Path, *, users: list[str]) -> Stack:
                 *("--accept-limit-seconds", str(_DEADLINE_SECONDS)),
             ),
             environ=environ
-            | {"CASHBACK_DEADLINE_SECONDS": str(_DEADLINE_SECONDS), "CASHBACK_PARTNERS": PARTNER},
+            | {
+                "CASHBACK_DEADLINE_SECONDS": str(_DEADLINE_SECONDS),
+                "CASHBACK_PARTNERS": PARTNER,
+                "CASHBACK_PARTNER_KEYS": f"{PARTNER} {hashlib.sha256(API_KEY.encode()).hexdigest()}",
+            },
         )
     )
 
@@ -85,6 +91,8 @@ class PartnerBench:
             "SIMULATOR": self.stack.simulator_url,
             "REDIS_URL": self.redis_url,
             "QUEUE": PARTNER_QUEUE,
+            "RECEIVER": self.stack.receiver_url,
+            "API_KEY": API_KEY,
         }
         return self.desk.run(example, json.dumps(order), **(variables | environ))
 

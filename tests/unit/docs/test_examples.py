@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.environment import ROOT
 from tests.support.contract_files import CONTRACT
-from tests.support.partner_examples import BY_REDIS, PAPER
+from tests.support.partner_examples import BY_HTTP, BY_REDIS, PAPER
 
 FILES = sorted((CONTRACT / "examples").iterdir())
 # How each language reads its environment: ${NAME}, getenv('NAME'), and `const { NAME, OTHER } = process.env`.
@@ -19,7 +19,7 @@ each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
 
 def test_each_is_run_against_the_real_service() -> None:
-    assert [path.name for path in FILES] == sorted(example.name for example in BY_REDIS)
+    assert [path.name for path in FILES] == sorted(example.name for example in (*BY_REDIS, BY_HTTP))
 
 
 @each

@@ -6,6 +6,7 @@ from collections import Counter
 from cashback_client.contract import QUEUE, TASK_NAME, SettleMessage
 from cashback_client.envelope import EntryWriter
 from deploy.local.environment import ROOT
+from producer.receiver.events.models import MAX_EVENTS, MAX_EVENTS_BODY_BYTES
 from producer.shared.settings.receiver import ReceiverSettings
 from tests.support.slips import BEGIN, END, SLIPS, tables
 
@@ -60,3 +61,15 @@ def test_the_times_in_the_paper_are_those_of_the_settings() -> None:
     assert f"in the first {deadline - reserve:g} s alone" in text
     assert f"give or take {leeway:g} s" in text
     assert f"`version`, {SettleMessage.model_fields['version'].default} today" in text
+
+
+def test_the_quotas_in_the_paper_are_those_of_the_code() -> None:
+    fields = ReceiverSettings.model_fields
+    per_second, at_once = (
+        fields[name].default for name in ("partner_events_per_second", "partner_requests_at_once")
+    )
+    text = PAPER.read_text("utf-8")
+
+    assert f"1 to {MAX_EVENTS:,} events a request, in {MAX_EVENTS_BODY_BYTES:,} bytes" in text
+    assert f"receiver process: {per_second:g} (`CASHBACK_PARTNER_EVENTS_PER_SECOND`)" in text
+    assert f"half of {at_once} (`CASHBACK_PARTNER_REQUESTS_AT_ONCE`)" in text
