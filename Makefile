@@ -122,16 +122,15 @@ SOAK_MINUTES ?= 60
 soak: .venv-bench/project ## SOAK_MINUTES (60) of load with an ill BETCORE, and what grows; writes var/soak/report.json
 	@.venv-bench/bin/python -m tests.soak run --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
-# An environment of its own, with the very versions of .venv and the two fuzzers beside them.
-.venv-fuzz/packages: tests/fuzz/fuzz.lock
-	@"$(PYTHON)" -c '$(RECENT)' 2>/dev/null || { echo "Python 3.11 or later is needed" >&2; exit 1; }
-	@echo "Setting up .venv-fuzz (once; takes about a minute)"
-	@"$(PYTHON)" -m venv --clear .venv-fuzz
-	@.venv-fuzz/$(BENCH_PIP) install --require-hashes --requirement tests/fuzz/fuzz.lock
-	@touch $@
-
-.venv-fuzz/project: $(PROJECTS) .venv-fuzz/packages
-	@.venv-fuzz/$(BENCH_PIP) install $(OURS)
+# An environment of its own that finds in .venv what is there, this project too: of the lock file, which pins all that
+# the fuzzers run with, only what .venv has not is fetched.
+PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
+SEES_IT := import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))
+.venv-fuzz/packages: tests/fuzz/fuzz.lock .venv/packages
+	@echo "Setting up .venv-fuzz (once; takes some seconds)"
+	@$(BIN)/python -m venv --clear --without-pip .venv-fuzz
+	@$(BIN)/python -c '$(SEES_IT)' > "$$(.venv-fuzz/bin/python -c '$(PURELIB)')/venv.pth"
+	@$(PIP) --python .venv-fuzz/bin/python install --require-hashes --requirement tests/fuzz/fuzz.lock
 	@touch $@
 
 # Requests to a running receiver are slower than the others, and few find what they find.
@@ -139,7 +138,7 @@ FUZZ_CASES ?= 1000000
 FUZZ_MINUTES ?= 0
 FUZZ_EXAMPLES ?= 300
 .PHONY: fuzz
-fuzz: .venv-fuzz/project ## FUZZ_CASES (1,000,000) hostile inputs, or FUZZ_MINUTES of them, and FUZZ_EXAMPLES requests
+fuzz: .venv/project .venv-fuzz/packages ## FUZZ_CASES (1,000,000) hostile inputs, or FUZZ_MINUTES of them, and FUZZ_EXAMPLES requests
 	@.venv-fuzz/bin/python -m tests.fuzz run --cases $(FUZZ_CASES) --minutes $(FUZZ_MINUTES) $(FUZZ_ARGS)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) .venv-fuzz/bin/python -m pytest tests/fuzz/door $(PYTEST_ARGS)
 
