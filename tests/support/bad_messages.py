@@ -1,7 +1,6 @@
 """A real worker on real servers, and the messages that no worker can settle."""
 
 import json
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ import psycopg
 import redis
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
-from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.readiness import worker_answers
@@ -27,13 +25,10 @@ from tests.support.command import environment
 from tests.support.handler_bench import USER, jwks
 from tests.support.held import held
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
+from tests.support.worker_process import worker_process
 from worker.queue.held import RETURNED
 
 WAIT_SECONDS = 120.0
-COMMAND = (
-    f"exec {sys.executable} -m celery --app worker.app worker --hostname worker-$$@%h "
-    "--without-gossip --without-mingle"
-)
 
 
 @dataclass
@@ -47,6 +42,8 @@ class Bench:
     settings: dict[str, str] = field(default_factory=dict)
     workers: list[ManagedProcess] = field(default_factory=list)
     metrics_port: int = 0
+    before: str = ""
+    """Python that each worker runs first."""
 
     def start_worker(self, **settings: str) -> ManagedProcess:
         """Start a worker and return it when it consumes."""
@@ -61,12 +58,11 @@ class Bench:
             "deadline_seconds": "300",
             "metrics_port": str(self.metrics_port),
         }
-        worker = ManagedProcess(
+        worker = worker_process(
+            self.directory,
+            environment(**(merged | self.settings | settings)),
             name=f"worker.{len(self.workers) + 1}",
-            argv=["/bin/sh", "-c", COMMAND],
-            log_path=self.directory / f"worker.{len(self.workers) + 1}.log",
-            env=environment(**(merged | self.settings | settings)),
-            cwd=ROOT,
+            before=self.before,
         )
         self.workers.append(worker)
         worker.start()
