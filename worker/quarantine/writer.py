@@ -1,14 +1,17 @@
 """Quarantine: what no worker can settle is kept in PostgreSQL, and only then taken out of Redis.
 
-A background thread writes the rows and keeps trying while PostgreSQL is away; the message stays
-unacknowledged until its row is committed, so a worker that dies meanwhile loses nothing: Redis delivers the
-message again. What waits here is unacknowledged, so the consumer's prefetch window bounds it.
-Decision 8.
+A background thread writes the rows, those that wait in one transaction, and keeps trying while PostgreSQL is
+away; a message stays unacknowledged until its row is committed, so a worker that dies meanwhile loses
+nothing: Redis delivers it again. What waits here is unacknowledged, so the consumer's prefetch window bounds
+it. Decision 8.
 """
 
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import structlog
@@ -20,7 +23,26 @@ from worker.errors import LedgerUnavailable
 from worker.ledger.database import Database
 from worker.quarantine.description import Description, describe_envelope
 
+MAX_GROUP: Final = 64
+MAX_GROUP_BYTES: Final = 2_097_152
+"""A group that has as much takes no further message."""
 _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=2.0)
+# One statement, and so one transaction; each message is a call of its own, also one that is there twice.
+_KEEP: Final = """
+SELECT kept.quarantine_id, kept.seen_count
+FROM unnest(
+    %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::jsonb[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::text[]
+) WITH ORDINALITY AS given (
+    digest, reason, detail, queue, task_id, task_name,
+    headers, content_type, content_encoding, message, message_bytes, producer, number
+), quarantine_message(
+    given.digest, given.reason, given.detail, given.queue, given.task_id, given.task_name,
+    given.headers, given.content_type, given.content_encoding, given.message, given.message_bytes,
+    given.producer
+) AS kept
+ORDER BY given.number
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -36,25 +58,28 @@ class QuarantineStore:
 
         Raises LedgerUnavailable. Kept again, a message is counted and makes no second row.
         """
-        quarantine_id, seen_count = self._database.one_row(
-            "SELECT quarantine_id, seen_count FROM quarantine_message("
-            "%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (
-                description.digest,
-                description.reason,
-                description.detail,
-                description.queue,
-                description.task_id,
-                description.task_name,
-                Jsonb(description.headers),
-                description.content_type,
-                description.content_encoding,
-                description.message,
-                description.message_bytes,
-                description.producer,
-            ),
+        return self.keep_all([description])[0]
+
+    def keep_all(self, descriptions: Sequence[Description]) -> list[tuple[int, int]]:
+        """Commit the rows of several messages, all or none; return of each, in this order, what `keep` does.
+
+        Raises LedgerUnavailable. Callers that may keep the same messages at once do so in one order.
+        """
+        members = (
+            [each.digest for each in descriptions],
+            [each.reason for each in descriptions],
+            [each.detail for each in descriptions],
+            [each.queue for each in descriptions],
+            [each.task_id for each in descriptions],
+            [each.task_name for each in descriptions],
+            [Jsonb(each.headers) for each in descriptions],
+            [each.content_type for each in descriptions],
+            [each.content_encoding for each in descriptions],
+            [each.message for each in descriptions],
+            [each.message_bytes for each in descriptions],
+            [each.producer for each in descriptions],
         )
-        return quarantine_id, seen_count
+        return [(row[0], row[1]) for row in self._database.rows(_KEEP, members)]
 
     def prune(self, *, keep_seconds: float, keep_rows: int, limit: int) -> int:
         """Delete at most `limit` messages that are old or too many, and return how many.
@@ -66,15 +91,33 @@ class QuarantineStore:
         return int(row[0])
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message, and what lets go of it."""
+
+    description: Description
+    then: Callable[[], object]
+
+
 class Quarantine:
     """One background thread that keeps messages; safe for use by many threads."""
 
     def __init__(
-        self, store: QuarantineStore, *, registry: CollectorRegistry, random: Callable[[], float]
+        self,
+        store: QuarantineStore,
+        *,
+        registry: CollectorRegistry,
+        random: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._random = random
-        self._waiting: SimpleQueue[tuple[Description, Callable[[], object]] | None] = SimpleQueue()
+        self._monotonic = monotonic
+        self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        # What could not be written; of the thread alone.
+        self._alone: deque[_Waiting] = deque()
+        self._failures = 0
+        self._alone_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="quarantine", daemon=True)
         self._counter = Counter(
@@ -93,7 +136,7 @@ class Quarantine:
 
         Never blocks. `then` runs in the background thread, after the row is committed, or not at all.
         """
-        self._waiting.put((description, then))
+        self._waiting.put(_Waiting(description, then))
 
     def keep_message(
         self,
@@ -123,26 +166,68 @@ class Quarantine:
         self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
-        failures = 0
-        while (item := self._waiting.get()) is not None and not self._stopping.is_set():
-            if self._write(*item):
-                failures = 0
-                continue
-            # To the back: one message that cannot be written must not keep the others from it.
-            self._waiting.put(item)
-            self._stopping.wait(_BACKOFF.delay_seconds(retries=failures, random=self._random))
-            failures += 1
+        while not self._stopping.is_set():
+            group = self._next_group()
+            if self._stopping.is_set():
+                return
+            if group and not self._write(group):
+                # Whose fault it was nobody knows: each will find out alone.
+                self._alone.extend(group)
+                if len(group) == 1:
+                    self._put_off()
+            if self._alone and self._monotonic() >= self._alone_at:
+                self._write_one_alone()
 
-    def _write(self, description: Description, then: Callable[[], object]) -> bool:
+    def _next_group(self) -> list[_Waiting]:
+        """Wait for a message, or until one that goes alone is due; return it and what waits behind it."""
+        group: list[_Waiting] = []
+        size = 0
+        wait_seconds = max(0.0, self._alone_at - self._monotonic()) if self._alone else None
+        while len(group) < MAX_GROUP and size < MAX_GROUP_BYTES:
+            try:
+                waiting = self._waiting.get_nowait() if group else self._waiting.get(timeout=wait_seconds)
+            except Empty:
+                break
+            if waiting is None:
+                break
+            group.append(waiting)
+            size += len(waiting.description.message)
+        # Workers that write the same messages do so in one order: none waits for another that waits for it.
+        return sorted(group, key=lambda each: each.description.digest)
+
+    def _write_one_alone(self) -> None:
+        waiting = self._alone.popleft()
+        if self._write([waiting]):
+            self._failures = 0
+            return
+        # To the back: one message that cannot be written must not keep the others from it.
+        self._alone.append(waiting)
+        self._put_off()
+
+    def _put_off(self) -> None:
+        """Have what goes alone wait; what comes meanwhile does not."""
+        pause_seconds = _BACKOFF.delay_seconds(retries=self._failures, random=self._random)
+        self._alone_at = self._monotonic() + pause_seconds
+        self._failures += 1
+
+    def _write(self, group: list[_Waiting]) -> bool:
+        """Commit the rows, and let go of the messages; say whether they are committed."""
+        reason = group[0].description.reason
         try:
-            quarantine_id, seen_count = self._store.keep(description)
+            kept = self._store.keep_all([each.description for each in group])
         except LedgerUnavailable as error:
-            _log.warning("quarantine_waits", reason=description.reason, error=str(error))
+            _log.warning("quarantine_waits", reason=reason, messages=len(group), error=str(error))
             return False
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The thread must outlive any surprise: without it nothing would be kept any more.
-            _log.exception("quarantine_failed", reason=description.reason)
+            _log.exception("quarantine_failed", reason=reason, messages=len(group))
             return False
+        for waiting, (quarantine_id, seen_count) in zip(group, kept, strict=True):
+            self._let_go(waiting, quarantine_id, seen_count)
+        return True
+
+    def _let_go(self, waiting: _Waiting, quarantine_id: int, seen_count: int) -> None:
+        description = waiting.description
         self._counter.labels(reason=description.reason).inc()
         _log.error(
             "message_quarantined",
@@ -157,7 +242,6 @@ class Quarantine:
             seen_count=seen_count,
         )
         try:
-            then()
+            waiting.then()
         except Exception:  # noqa: BLE001 - logged with its traceback; the row is kept, and Redis delivers again
             _log.exception("quarantined_message_not_acknowledged", quarantine_id=quarantine_id)
-        return True

@@ -112,9 +112,9 @@ def test_the_same_message_delivered_again_is_counted_and_makes_no_second_row(ben
         bench.push(each)
     bench.wait_for_row(other)
 
-    rows = [row for row in bench.rows() if row["task_name"] == "partner.again"]
-    assert [row["seen_count"] for row in rows] == [2, 1]
-    assert rows[0]["last_seen_at"] > rows[0]["quarantined_at"]
+    rows = {row["seen_count"]: row for row in bench.rows() if row["task_name"] == "partner.again"}
+    assert sorted(rows) == [1, 2]
+    assert rows[2]["last_seen_at"] > rows[2]["quarantined_at"]
 
 
 def test_of_a_message_that_is_too_long_the_beginning_is_kept_and_its_length(bench: Bench) -> None:
