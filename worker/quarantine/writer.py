@@ -24,15 +24,15 @@ from worker.ledger.database import Database
 from worker.quarantine.description import Description, describe_envelope
 
 MAX_GROUP: Final = 64
-MAX_GROUP_BYTES: Final = 2_097_152
+MAX_GROUP_BYTES: Final = 262_144
 """A group that has as much takes no further message."""
 _BACKOFF: Final = Backoff(base_seconds=0.2, cap_seconds=2.0)
 # One statement, and so one transaction; each message is a call of its own, also one that is there twice.
 _KEEP: Final = """
 SELECT kept.quarantine_id, kept.seen_count
 FROM unnest(
-    %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::jsonb[], %s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::text[]
+    %b::bytea[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::jsonb[], %s::text[], %s::text[], %b::bytea[], %s::bigint[], %s::text[]
 ) WITH ORDINALITY AS given (
     digest, reason, detail, queue, task_id, task_name,
     headers, content_type, content_encoding, message, message_bytes, producer, number
