@@ -35,12 +35,14 @@ from tests.support.secret_run import (
 ACCOUNTS = "user_id,currency,status,balance\n7,EUR,active,0\n"
 
 
-@pytest.fixture
-def run(own_directory: Path) -> Iterator[Run]:
-    postgres = PostgresServer(own_directory.with_name("postgres")).start()
+@pytest.fixture(scope="module")
+def run(server_directory: Path) -> Iterator[Run]:
+    """Lend one stack to both tests: what the first one plants is no secret of the second."""
+    directory = server_directory / "secrets"
+    postgres = PostgresServer(directory / "postgres").start()
     metrics_port = free_port()
     options = StackOptions(
-        directory=own_directory,
+        directory=directory / "run",
         accounts_csv=ACCOUNTS,
         simulator_arguments=("--accept-limit-seconds", str(DEADLINE_SECONDS)),
         environ={
@@ -80,6 +82,25 @@ def plant(on: Run, secret: str) -> set[str]:
     return {"Redis", "table", "log", "task", "Flower", "metrics", "command"}
 
 
+@pytest.mark.timeout(600)
+def test_a_secret_would_be_found_wherever_it_stood(run: Run) -> None:
+    secret = "planted-s3cret"
+    log_path = run.stack.log_path("told")
+    told = ManagedProcess(
+        name="told", argv=[sys.executable, "-c", "import time; time.sleep(3600)", secret], log_path=log_path
+    )
+
+    kinds = plant(run, secret)
+    with running(told):
+        wait_until(
+            lambda: run.seen_by_flower(secret), what="Flower has the event", timeout_seconds=WAIT_SECONDS
+        )
+        run.look_at_all()
+
+    found = leaks.leaks({"it": secret}, run.written | leaks.logs(run.stack))
+    assert {each.removeprefix("it in ").split()[0].rstrip(",") for each in found} == kinds
+
+
 @pytest.mark.timeout(1_500)
 def test_no_secret_is_written_where_others_read_it_and_no_make_token_is_logged(run: Run) -> None:
     # given a run with failures of all kinds, at DEBUG
@@ -107,22 +128,3 @@ def test_no_secret_is_written_where_others_read_it_and_no_make_token_is_logged(r
     others = {place: text for place, text in run.written.items() if not place.startswith(("Redis", "table"))}
     assert len(tokens) > 10
     assert leaks.leaks(tokens, others | logs) == []
-
-
-@pytest.mark.timeout(600)
-def test_a_secret_would_be_found_wherever_it_stood(run: Run) -> None:
-    secret = "planted-s3cret"
-    log_path = run.stack.log_path("told")
-    told = ManagedProcess(
-        name="told", argv=[sys.executable, "-c", "import time; time.sleep(3600)", secret], log_path=log_path
-    )
-
-    kinds = plant(run, secret)
-    with running(told):
-        wait_until(
-            lambda: run.seen_by_flower(secret), what="Flower has the event", timeout_seconds=WAIT_SECONDS
-        )
-        run.look_at_all()
-
-    found = leaks.leaks({"it": secret}, run.written | leaks.logs(run.stack))
-    assert {each.removeprefix("it in ").split()[0].rstrip(",") for each in found} == kinds

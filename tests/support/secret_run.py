@@ -1,6 +1,7 @@
 """A run of the whole stack at DEBUG, with recognizable secrets, and what can fail in it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,14 +109,14 @@ class Run:
         """Whether Flower tells of something."""
         return any(text in page for page in leaks.flower_pages(self.stack).values())
 
-    def process(self, name: str, **environ: str) -> ManagedProcess:
-        """Return one more process of the Procfile, with another environment."""
+    def process(self, name: str, why: str, **environ: str) -> ManagedProcess:
+        """Return one more process of the Procfile, in another environment; `why` names its log."""
         assert self.stack.valkey is not None
         usual = process_environment(self.stack.environ, name, users=self.stack.valkey.users, port=free_port())
         return ManagedProcess(
-            name=f"{name}-{'-'.join(environ)}",
+            name=f"{name}-{why}",
             argv=["/bin/sh", "-c", read_procfile(ROOT)[name]],
-            log_path=self.stack.log_path(f"{name}-{'-'.join(environ)}"),
+            log_path=self.stack.log_path(f"{name}-{why}"),
             env=usual | environ,
             cwd=ROOT,
         )
@@ -193,26 +194,34 @@ def start_with_wrong_secrets(on: Run) -> None:
     """Start processes whose logins are refused, or lead nowhere, until they say so."""
     nowhere = f"127.0.0.1:{free_port()}"
     login = f"cashback-worker:{SECRETS['wrong password of Redis']}"
-    wrong: dict[str, str] = {REDIS_URL: f"redis://{login}@{on.stack.redis_url.partition('@')[2]}"}
-    behind_sentinels = {
-        REDIS_URL: f"sentinel://{login}@{nowhere}/0",
-        "CASHBACK_REDIS_SENTINEL_PASSWORD": SECRETS["password of the sentinels"],
-    }
     database_url = on.stack.environ[DATABASE_URL]
-    stranger = {DATABASE_URL: database_url.replace("//postgres:", "//stranger:")}
-    unreadable = {DATABASE_URL: f"{database_url}?nonsense=1"}
-    for name in ("web", "worker"):
-        for environ in (wrong, behind_sentinels, stranger, unreadable):
-            _run_until_it_complains(on.process(name, **environ))
-    for environ in (wrong, behind_sentinels):
-        _run_until_it_complains(on.process("flower", **environ))
+    wrong_redis: dict[str, dict[str, str]] = {
+        "wrong-password": {REDIS_URL: f"redis://{login}@{on.stack.redis_url.partition('@')[2]}"},
+        "no-sentinels": {
+            REDIS_URL: f"sentinel://{login}@{nowhere}/0",
+            "CASHBACK_REDIS_SENTINEL_PASSWORD": SECRETS["password of the sentinels"],
+        },
+    }
+    wrong_database = {
+        "stranger": {DATABASE_URL: database_url.replace("//postgres:", "//stranger:")},
+        "unreadable-url": {DATABASE_URL: f"{database_url}?nonsense=1"},
+    }
+    # Flower first, which takes longest. What they wait for, they wait for together.
+    both = wrong_redis | wrong_database
+    started = [
+        on.process(name, why, **environ)
+        for name, wrong in (("flower", wrong_redis), ("worker", both), ("web", both))
+        for why, environ in wrong.items()
+    ]
+    with ThreadPoolExecutor(len(started)) as threads:
+        list(threads.map(_run_until_it_complains, started))
     guess = ("lookout", SECRETS["guess at Flower"])
     assert httpx.get(f"{on.stack.flower_url}/workers", auth=guess).status_code == httpx.codes.UNAUTHORIZED
 
 
 def work_with_a_wrong_access_token(on: Run) -> None:
     """Run a worker whose access token BETCORE rejects; what it cannot answer the other one does."""
-    worker = on.process("worker", CASHBACK_BEARER_TOKEN=SECRETS["static access token"])
+    worker = on.process("worker", "wrong-token", CASHBACK_BEARER_TOKEN=SECRETS["static access token"])
     numbers = iter(range(30, 90))
     made: list[int] = []
 
