@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import secrets
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -60,18 +62,26 @@ def run(  # noqa: PLR0913 - the options of a command
     console.print(f"seed {seed}", highlight=False)
     started = time.monotonic()
     names, tools = names or tuple(TARGETS), tools or TOOLS
-    parts: list[Part] = []
     shares = sum(TARGETS[name].share for name in names)
-    for name in names:
+    # Each is a process: a thread only waits for it.
+    at_once = min(os.cpu_count() or 1, len(names))
+
+    def fuzz(name: str) -> list[Part]:
         part = TARGETS[name].share / shares
+        done: list[Part] = []
         for tool in tools:
-            bounds = _bounds(tool, cases=math.ceil(cases * part), seconds=minutes * 60 * part, tools=tools)
-            try:
-                outcome = run_part(TARGETS[name], tool, bounds, seed=seed, directory=directory)
-            except NoAtheris as error:
-                raise click.ClickException(str(error)) from None
-            parts.append(Part(name, tool, outcome))
+            seconds = minutes * 60 * at_once * part
+            bounds = _bounds(tool, cases=math.ceil(cases * part), seconds=seconds, tools=tools)
+            outcome = run_part(TARGETS[name], tool, bounds, seed=seed, directory=directory)
+            done.append(Part(name, tool, outcome))
             console.print(f"{name} {tool} {outcome.cases:,}", highlight=False)
+        return done
+
+    with ThreadPoolExecutor(at_once) as threads:
+        try:
+            parts = [part for done in threads.map(fuzz, names) for part in done]
+        except NoAtheris as error:
+            raise click.ClickException(str(error)) from None
     report = report_of(parts, seed=seed, seconds=time.monotonic() - started)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / REPORT_NAME).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
