@@ -57,7 +57,7 @@ check-tests: .venv/project
 
 .PHONY: test
 test: .venv/project ## Unit, property, integration and end-to-end tests, on real servers
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 .PHONY: test-browser
 test-browser: .venv/project ## Look at Flower with a real Chromium (CHROMIUM=... names it)
