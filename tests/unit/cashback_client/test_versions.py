@@ -14,7 +14,7 @@ from deploy.local.environment import ROOT
 from worker.errors import FutureVersion
 from worker.queue.request_checks import not_the_arguments
 
-SCHEMA = json.loads((ROOT / "docs" / "schema" / "settle-message.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((ROOT / "docs" / "contract" / "message.schema.json").read_text("utf-8"))
 MESSAGE = SettleMessage(token="a.b.c", received_at_ms=1_800_000_000_123)
 
 
