@@ -60,16 +60,22 @@ local function hold(raw, deliveries, queue)
     reply[#reply + 1] = raw
 end
 
+-- Of large entries fewer: they are nothing of ours, and one reply is not to fill a worker's memory.
+local bytes_left = 2 * 1024 * 1024
 local function take(key, most, read)
     if most < 1 then
         return
     end
     local raws = redis.call('LRANGE', key, -most, -1)
-    for i = #raws, 1, -1 do
-        hold(read(raws[i]))
+    local taken = 0
+    while taken < #raws and bytes_left > 0 do
+        local raw = raws[#raws - taken]
+        hold(read(raw))
+        bytes_left = bytes_left - #raw
+        taken = taken + 1
     end
-    if #raws > 0 then
-        redis.call('RPOP', key, #raws)
+    if taken > 0 then
+        redis.call('RPOP', key, taken)
     end
 end
 

@@ -84,6 +84,16 @@ def test_a_queue_alone_has_all_the_room(client: redis.Redis) -> None:
     assert len(Worker(client, QUEUE, OTHER, "third").take(12)) == 12
 
 
+def test_of_large_entries_fewer_are_taken_at_once_and_each_in_its_turn(client: redis.Redis) -> None:
+    large = [b"%d" % number * 1_000_000 for number in range(5)]
+    push(client, *large)
+    worker = Worker(client)
+
+    takes = [raws(worker.take(32)) for _ in range(3)]
+
+    assert takes == [large[:3], large[3:], []]
+
+
 def test_a_server_that_has_no_memory_left_can_be_emptied(client: redis.Redis) -> None:
     push(client, *(b"%d" % number for number in range(5)))
     worker, lost = Worker(client), Worker(client)
