@@ -1,4 +1,4 @@
-"""docs/partners.md has the table of slips that a worker is tried with, and nothing else."""
+"""docs/partners.md has the slips that a worker is tried with and no others, and the figures of the code."""
 
 import re
 from collections import Counter
