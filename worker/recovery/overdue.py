@@ -21,8 +21,8 @@ _BEFORE_ALL: Final = datetime.fromtimestamp(0, tz=UTC)
 class OverdueEvent:
     """A claimed event: whoever holds it runs it once more.
 
-    In a hurry is who has little time left: to be decided, or once settled, to be answered. `producer` is who handed
-    it in.
+    In a hurry is who has little time left: to be decided, or once settled, to be answered. `producer` is who
+    handed it in.
     """
 
     event_id: UUID
