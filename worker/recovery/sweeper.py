@@ -155,9 +155,7 @@ class Sweeper:
         return bool(events)
 
     def _settle_one(self, event: OverdueEvent) -> Step | Answer:
-        came_to = self.answering.handler.handle(
-            _message(event), retries=event.runs, producer=event.producer
-        )
+        came_to = self.answering.handler.handle(_message(event), retries=event.runs, producer=event.producer)
         if isinstance(came_to, Answer):
             # Whatever step follows needs no action: where it says "again later", the receipt does so too.
             self.answering.send(came_to, then=lambda _step: None)

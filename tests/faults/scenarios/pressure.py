@@ -85,7 +85,7 @@ def overload(scene: Scene) -> None:
         scene.wait_for_ends()
         scene.figures |= {"capacity_per_second": capacity, "good_per_second": good}
         scene.expect(
-            scene.figures["refused"] > 0, f"{OVERLOAD} times the capacity was no overload: nothing was refused"
+            scene.figures["refused"] > 0, f"{OVERLOAD} times the capacity was none: nothing was refused"
         )
         scene.expect(
             good >= GOOD_SHARE * capacity,

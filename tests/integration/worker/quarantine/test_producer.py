@@ -16,7 +16,7 @@ from worker.quarantine.writer import QuarantineStore
 
 EDGE = {PRODUCER_HEADER: "edge"}
 EVENTS = {RETRY_QUEUE: 481, QUEUE: 482}
-BAD = [[], {"token": 5}, None]
+BAD: list[Any] = [[], {"token": 5}, None]
 
 
 def document(bench: Bench, *arguments: str) -> Any:  # noqa: ANN401 - JSON

@@ -22,4 +22,5 @@ def test_what_is_sent_on_has_the_producer_of_its_receipt(at: Recovery) -> None:
     at.sweeper.sweep()
 
     worker = at.worker()
-    assert sorted(read_entry(taken, worker.holder).producer for taken in worker.take()) == [OWN_PRODUCER, "edge"]
+    producers = sorted(read_entry(taken, worker.holder).producer for taken in worker.take())
+    assert producers == [OWN_PRODUCER, "edge"]
