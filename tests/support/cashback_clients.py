@@ -34,7 +34,7 @@ class Client(Protocol):
     def submit_many(self, tokens: Iterable[Given]) -> list[Outcome]:
         """Submit many."""
 
-    def status(self, event_id: UUID) -> EventStatus | None:
+    def status(self, event_id: UUID | str) -> EventStatus | None:
         """Ask."""
 
     def __enter__(self) -> Self:
@@ -66,7 +66,7 @@ class Awaited:
         """Submit many."""
         return self._runner.run(self._client.submit_many(tokens))
 
-    def status(self, event_id: UUID) -> EventStatus | None:
+    def status(self, event_id: UUID | str) -> EventStatus | None:
         """Ask."""
         return self._runner.run(self._client.status(event_id))
 

@@ -6,7 +6,6 @@ was cut, once: to submit again is harmless at any time, because the same token i
 """
 
 import asyncio
-import itertools
 import os
 import socket
 import threading
@@ -27,11 +26,11 @@ from cashback_client.errors import (
     Unanswered,
     WrongSettings,
 )
-from cashback_client.http_exchange import exchange, request_bytes
+from cashback_client.http_exchange import Receiver
 from cashback_client.receiver_api import PATH, EventStatus, events_body, outcomes_in, status_in
 from cashback_client.redis_list import RedisList
-from cashback_client.settings import HttpAddress, Options, read_settings
-from cashback_client.submission import MAX_TOKENS, Given, Outcome, Submission
+from cashback_client.settings import Options, read_settings
+from cashback_client.submission import Given, Outcome, Submission, taken
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -61,6 +60,7 @@ class AsyncCashbackClient:
         self._list: RedisList | None = None
         if self._settings.redis is not None:
             self._list = RedisList(self._settings.redis, timeout_seconds=self._settings.timeout_seconds)
+        self._http = Receiver(self._settings.http) if self._settings.http is not None else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,10 +96,10 @@ class AsyncCashbackClient:
         """Return what became of each token, in their order; at most 1,000, each alone or with its time.
 
         By Redis all are submitted, or none. Raises NotSubmitted (QuotaExceeded) where it is certain of none,
-        Refused where the receiver does not take the request, and ValueError for too many.
+        Refused where the receiver does not take the request, and what `taken` does.
         """
         until = self._until()
-        submission = Submission(tokens, now_ms=time.time_ns() // 1_000_000)
+        submission = Submission(taken(tokens), now_ms=time.time_ns() // 1_000_000)
         if not submission.messages:
             return submission.outcomes()
         try:
@@ -107,36 +107,35 @@ class AsyncCashbackClient:
                 entries = submission.entries(self._writer)
                 await self._list.push(self._settings.queue, entries, until=until)
                 return submission.outcomes()
-            address = self._receiver()
             body = events_body(submission.messages)
-            reply = await exchange(address, request_bytes(address, "POST", PATH, body), until=until)
+            reply = await self._receiver().exchange("POST", PATH, body, until=until)
         except Unanswered as error:
             raise NotSubmitted(str(error), reason=error.reason, may_be_there=error.was_sent) from error
         return submission.outcomes(outcomes_in(reply, submission.messages))
 
-    async def status(self, event_id: UUID) -> EventStatus | None:
+    async def status(self, event_id: UUID | str) -> EventStatus | None:
         """Return how an event stands, None where the receiver has no record of it.
 
-        There is none yet of an event that lies on the queue alone. Raises StatusUnknown, and WrongSettings
-        where the client knows no receiver (`status_url`).
+        There is none yet of an event that lies on the queue alone. Raises StatusUnknown, WrongSettings where
+        the client knows no receiver (`status_url`), and ValueError for a text that is no UUID.
         """
         until = self._until()
-        address = self._receiver()
+        wanted = event_id if isinstance(event_id, UUID) else UUID(event_id)
         try:
-            reply = await exchange(address, request_bytes(address, "GET", f"{PATH}/{event_id}"), until=until)
+            reply = await self._receiver().exchange("GET", f"{PATH}/{wanted}", until=until)
         except Unanswered as error:
             raise StatusUnknown(str(error), reason=error.reason) from error
-        return status_in(reply, event_id)
+        return status_in(reply, wanted)
 
     def _until(self) -> float:
         if self._is_closed:
             raise ClientClosed(_CLOSED)
         return asyncio.get_running_loop().time() + self._settings.timeout_seconds
 
-    def _receiver(self) -> HttpAddress:
-        if self._settings.http is None:
+    def _receiver(self) -> Receiver:
+        if self._http is None:
             raise WrongSettings("status is asked at a receiver: give the client its status_url and api_key")
-        return self._settings.http
+        return self._http
 
 
 class _Loop:
@@ -156,27 +155,32 @@ class _Loop:
             if self._runs is None:
                 loop, client = asyncio.new_event_loop(), self._make()
                 # A daemon: a process that ends does not wait for who forgot to close.
-                thread = threading.Thread(target=_run, args=(loop,), name="cashback-client", daemon=True)
+                thread = threading.Thread(
+                    target=_run, args=(loop, client), name="cashback-client", daemon=True
+                )
                 thread.start()
                 self._runs = thread, loop, client
             _, loop, client = self._runs
             return asyncio.run_coroutine_threadsafe(call(client), loop)
 
     def stop(self) -> None:
-        """Close the client, break off what it does, and end the loop."""
+        """Break off what the client does, close it, and end the loop."""
         with self._lock:
             self._is_stopped = True
             if self._runs is None:
                 return
-            thread, loop, client = self._runs
-        ended = asyncio.run_coroutine_threadsafe(client.close(), loop)
-        ended.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+            thread, loop, _ = self._runs
+            if thread.is_alive():
+                loop.call_soon_threadsafe(loop.stop)
         thread.join(_GRACE_SECONDS)
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    with asyncio.Runner(loop_factory=lambda: loop):
+def _run(loop: asyncio.AbstractEventLoop, client: AsyncCashbackClient) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
         loop.run_forever()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        runner.run(client.close())
 
 
 class CashbackClient:
@@ -210,10 +214,10 @@ class CashbackClient:
     def submit_many(self, tokens: Iterable[Given]) -> list[Outcome]:
         """See AsyncCashbackClient.submit_many."""
         # In the caller's thread, as it is the caller's iterator.
-        given = list(itertools.islice(tokens, MAX_TOKENS + 1))
+        given = taken(tokens)
         return self._call(lambda client: client.submit_many(given), _not_submitted())
 
-    def status(self, event_id: UUID) -> EventStatus | None:
+    def status(self, event_id: UUID | str) -> EventStatus | None:
         """See AsyncCashbackClient.status."""
         late = StatusUnknown(_NO_TIME, reason="timed_out")
         return self._call(lambda client: client.status(event_id), late)

@@ -3,7 +3,7 @@
 No text of them holds a token, a password or a key.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Cause = Literal["timed_out", "unreachable", "cut_off", "access_refused", "unavailable", "broken_reply"]
 """Why nothing was heard, or nothing good:
@@ -21,6 +21,10 @@ class CashbackClientError(Exception):
     """The root of what a client raises."""
 
     reason: str = "client_error"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is: its words are not what it is made of."""
+        return _made_again, (type(self), self.args, self.__dict__)
 
 
 class WrongSettings(CashbackClientError, ValueError):
@@ -96,6 +100,12 @@ class Unanswered(Exception):
         super().__init__(detail)
         self.reason: Cause = reason
         self.was_sent = was_sent
+
+
+def _made_again(kind: type[Exception], args: tuple[Any, ...], members: dict[str, Any]) -> Exception:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(members)
+    return error
 
 
 _MAY_BE: Final = "the events may be submitted all the same"

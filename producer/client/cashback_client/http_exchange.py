@@ -1,6 +1,6 @@
 """One request to a receiver and its reply, over a connection of its own; the standard library alone.
 
-The bytes are written and read without a connection (`request_bytes`, `reply_in`); `exchange` carries them.
+The bytes are written and read without a connection (`request_bytes`, `reply_in`); `Receiver` carries them.
 """
 
 import asyncio
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES: Final = 2_097_152
 """Several times what the longest reply has; of a longer one nothing is believed."""
+
+MAX_CONNECTIONS: Final = 32
+"""So many requests of one client are under way at once; others wait, within their time."""
 
 _CHUNK_BYTES: Final = 65_536
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -89,33 +92,40 @@ def reply_in(received: bytes, *, is_all: bool) -> Reply | None:
     return Reply(response.status, body, float(asked) if is_number else None)
 
 
-async def exchange(address: HttpAddress, request: bytes, *, until: float) -> Reply:
-    """Send a request, return its reply; raises Unanswered. `until` is a time of the event loop."""
-    was_sent = False
-    try:
-        async with asyncio.timeout_at(until):
-            reader, writer = await asyncio.open_connection(
-                address.host, address.port, ssl=address.tls, limit=_CHUNK_BYTES
-            )
-            try:
-                was_sent = True
-                writer.write(request)
-                return await _reply(reader)
-            finally:
-                # Without the farewell of TLS, for which a silent server would have us wait.
-                writer.transport.abort()
-    except TimeoutError as error:
-        raise Unanswered(
-            "the receiver did not answer in time", reason="timed_out", was_sent=was_sent
-        ) from error
-    except OSError as error:
-        raise Unanswered(
-            f"the receiver: {type(error).__name__}: {error}",
-            reason="cut_off" if was_sent else "unreachable",
-            was_sent=was_sent,
-        ) from error
-    except ValueError as error:
-        raise Unanswered(f"the receiver: {error}", reason="broken_reply", was_sent=True) from error
+class Receiver:
+    """A receiver, for one event loop: `exchange` sends a request and returns its reply."""
+
+    def __init__(self, address: HttpAddress) -> None:
+        self._address = address
+        self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def exchange(self, method: str, path: str, body: bytes | None = None, *, until: float) -> Reply:
+        """Send a request, return its reply; raises Unanswered. `until` is a time of the event loop."""
+        was_sent = False
+        try:
+            async with asyncio.timeout_at(until), self._connections:
+                reader, writer = await asyncio.open_connection(
+                    self._address.host, self._address.port, ssl=self._address.tls, limit=_CHUNK_BYTES
+                )
+                try:
+                    was_sent = True
+                    writer.write(request_bytes(self._address, method, path, body))
+                    return await _reply(reader)
+                finally:
+                    # Without the farewell of TLS, for which a silent server would have us wait.
+                    writer.transport.abort()
+        except TimeoutError as error:
+            raise Unanswered(
+                "the receiver did not answer in time", reason="timed_out", was_sent=was_sent
+            ) from error
+        except OSError as error:
+            raise Unanswered(
+                f"the receiver: {type(error).__name__}: {error}",
+                reason="cut_off" if was_sent else "unreachable",
+                was_sent=was_sent,
+            ) from error
+        except ValueError as error:
+            raise Unanswered(f"the receiver: {error}", reason="broken_reply", was_sent=was_sent) from error
 
 
 async def _reply(reader: asyncio.StreamReader) -> Reply:

@@ -125,7 +125,7 @@ def _is_json(body: bytes) -> bool:
     """Whether a receiver's code wrote this, and not whoever stands where it is looked for."""
     try:
         json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

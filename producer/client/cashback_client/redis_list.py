@@ -39,6 +39,7 @@ class RedisList:
 
     def __init__(self, address: RedisAddress, *, timeout_seconds: float) -> None:
         self._connections = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._is_closed = False
         self._sentinel: Any = None
         options = {**address.connection, **_bounds(timeout_seconds)}
         if address.sentinel_master is None:
@@ -72,16 +73,16 @@ class RedisList:
         try:
             async with asyncio.timeout_at(until), self._connections:
                 for tries_left in reversed(range(_TRIES)):
+                    connection = await self._pool.get_connection()
+                    was_sent_before, was_sent = was_sent, True
                     try:
-                        connection = await self._pool.get_connection()
-                        was_sent_before, was_sent = was_sent, True
                         return await self._push(connection, queue, entries)
                     except _ANSWERS:
                         # This try has put nothing there.
                         was_sent = was_sent_before
                         raise
                     except (RedisConnectionError, OSError):
-                        if not tries_left:
+                        if not tries_left or self._is_closed:
                             raise
         except (TimeoutError, RedisTimeoutError) as error:
             raise Unanswered("Redis did not answer in time", reason="timed_out", was_sent=was_sent) from error
@@ -102,6 +103,7 @@ class RedisList:
 
     async def close(self) -> None:
         """Close the connections."""
+        self._is_closed = True
         await self._pool.aclose()
         if self._sentinel is not None:
             await self._sentinel.aclose()

@@ -163,7 +163,7 @@ def _http(url: str, options: Options) -> HttpAddress:
         raise WrongSettings(
             "api_key is the producer's key at the receiver, in printable ASCII without spaces"
         )
-    host = _ascii(parts.hostname)
+    host = parts.hostname.encode("idna").decode("ascii")
     return HttpAddress(
         host=host,
         port=parts.port or _HTTP_PORTS[parts.scheme],
@@ -172,10 +172,6 @@ def _http(url: str, options: Options) -> HttpAddress:
         api_key=api_key,
         tls=(options.get("tls") or ssl.create_default_context()) if parts.scheme == "https" else None,
     )
-
-
-def _ascii(host: str) -> str:
-    return host if host.isascii() else host.encode("idna").decode("ascii")
 
 
 def _host_header(parts: SplitResult, host: str) -> str:

@@ -1,5 +1,6 @@
 """What one call submits, and what came of each token. Pure: the clock is an argument."""
 
+import itertools
 import json
 import re
 from base64 import urlsafe_b64decode
@@ -47,20 +48,32 @@ class Outcome:
         return self.result in {"accepted", "duplicate"}
 
 
+def taken(tokens: Iterable[Given]) -> list[Given]:
+    """Return what a caller gave for tokens, and no more of it than one call can have.
+
+    Raises ValueError for more than MAX_TOKENS, TypeError for what is no token at all.
+    """
+    if isinstance(tokens, str):
+        raise TypeError("many tokens are a list of them, and not a text")
+    given = list(itertools.islice(tokens, MAX_TOKENS + 1))
+    if len(given) > MAX_TOKENS:
+        raise ValueError(f"one call submits {MAX_TOKENS:,} tokens at most")
+    if not all(isinstance(each, str) or _is_pair(each) for each in given):
+        raise TypeError("a token is a text, or a tuple of a text and its received_at_ms")
+    return given
+
+
 class Submission:
     """The tokens of one call: `messages` are those to be sent, the others are refused beforehand.
 
-    Raises ValueError for more than MAX_TOKENS, TypeError for what is no token at all. `now_ms` is the time of
-    receipt of those that have none.
+    `now_ms` is the time of receipt of those that have none.
     """
 
     def __init__(self, given: Iterable[Given], *, now_ms: int) -> None:
         self.messages: list[SettleMessage] = []
         self._planned: list[Outcome | SettleMessage] = []
-        for count, each in enumerate(given):
-            if count == MAX_TOKENS:
-                raise ValueError(f"one call submits {MAX_TOKENS:,} tokens at most")
-            planned = _planned(*((each, now_ms) if isinstance(each, str) else _pair(each)))
+        for each in given:
+            planned = _planned(*((each, now_ms) if isinstance(each, str) else each))
             self._planned.append(planned)
             if isinstance(planned, SettleMessage):
                 self.messages.append(planned)
@@ -85,10 +98,8 @@ class Submission:
         return [each if isinstance(each, Outcome) else next(answered) for each in self._planned]
 
 
-def _pair(given: tuple[str, int]) -> tuple[str, int]:
-    if not isinstance(given, tuple) or len(given) != 2 or not isinstance(given[0], str):  # noqa: PLR2004
-        raise TypeError("a token is a text, or a tuple of a text and its received_at_ms")
-    return given
+def _is_pair(given: object) -> bool:
+    return isinstance(given, tuple) and [isinstance(each, str) for each in given[:3]] == [True, False]
 
 
 def _planned(token: str, received_at_ms: int) -> Outcome | SettleMessage:

@@ -33,7 +33,7 @@ def test_an_event_is_submitted_once_and_its_status_told(make: Making) -> None:
         make(f"{peer.url}/base/", api_key=KEY, timeout_seconds=AMPLE_SECONDS) as client,
     ):
         first, again = client.submit(token(1), AT_MS), client.submit(token(1), AT_MS + 5)
-        status = client.status(first.event_id)
+        status = client.status(str(first.event_id))
         nothing = client.status(event_id_of(token(2)))
 
     assert (first.event_id, first.result, again.result) == (event_id_of(token(1)), "accepted", "duplicate")
@@ -106,6 +106,7 @@ ANSWERS: dict[str, tuple[Answering, type[Exception], str, bool | None, float | N
     "503": (reply(503, said("overloaded"), "Retry-After: 1"), NotSubmitted, "unavailable", True, 1.0),
     "502 of a proxy": (reply(502, b"<html>"), NotSubmitted, "unavailable", True, None),
     "404 of whoever is there": (reply(404, b"Not Found"), NotSubmitted, "unavailable", False, None),
+    "404 with what is no JSON": (reply(404, b"[" * 99_999), NotSubmitted, "unavailable", False, None),
     "a redirect": (reply(301, b"", "Location: /"), NotSubmitted, "unavailable", False, None),
     "413": (reply(413, said("too_large")), Refused, "too_large", None, None),
     "400": (reply(400, said("bad_json")), Refused, "bad_json", None, None),

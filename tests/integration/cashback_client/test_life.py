@@ -16,6 +16,7 @@ from cashback_client.client import AsyncCashbackClient, CashbackClient
 from cashback_client.contract import event_id_of
 from cashback_client.envelope import message_in
 from cashback_client.errors import ClientClosed, NotSubmitted, Refused, WrongSettings
+from cashback_client.http_exchange import MAX_CONNECTIONS
 from deploy.local.environment import ROOT
 from tests.support.cashback_clients import (
     AMPLE_SECONDS,
@@ -28,7 +29,7 @@ from tests.support.cashback_clients import (
     tcp_server,
 )
 from tests.support.partner_api import KEY, PartnerApi
-from tests.support.raw_betcore import serving
+from tests.support.raw_betcore import Peer, Request, serving
 from tests.support.redis_users import Server
 from tests.support.tcp_proxy import proxy_to
 
@@ -92,6 +93,34 @@ def test_many_calls_at_once_of_one_loop(server: Server) -> None:
 
     assert 1 <= asyncio.run(submit()) <= 8
     assert len(set(tokens_on(server))) == 200
+
+
+def test_so_many_requests_of_one_client_are_under_way_at_once() -> None:
+    calls = 2 * MAX_CONNECTIONS
+    seen: list[int] = []
+    under_way = 0
+    lock = threading.Condition()
+
+    def answer(peer: Peer, connection: socket.socket, request: Request) -> None:
+        nonlocal under_way
+        with lock:
+            under_way += 1
+            seen.append(under_way)
+            lock.notify_all()
+            # Nobody is answered before all that are let through are here.
+            lock.wait_for(lambda: len(seen) >= MAX_CONNECTIONS or peer.closing.is_set())
+            under_way -= 1
+        PartnerApi()(peer, connection, request)
+
+    async def submit(url: str) -> None:
+        async with AsyncCashbackClient(url, api_key=KEY, timeout_seconds=AMPLE_SECONDS) as client:
+            await asyncio.gather(*(client.submit(token(number)) for number in range(calls)))
+
+    with serving(answer) as peer:
+        asyncio.run(submit(f"{peer.url}/base"))
+
+    assert len(seen) == calls
+    assert max(seen) == MAX_CONNECTIONS
 
 
 def test_a_call_that_was_cancelled_leaves_its_answer_to_nobody(server: Server) -> None:

@@ -1,6 +1,8 @@
 """A reply of HTTP is read from its bytes: whole or not at all, however it is framed."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cashback_client.http_exchange import Reply, reply_in, request_bytes
 from cashback_client.settings import HttpAddress
@@ -71,3 +73,17 @@ def test_a_request_carries_the_key_and_asks_for_no_second_one() -> None:
         b"{}",
     ]
     assert b"Content-" not in request_bytes(ADDRESS, "GET", "/events/1")
+
+
+HEADS = [b"HTTP/1.1 200 OK", b"HTTP/1.1 100 X", b"\r\n", b"\r\n\r\n", b"Transfer-Encoding: chunked"]
+VALUES = [b"Content-Length: ", b"Retry-After: ", b"-1", b"5", b"ffffffffff", b"0\r\n\r\n", b"; x", b"{}"]
+PIECES = st.sampled_from(HEADS + VALUES)
+
+
+@given(st.lists(PIECES | st.binary(max_size=6), max_size=12).map(b"".join), st.booleans())
+def test_whatever_comes_is_a_reply_or_its_beginning_or_an_error(received: bytes, is_all: bool) -> None:  # noqa: FBT001
+    try:
+        reply = reply_in(received, is_all=is_all)
+    except ValueError:
+        return
+    assert reply is not None or not is_all

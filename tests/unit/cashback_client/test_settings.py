@@ -78,6 +78,8 @@ def test_a_receivers_url_is_a_base_url() -> None:
         ("https://receiver.test/a b", KEY),
         ("https://", KEY),
         (f"https://{'x' * 70}.\u00e9.test", KEY),
+        (f"https://{'x' * 70}.test", KEY),
+        ("https://a..test", KEY),
     ],
 )
 def test_what_no_client_can_be_made_of_is_said_without_its_secrets(url: str, options: Options) -> None:

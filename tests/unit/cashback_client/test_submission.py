@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cashback_client.contract import MAX_TOKEN_CHARS, event_id_of
 from cashback_client.envelope import EntryWriter
-from cashback_client.submission import MAX_TOKENS, Submission
+from cashback_client.submission import MAX_TOKENS, Submission, taken
 from cashback_client.summary import is_summary, summary_of
 from producer.protocol.compact import is_token_shaped
 
@@ -70,7 +70,7 @@ def test_each_has_the_time_it_was_given_with_or_that_of_now() -> None:
     assert [message.received_at_ms for message in submission.messages] == [5, NOW_MS]
 
 
-@pytest.mark.parametrize("received_at_ms", [-1, 2**60, True, 1.5, "1"])
+@pytest.mark.parametrize("received_at_ms", [-1, 2**60, True, 1.5])
 def test_what_is_no_time_is_refused_with_words_and_without_the_token(received_at_ms: int) -> None:
     submission = Submission([("a.b.c", received_at_ms)], now_ms=NOW_MS)
 
@@ -85,12 +85,19 @@ def test_what_is_no_time_is_refused_with_words_and_without_the_token(received_at
 
 
 def test_more_than_a_call_takes_is_an_error_before_anything_is_sent() -> None:
-    assert len(Submission(["a.b.c"] * MAX_TOKENS, now_ms=NOW_MS).messages) == MAX_TOKENS
+    assert len(taken(iter(["a.b.c"] * MAX_TOKENS))) == MAX_TOKENS
     with pytest.raises(ValueError, match="1,000 tokens at most"):
-        Submission((str(number) for number in range(10**9)), now_ms=NOW_MS)
+        taken(str(number) for number in range(10**9))
 
 
-@pytest.mark.parametrize("wrong", [b"a.b.c", None, ("a.b.c",), (5, "a.b.c"), ["a.b.c", 5]])
+@pytest.mark.parametrize(
+    "wrong", [b"a.b.c", None, (), ("a.b.c",), ("a.b.c", "5"), ("a.b.c", 5, 5), (5, "a.b.c"), ["a.b.c", 5]]
+)
 def test_what_is_no_token_at_all_is_an_error_of_the_program(wrong: object) -> None:
     with pytest.raises(TypeError, match="a token is a text"):
-        Submission([wrong], now_ms=NOW_MS)  # type: ignore[list-item] # that is the point
+        taken(["a.b.c", wrong])  # type: ignore[list-item] # that is the point
+
+
+def test_one_text_is_not_taken_for_many() -> None:
+    with pytest.raises(TypeError, match="a list"):
+        taken("a.b.c")
