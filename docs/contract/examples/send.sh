@@ -25,7 +25,10 @@ EOF
 )
 
 # The password is in the environment: whoever is on this machine can read command lines.
-[[ $REDIS_URL =~ ^redis://([^:]+):([^@]+)@([^:/]+):([0-9]+) ]]
+[[ $REDIS_URL =~ ^redis://([^:]+):([^@]+)@([^:/]+):([0-9]+) ]] || {
+    echo 'REDIS_URL is to be redis://user:password@host:port' >&2
+    exit 1
+}
 export REDISCLI_AUTH=${BASH_REMATCH[2]}
 at=(--user "${BASH_REMATCH[1]}" -h "${BASH_REMATCH[3]}" -p "${BASH_REMATCH[4]}")
 # -e: an error of Redis ends with a status of its own.
