@@ -14,6 +14,7 @@ from deploy.local.ports import LOCALHOST
 
 _HTTP_SECONDS: Final = 10.0
 PING_SECONDS: Final = 0.5
+_SHORT_PINGS: Final = 8
 _MAX_PING_SECONDS: Final = 16.0
 
 
@@ -42,10 +43,11 @@ def flower_sees_a_worker(port: int) -> bool:
 def ping_times() -> Iterator[float]:
     """Yield how long to wait for the answer to one ping after the other, in seconds.
 
-    A ping that comes before the worker consumes is lost, so the first waits are short; a worker on a slow
-    machine may take longer for each, so they grow.
+    A ping that comes before the worker consumes is lost, so the waits are short for as long as a start takes;
+    a worker on a slow machine may take longer for each, so they grow then.
     """
     seconds = PING_SECONDS
+    yield from [seconds] * _SHORT_PINGS
     while True:
         yield seconds
         seconds = min(2 * seconds, _MAX_PING_SECONDS)

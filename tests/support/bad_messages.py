@@ -17,7 +17,6 @@ import redis
 from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import worker_answers
 from producer.copies.publisher import envelope
 from tests.support.betcore import CLIENT_ID, cashback, signer
 from tests.support.books import add_user
@@ -25,8 +24,8 @@ from tests.support.command import environment
 from tests.support.handler_bench import USER, jwks
 from tests.support.held import held
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
-from tests.support.worker_process import worker_process
-from worker.queue.held import RETURNED
+from tests.support.worker_process import wait_until_it_works, worker_process
+from worker.queue.held import LEASES, RETURNED
 
 WAIT_SECONDS = 120.0
 
@@ -66,12 +65,7 @@ class Bench:
         )
         self.workers.append(worker)
         worker.start()
-        wait_until(
-            lambda: worker_answers(self.redis_url, worker.pid),
-            what="the worker answers",
-            timeout_seconds=WAIT_SECONDS,
-            process=worker,
-        )
+        wait_until_it_works(worker, self.redis_url)
         return worker
 
     def push(self, entry: bytes, queue: str = QUEUE) -> None:
@@ -130,6 +124,11 @@ class Bench:
         """Return the bodies of all accepts, without white space."""
         requests = [request for request in self.peer.requests if request.path.endswith("/accept")]
         return ["".join(request.body.decode().split()) for request in requests]
+
+    def end_leases(self) -> None:
+        """Let the leases of dead workers have ended, and nobody wait for it."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.zadd(LEASES, dict.fromkeys(map(bytes, client.zrange(LEASES, 0, -1)), 1))
 
     def counted(self, reason: str) -> float:
         """Return the worker's metric."""

@@ -86,7 +86,7 @@ def database_of(server: PostgresServer, template: str) -> Iterator[str]:
     name = f"shared_{uuid4().hex}"
     with psycopg.connect(server.url, autocommit=True) as connection:
         identifiers = sql.Identifier(name), sql.Identifier(template)
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*identifiers))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(*identifiers))
     yield server.url_of(name)
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -41,9 +41,14 @@ def ended(process: ManagedProcess) -> tuple[int, str]:
 
 def wait_until_it_works(process: ManagedProcess, redis_url: str) -> None:
     """Wait until a worker consumes; raises NotReadyInTime, ProcessDied."""
+    # A ping that comes before the worker says so is lost, and its answer waited for.
     wait_until(
-        lambda: worker_answers(redis_url, process.pid),
+        lambda: _says_that_it_is_ready(process) and worker_answers(redis_url, process.pid),
         what=f"{process.name} works",
         timeout_seconds=END_SECONDS,
         process=process,
     )
+
+
+def _says_that_it_is_ready(process: ManagedProcess) -> bool:
+    return ' ready."' in process.log_path.read_text("utf-8", "replace")

@@ -1,6 +1,8 @@
 """Keys, Verify and Token against a BETCORE whose reply never ends: each call ends with its error."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -39,18 +41,49 @@ def fetch_token(client: httpx.Client, url: str) -> None:
     TokenEndpoint(client, base_url=url, credentials={"Secret": "s"}, timeout_seconds=TIMEOUT_SECONDS).fetch()
 
 
-@pytest.mark.parametrize("reply", NEVER_ENDING)
-@pytest.mark.parametrize(
-    ("ask", "failure"),
-    [(fetch_keys, KeysFetchFailed), (verify, VerifyUnavailable), (fetch_token, BearerUnavailable)],
-    ids=["keys", "verify", "token"],
-)
-def test_a_reply_that_never_ends_holds_no_call_past_its_time(
-    ask: Callable[[httpx.Client, str], None], failure: type[ProducerError | WorkerError], reply: str
-) -> None:
-    with serving(NEVER_ENDING[reply]) as peer, http_client() as client:
-        with pytest.raises(failure, match="Timeout"):
-            ask(client, peer.url)
+CALLS: Final[dict[str, tuple[Callable[[httpx.Client, str], None], type[ProducerError | WorkerError]]]] = {
+    "keys": (fetch_keys, KeysFetchFailed),
+    "verify": (verify, VerifyUnavailable),
+    "token": (fetch_token, BearerUnavailable),
+}
 
-        assert len(peer.requests) == 1
-        assert peer.trickled < FAR_TOO_MANY_BYTES
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call ended, and what the peer had done by then."""
+
+    error: BaseException | None
+    requests: int
+    trickled: int
+
+
+def ended(call: str, reply: str) -> Ended:
+    ask, _ = CALLS[call]
+    with serving(NEVER_ENDING[reply]) as peer, http_client() as client:
+        error: BaseException | None = None
+        try:
+            ask(client, peer.url)
+        except (ProducerError, WorkerError) as failure:
+            error = failure
+        return Ended(error, len(peer.requests), peer.trickled)
+
+
+@pytest.fixture(scope="module")
+def ends() -> dict[tuple[str, str], Ended]:
+    """Make all calls at once, each with a peer of its own: most of it is waiting."""
+    cases = [(call, reply) for call in CALLS for reply in NEVER_ENDING]
+    with ThreadPoolExecutor(len(cases)) as threads:
+        return dict(zip(cases, threads.map(lambda case: ended(*case), cases), strict=True))
+
+
+@pytest.mark.parametrize("reply", NEVER_ENDING)
+@pytest.mark.parametrize("call", CALLS)
+def test_a_reply_that_never_ends_holds_no_call_past_its_time(
+    ends: dict[tuple[str, str], Ended], call: str, reply: str
+) -> None:
+    end = ends[call, reply]
+
+    assert isinstance(end.error, CALLS[call][1])
+    assert "Timeout" in str(end.error)
+    assert end.requests == 1
+    assert end.trickled < FAR_TOO_MANY_BYTES

@@ -26,7 +26,8 @@ WINDOW = 2 * CONCURRENCY
 @pytest.fixture
 def bench(redis_url: str, database_url: str, tmp_path: Path) -> Iterator[Bench]:
     with bad_messages.bench(redis_url, database_url, tmp_path) as made:
-        made.settings["concurrency"] = str(CONCURRENCY)
+        # How long each try takes while PostgreSQL is away.
+        made.settings |= {"concurrency": str(CONCURRENCY), "database_timeout_seconds": "1"}
         yield made
 
 
@@ -100,6 +101,7 @@ def test_a_worker_that_is_killed_before_the_row_is_written_loses_nothing(
     wait_until_refused(bench, len(bad))
 
     worker.kill()
+    bench.end_leases()
     postgres.start()
     bench.start_worker()
 

@@ -28,7 +28,7 @@ LARGE: list[Callable[[], bytes]] = [
 ]
 # What the largest take on their way stays with the allocator: it was 40 to 60 MB, and grew no more.
 MOST_GROWTH_MB = 150
-_IDLE_SECONDS = 3.0
+_IDLE_SECONDS = 1.0
 
 
 @pytest.fixture

@@ -57,12 +57,6 @@ def in_hand(bench: Bench) -> int:
         return held(client)
 
 
-def end_leases(bench: Bench) -> None:
-    """Let the leases of dead workers have ended, and nobody wait for it."""
-    with redis.Redis.from_url(bench.redis_url) as client:
-        client.zadd(LEASES, dict.fromkeys(map(bytes, client.zrange(LEASES, 0, -1)), 1))
-
-
 def lease_left_seconds(bench: Bench) -> float:
     """Return how long the lease lasts that ends last."""
     with redis.Redis.from_url(bench.redis_url) as client:
@@ -110,7 +104,7 @@ def test_what_several_workers_had_in_hand_when_they_died_is_not_given_to_another
         worker = bench.start_worker()
         bench.wait(lambda most=lost_workers + 1: runs(bench, 1) == most, "the worker runs it")
         worker.kill()
-        end_leases(bench)
+        bench.end_leases()
 
     bench.start_worker()
 
