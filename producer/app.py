@@ -34,6 +34,7 @@ from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.openapi.operations import route
 from producer.receiver.routes import routes
 from producer.receiver.two_copies import TwoCopies
+from producer.receiver.watches import start_watches
 from producer.shared.logs import configure_logs
 from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Checks
@@ -51,7 +52,6 @@ EXIT_CANNOT_WORK: Final = 1
 EXIT_BAD_SETTINGS: Final = 2
 # Copies end by themselves within their timeout; this is added for their clean-up.
 _CLOSE_SLACK_SECONDS: Final = 2.0
-_CANCEL_AGAIN_SECONDS: Final = 1.0
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -120,13 +120,15 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
     )
     redis = redis_client(settings, timeout_seconds=settings.copy_timeout_seconds)
     publisher = Publisher(redis, timeout_seconds=settings.copy_timeout_seconds, max_waiting=max_waiting)
-    backlog = Backlog(
+    new_backlog = partial(
+        Backlog,
         receipts,
         longest_wait_seconds=settings.longest_wait_seconds,
         cutoff_seconds=settings.credit_cutoff_seconds,
         timeout_seconds=settings.copy_timeout_seconds,
         clock=time.time,
     )
+    backlog = new_backlog()
     primary = PrimaryWatch(redis, timeout_seconds=settings.copy_timeout_seconds)
     metrics.watch_backlog(lambda: backlog.wait_seconds)
     copies = TwoCopies(
@@ -167,6 +169,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
             copies=copies,
             states=receipts,
             backlog=backlog,
+            new_backlog=new_backlog,
             registry=metrics.registry,
             clients=clients,
             failures=failures,
@@ -201,11 +204,8 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
             watches = {"backlog": backlog.watch(), "primary": primary.watch()}
             if partners is not None:
                 stack.callback(partners.close)
-                watches["partner keys"] = partners.keys.watch()
-            for name, watch in watches.items():
-                task = asyncio.create_task(watch, name=name)
-                task.add_done_callback(partial(_watch_ended, on_fatal))
-                stack.push_async_callback(end_task, task)
+                watches |= partners.watches()
+            start_watches(watches, until=stack, on_fatal=on_fatal)
             yield
 
     health = Health(
@@ -234,27 +234,6 @@ def _partner_keys(settings: ReceiverSettings) -> PartnerKeys | None:
     except KeysUnreadable as error:
         variable = "PARTNER_KEYS_FILE" if path else "PARTNER_KEYS"
         raise SettingsError(f"{ENV_PREFIX}{variable}: {error}") from None
-
-
-def _watch_ended(on_fatal: Callable[[str], None], task: asyncio.Task[None]) -> None:
-    """Take note of a watch that ended by itself, and so by a fault that nobody foresaw."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        _log.error("watch_died", watch=task.get_name(), exc_info=error)
-        on_fatal(
-            f"its watch {task.get_name()} has died ({type(error).__name__}), without which it does not work"
-        )
-
-
-async def end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it is gone: a connection that it is just opening is closed by then.
-
-    Once is not enough: a library may take a cancellation for the end of its own waiting, and then the task
-    goes on, and the process would never end.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
 
 
 def _hand_over_server_logs() -> None:

@@ -154,6 +154,11 @@ class Backlog:
         """How long an event that arrives now is expected to wait."""
         return self._estimate.wait_seconds
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that was taken waits, as far as is known."""
+        return not self._unsettled
+
     def is_too_long(self) -> bool:
         """Whether a new event would wait too long to be credited in time."""
         return self.wait_seconds > self._longest_wait_seconds

@@ -22,6 +22,10 @@ def key_line(name: str, key: str, rate: str = "") -> str:
 KEYS = f"{key_line('edge', EDGE, '100000')};{key_line('mobile', MOBILE, '100000')}"
 
 
+# Nobody settles what these receivers take, and none of it is refused for that.
+PATIENT: dict[str, Any] = {"deadline_seconds": 600, "shed_wait_seconds": 500}
+
+
 def bearer(key: str) -> dict[str, str]:
     """Return the header that a key comes in."""
     return {"Authorization": f"Bearer {key}"}

@@ -1,9 +1,13 @@
 """What a partner's request, or one event of it, came to where it was not taken."""
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from producer.protocol.errors import ProducerError
+from producer.protocol.errors import KeysUnavailable, ProducerError
+from producer.receiver.answers import Internal, NoCopyMade
+
+UNAVAILABLE: Final = (KeysUnavailable, NoCopyMade, Internal)
+"""What says nothing against an event: it is to be sent again. All else is final."""
 
 
 class RequestRefused(ProducerError):

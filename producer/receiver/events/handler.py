@@ -10,17 +10,15 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from producer.copies.errors import CopyFailed
 from producer.receiver.answers import RETRY_AFTER_SECONDS, Internal, NotReceived
 from producer.receiver.backlog import Backlog
+from producer.receiver.events.backlogs import Backlogs
 from producer.receiver.events.errors import (
-    BadBody,
     BadKey,
-    NotEvents,
     NotOnRecord,
     QuotaSpent,
     RecordAway,
@@ -37,11 +35,11 @@ from producer.receiver.events.models import (
     MAX_EVENTS_BODY_BYTES,
     EventResults,
     EventShown,
-    NewEvents,
     Problem,
     Why,
 )
 from producer.receiver.events.quotas import Quotas
+from producer.receiver.events.reading import events_in
 from producer.receiver.events.record import Record
 from producer.receiver.http.body import read_body
 from producer.receiver.http.clients import Clients
@@ -49,9 +47,6 @@ from producer.receiver.http.failures import FailedVerifications
 from producer.shared.log_tally import LogTally
 
 OK: Final = "ok"
-# A body of 1,000 events has a few for each. What holds many more is not read: it would hold up the makes.
-_MAX_SIGNS: Final = 20 * MAX_EVENTS
-_SIGNS: Final = (b",", b":", b"[", b"{")
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -69,6 +64,7 @@ class PartnerEvents:
         intake: Intake,
         record: Record,
         backlog: Backlog,
+        backlogs: Backlogs,
         metrics: PartnerMetrics,
         clients: Clients,
         failures: FailedVerifications,
@@ -80,6 +76,7 @@ class PartnerEvents:
         self._intake = intake
         self._record = record
         self._backlog = backlog
+        self._backlogs = backlogs
         self._metrics = metrics
         self._clients = clients
         self._failures = failures
@@ -133,8 +130,8 @@ class PartnerEvents:
             "partner_request_refused",
             per=f"{producer} {error.reason}",
             producer=producer,
+            # Not in its words, which may be of the body.
             reason=error.reason,
-            detail=str(error),
             client=self._clients.of(request.scope).address,
         )
 
@@ -156,7 +153,7 @@ class PartnerEvents:
 
     async def _submitted(self, request: Request, partner: Partner) -> Response:
         now_ms = self._now_ms()
-        if self._backlog.is_too_long():
+        if self._backlog.is_too_long() or self._backlogs.is_too_long(partner.name):
             raise TooMuchWaits(retry_after_seconds=RETRY_AFTER_SECONDS)
         per_second = self._per_second(partner)
         # What cannot be taken need not be read.
@@ -170,7 +167,7 @@ class PartnerEvents:
                 timeout_seconds=self._limits.body_timeout_seconds,
                 max_bytes=MAX_EVENTS_BODY_BYTES,
             )
-            events = _events_in(body)
+            events = events_in(body)
             self._refuse(
                 self._handed_in.take(
                     partner.name, per_second=per_second, tokens=len(events), at=self._monotonic()
@@ -204,18 +201,6 @@ class PartnerEvents:
     def _refuse(self, wait_seconds: float) -> None:
         if wait_seconds:
             raise QuotaSpent(retry_after_seconds=max(1, ceil(wait_seconds)))
-
-
-def _events_in(body: bytes) -> list[object]:
-    if sum(body.count(sign) for sign in _SIGNS) > _MAX_SIGNS:
-        raise NotEvents
-    try:
-        return list(NewEvents.model_validate_json(body).events)
-    except ValidationError as error:
-        [fault, *_] = error.errors()
-        if fault["type"] == "json_invalid":
-            raise BadBody(f"the body is no JSON in UTF-8: {fault['msg'].partition(': ')[2]}") from None
-        raise NotEvents(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"[:300]) from None
 
 
 def _json(model: EventResults | EventShown) -> Response:

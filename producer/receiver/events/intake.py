@@ -1,22 +1,22 @@
 """From the events of one request to their copies and results. Decision 43."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
 
 from cashback_client.contract import MAX_TOKEN_CHARS, SettleMessage, event_id_of
 from producer.copies.event import ReceivedEvent
 from producer.protocol.claims import VerifiedToken
 from producer.protocol.errors import KeysUnavailable, ProducerError, VerificationError
 from producer.receiver.answers import Internal, NoCopyMade, NotReceived
-from producer.receiver.events.errors import BadEvent, EventRefused
-from producer.receiver.events.models import EventResult, NewEvent
+from producer.receiver.events.errors import UNAVAILABLE, EventRefused
+from producer.receiver.events.models import EventResult
+from producer.receiver.events.reading import event_in
 from producer.receiver.events.record import Record
 from producer.receiver.events.times import ReceiptTimes
 from producer.receiver.events.verifying import MAX_LOOKUPS, Lookups, Turns
@@ -27,8 +27,6 @@ from producer.receiver.two_copies import TwoCopies
 LOOKED_AT_ONCE: Final = 100
 """So many events of a request are verified, then looked for on record, then copied."""
 
-# Names of members are the sender's.
-_MAX_DETAIL_CHARS: Final = 300
 _DUPLICATE: Final = "this event is on record: the same token was received before"
 
 _log: Final = structlog.get_logger(__name__)
@@ -48,12 +46,9 @@ class _Batch:
     stores_are_away: bool = False
 
     def end(self, place: int, event_id: UUID | None, error: ProducerError) -> None:
-        is_final = isinstance(error, EventRefused | VerificationError | NotReceived) and not isinstance(
-            error, KeysUnavailable | NoCopyMade | Internal
-        )
         self.results[place] = EventResult(
             event_id=event_id,
-            result="refused" if is_final else "unavailable",
+            result="unavailable" if isinstance(error, UNAVAILABLE) else "refused",
             reason=error.reason,
             detail=str(error),
         )
@@ -73,10 +68,11 @@ class _Unverified:
 class Intake:
     """Takes the events of a request; at most `events_in_flight` of all requests are being copied at once.
 
-    Copies have places of their own, so that those of makes wait behind few of them.
+    Copies have places of their own, so that those of makes wait behind few of them. `on_accepted` hears of
+    each event one of whose copies is certain.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all are named where it is built
         self,
         *,
         lookups: Lookups,
@@ -84,12 +80,14 @@ class Intake:
         record: Record,
         times: ReceiptTimes,
         events_in_flight: int,
+        on_accepted: Callable[[ReceivedEvent], None],
     ) -> None:
         self._lookups = lookups
         self._copies = copies
         self._record = record
         self._times = times
         self._places = asyncio.Semaphore(events_in_flight)
+        self._on_accepted = on_accepted
         self._turns = Turns()
 
     async def take(self, items: Sequence[object], *, producer: str, now_ms: int) -> list[EventResult]:
@@ -140,7 +138,7 @@ class Intake:
 
     def _read(self, batch: _Batch, place: int, item: object) -> _Unverified | None:
         try:
-            event = _event_in(item)
+            event = event_in(item)
             received_at_ms = self._times.received_at_ms(event.received_at_ms, now_ms=batch.now_ms)
         except EventRefused as error:
             batch.end(place, _id_of(item), error)
@@ -191,6 +189,7 @@ class Intake:
                 batch.stores_are_away = True
                 batch.end(place, event.event_id, NoCopyMade())
                 return
+            self._on_accepted(event)
             batch.results[place] = EventResult(
                 event_id=event.event_id, result="accepted", reason="ok", detail="it will be settled"
             )
@@ -204,14 +203,6 @@ class Intake:
 def _id_of(item: object) -> UUID | None:
     token = item.get("token") if isinstance(item, dict) else None
     return event_id_of(token) if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN_CHARS else None
-
-
-def _event_in(item: object) -> NewEvent:
-    try:
-        return NewEvent.model_validate(item)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3]]
-        raise BadEvent(f"this is no event: {'; '.join(faults)}"[:_MAX_DETAIL_CHARS]) from None
 
 
 def _as_its_twin(first: EventResult | None) -> EventResult | None:

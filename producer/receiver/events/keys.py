@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -65,8 +65,11 @@ class KeyList:
         return found
 
 
-def read_keys(text: str) -> KeyList:
-    """Read lines of keys; raise KeysUnreadable, which names the line."""
+def read_keys(text: str, *, partners: Collection[str] | None = None) -> KeyList:
+    """Read lines of keys; raise KeysUnreadable, which names the line.
+
+    `partners` are those from whose lists workers take, None: anybody's.
+    """
     names: dict[bytes, str] = {}
     rates: dict[str, float] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -77,6 +80,11 @@ def read_keys(text: str) -> KeyList:
             name, digest, rate = _read_line(parts)
         except ValueError as error:
             raise KeysUnreadable(f"line {number}: {error}") from None
+        if partners is not None and name not in partners:
+            raise KeysUnreadable(
+                f"line {number}: {name} is not in CASHBACK_PARTNERS, so no worker takes from its list: "
+                "add it there first"
+            )
         if names.setdefault(digest, name) != name:
             raise KeysUnreadable(f"line {number}: {name} has a key that is another producer's, too")
         if rate is not None:
@@ -112,13 +120,17 @@ class PartnerKeys:
     """Tells whose key comes with a request.
 
     With a `path` they are read from there, and again while `watch` runs; a file that cannot be read leaves
-    what was read last. Raises KeysUnreadable where there is nothing to begin with.
+    what was read last. `partners` as for `read_keys`. Raises KeysUnreadable where there is nothing to begin
+    with.
     """
 
-    def __init__(self, *, text: str | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self, *, text: str | None = None, path: Path | None = None, partners: Collection[str] | None = None
+    ) -> None:
         self._path = path
-        self._seen = b"" if path is None else _content_of(path)
-        self._keys = _read(self._seen) if text is None else read_keys(text.replace(";", "\n"))
+        self._partners = partners
+        self._seen = (text or "").replace(";", "\n").encode() if path is None else _content_of(path)
+        self._keys = self._read(self._seen)
 
     @property
     def producers(self) -> frozenset[str]:
@@ -151,13 +163,20 @@ class PartnerKeys:
 
     def _take(self, content: bytes) -> None:
         try:
-            self._keys = _read(content)
+            self._keys = self._read(content)
         except KeysUnreadable as error:
             self._keep(error)
         else:
             _log.info(
                 "partner_keys_read", producers=sorted(self._keys.producers), keys=len(self._keys.partners)
             )
+
+    def _read(self, content: bytes) -> KeyList:
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            raise KeysUnreadable("it is no text in UTF-8") from None
+        return read_keys(text, partners=self._partners)
 
     def _keep(self, error: KeysUnreadable) -> None:
         _log.error(
@@ -175,11 +194,3 @@ def _content_of(path: Path) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise KeysUnreadable(f"{path} has more than {MAX_FILE_BYTES} bytes")
     return content
-
-
-def _read(content: bytes) -> KeyList:
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise KeysUnreadable("it is no text in UTF-8") from None
-    return read_keys(text)

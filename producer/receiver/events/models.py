@@ -30,6 +30,8 @@ class NewEvent(BaseModel):
     received_at_ms: int | None = Field(
         default=None,
         ge=0,
+        # Nanoseconds can be told as such, and nothing that is longer has to be written down.
+        lt=10**20,
         description="When the make came in, in milliseconds of Unix time (UTC); left out: now. BETCORE's 30 "
         "seconds count from it.",
     )

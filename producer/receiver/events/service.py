@@ -1,13 +1,14 @@
 """All that serves partners, put together."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
 from producer.protocol.verifier import Verifier
 from producer.receiver.backlog import Backlog
+from producer.receiver.events.backlogs import Backlogs
 from producer.receiver.events.handler import PartnerEvents
 from producer.receiver.events.intake import Intake
 from producer.receiver.events.keys import PartnerKeys
@@ -27,7 +28,11 @@ MAX_EVENTS_WIRE_BYTES: Final = 2 * MAX_EVENTS_BODY_BYTES
 
 
 class PartnerService:
-    """Serves partners that have keys; `keys.watch` is to run meanwhile."""
+    """Serves partners that have keys, while `watches` run.
+
+    Nobody's event is taken where makes wait too long in `backlog`, nor a producer's whose own do;
+    `new_backlog` makes one for a producer.
+    """
 
     def __init__(  # noqa: PLR0913 - all are named where it is built
         self,
@@ -37,6 +42,7 @@ class PartnerService:
         copies: TwoCopies,
         states: StateStore,
         backlog: Backlog,
+        new_backlog: Callable[[], Backlog],
         registry: CollectorRegistry,
         clients: Clients,
         failures: FailedVerifications,
@@ -44,7 +50,8 @@ class PartnerService:
         limits: PartnerLimits,
         now_ms: Callable[[], int],
     ) -> None:
-        self.keys = keys
+        self._keys = keys
+        self._backlogs = Backlogs(new_backlog)
         self._lookups = Lookups(verifier, timeout_seconds=limits.lookup_timeout_seconds)
         record = Record(states, at_once=limits.looks_at_once, timeout_seconds=limits.record_timeout_seconds)
         intake = Intake(
@@ -53,12 +60,14 @@ class PartnerService:
             record=record,
             times=times,
             events_in_flight=limits.events_in_flight,
+            on_accepted=self._backlogs.taken,
         )
         self._events = PartnerEvents(
             keys=keys,
             intake=intake,
             record=record,
             backlog=backlog,
+            backlogs=self._backlogs,
             metrics=PartnerMetrics(registry),
             clients=clients,
             failures=failures,
@@ -72,6 +81,10 @@ class PartnerService:
             route("handIn", self._events.submit),
             route("show", self._events.show),
         ]
+
+    def watches(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what is to run meanwhile, by name."""
+        return {"partner keys": self._keys.watch(), "partner backlogs": self._backlogs.watch()}
 
     def close(self) -> None:
         """End the threads."""

@@ -198,7 +198,7 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
             self._head_bytes += size
         elif self.cycle.more_body:
             self._body_bytes += size
-            self._is_deaf = self._is_deaf or self._is_beyond(_MAX_BODY_WIRE_BYTES, self._body_bytes)
+            self._is_deaf = self._is_deaf or self._body_bytes > self._most(_MAX_BODY_WIRE_BYTES)
 
     def _bound_what_is_unfinished(self) -> None:
         cycle, unfinished = self.cycle, self._unfinished
@@ -227,15 +227,13 @@ class BoundedHttpProtocol(HttpToolsProtocol, Connection):
 
     def _drop(self, data: bytes) -> None:
         self._dropped_bytes += len(data)
-        if self._is_beyond(_MAX_DROPPED_BYTES, self._dropped_bytes):
+        if self._dropped_bytes > self._most(_MAX_DROPPED_BYTES):
             self.transport.abort()
 
-    def _is_beyond(self, limit: int, size: int) -> bool:
-        """Say whether there is more than may be of a body; of some paths' there may be more."""
-        if size <= limit:
-            return False
+    def _most(self, usual: int) -> int:
+        """Return how many bytes of a body may come; of some paths' more than usual."""
         path = "" if self.cycle is None else self.cycle.scope["path"]
-        return size > self._connections.limits.large_bodies.get(path, 0)
+        return max(usual, self._connections.limits.large_bodies.get(path, 0))
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Take nothing more, say why unless an answer is still under way, and close."""

@@ -15,6 +15,7 @@ from producer.receiver.openapi.replies import (
     Reply,
     Schema,
     coded,
+    event_reasons,
     make_replies,
     narrowed,
     one_of,
@@ -58,6 +59,7 @@ _MAKE: Final = Operation(
     body={JSON: one_of(Token, TokenObject), "text/plain": Token},
     replies=make_replies(),
 )
+_REFUSED, _UNAVAILABLE = event_reasons()
 _HAND_IN: Final = Operation(
     name="handIn",
     method="POST",
@@ -69,7 +71,11 @@ _HAND_IN: Final = Operation(
     body={JSON: NewEvents},
     needs_key=True,
     replies={
-        200: Reply("Each event with its result.", EventResults),
+        200: Reply(
+            f"Each event with its result. Refused for: {', '.join(_REFUSED)}. Unavailable for: "
+            f"{', '.join(_UNAVAILABLE)}.",
+            EventResults,
+        ),
         404: Reply("No partner has a key here, so there are no events.", coded(404), name="NoPartners"),
         413: EVENTS_TOO_LARGE,
         422: Reply("No object with a list of events.", Problem),

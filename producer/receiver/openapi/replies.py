@@ -9,7 +9,16 @@ from pydantic import BaseModel
 
 from cashback_client.contract import ErrorCode
 from producer.protocol.errors import VerificationError
-from producer.receiver.answers import RECEIVED, NotReceived, answer_to
+from producer.receiver.answers import (
+    RECEIVED,
+    DataUnreadable,
+    Internal,
+    NoCashbackId,
+    NoCopyMade,
+    NotReceived,
+    answer_to,
+)
+from producer.receiver.events.errors import UNAVAILABLE, EventRefused
 from producer.receiver.events.models import MAX_EVENTS_BODY_BYTES, Problem
 from producer.receiver.http.body import MAX_BODY_BYTES
 from producer.receiver.http.protocol import MAX_HEAD_BYTES
@@ -81,6 +90,15 @@ METHOD_NOT_ALLOWED: Final = Reply(
     headers={"Allow": {"required": True, "schema": {"type": "string"}}},
     name="MethodNotAllowed",
 )
+
+
+def event_reasons() -> tuple[list[str], list[str]]:
+    """Return for what reasons an event is refused, and for what it is unavailable."""
+    trees = [*_tree_of(EventRefused), *_tree_of(VerificationError)]
+    errors: set[type[Any]] = {*trees, DataUnreadable, NoCashbackId, NoCopyMade, Internal}
+    errors -= {EventRefused, VerificationError}
+    passing = {each.reason for each in errors if issubclass(each, UNAVAILABLE)}
+    return sorted({each.reason for each in errors} - passing), sorted(passing)
 
 
 def make_replies() -> dict[int, Reply]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from producer.app import end_task
+from producer.receiver.watches import end_task
 from tests.support import virtual_time
 
 

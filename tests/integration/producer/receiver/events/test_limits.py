@@ -15,6 +15,7 @@ from tests.support.partner_keys import (
     EDGE,
     KEYS,
     MOBILE,
+    PATIENT,
     bearer,
     event_of,
     hand_in,
@@ -40,7 +41,7 @@ def test_keys_are_rotated_under_way(redis_url: str, database_url: str, tmp_path:
     path = tmp_path / "keys"
     path.write_text(key_line("edge", "old"))
     with running_receiver(
-        redis_url=redis_url, database_url=database_url, partner_keys_file=str(path)
+        redis_url=redis_url, database_url=database_url, partner_keys_file=str(path), **PATIENT
     ) as receiver:
         count = iter(range(1, 1_000_000))
 
@@ -109,6 +110,28 @@ def test_a_producer_has_half_of_the_requests_and_leaves_the_other_half(
         assert make.status_code == 200
 
 
+def test_a_producer_whose_events_wait_too_long_is_told_to_come_later_and_another_one_is_not(
+    redis_url: str, database_url: str
+) -> None:
+    with running_receiver(
+        redis_url=redis_url, database_url=database_url, partner_keys=KEYS, shed_wait_seconds=2
+    ) as receiver:
+        count = iter(range(1, 1_000_000))
+
+        def hands_in() -> httpx.Response:
+            return hand_in(receiver, [event_of(receiver, next(count))])
+
+        # Given that nobody settles what a partner hands in,
+        wait_until(lambda: hands_in().status_code == 503, what="it is told so", timeout_seconds=120)
+
+        reply = hands_in()
+
+        assert why(reply) == (503, "backlog")
+        assert reply.headers["Retry-After"] == "1"
+        assert kinds_of(hand_in(receiver, [event_of(receiver, next(count))], key=MOBILE)) == ["accepted"]
+        assert receiver.make_event(cashback(next(count))).status_code == 200
+
+
 def flood(receiver: RunningReceiver, key: str, number: int, replies: list[httpx.Response]) -> None:
     events = [event_of(receiver, 100_000 * number + each) for each in range(MAX_EVENTS)]
     garbage = [{"token": "a.b.c"}] * MAX_EVENTS
@@ -118,7 +141,7 @@ def flood(receiver: RunningReceiver, key: str, number: int, replies: list[httpx.
 
 def test_a_flood_of_full_requests_leaves_every_make_its_answer(redis_url: str, database_url: str) -> None:
     with running_receiver(
-        redis_url=redis_url, database_url=database_url, partner_keys=KEYS, shed_wait_seconds=24
+        redis_url=redis_url, database_url=database_url, partner_keys=KEYS, **PATIENT
     ) as receiver:
         replies: list[httpx.Response] = []
         floods = [

@@ -1,12 +1,14 @@
 """Events of partners while a server is away: one copy that is certain is enough."""
 
+from contextlib import ExitStack
+
 import psycopg
 import redis
 
 from cashback_client.contract import queue_of
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
-from tests.support.partner_keys import KEYS, event_of, hand_in, kinds_of, results_of, state_of, why
+from tests.support.partner_keys import KEYS, PATIENT, event_of, hand_in, kinds_of, results_of, state_of, why
 from tests.support.receiver import running_receiver
 
 # For the copy that cannot be made; the other one has to be made in it.
@@ -32,22 +34,18 @@ def test_with_one_server_away_events_are_taken_and_with_none_they_are_to_be_sent
         database_url=database_url,
         copy_timeout_seconds=COPY_TIMEOUT_SECONDS,
         partner_keys=KEYS,
+        **PATIENT,
     ) as receiver:
-        events = [[event_of(receiver, 10 * turn + each) for each in range(1, 4)] for turn in range(3)]
-        valkey_server.kill()
-        try:
+        events = [[event_of(receiver, 10 * turn + each) for each in range(1, 4)] for turn in range(2)]
+        with ExitStack() as back:
+            back.callback(valkey_server.start)
+            valkey_server.kill()
             without_redis = hand_in(receiver, events[0])
             known = hand_in(receiver, events[0])
+            back.callback(postgres_server.start)
             postgres_server.stop_immediate()
-            try:
-                with_none = hand_in(receiver, events[1])
-                asked = state_of(receiver, results_of(without_redis)[0]["event_id"])
-            finally:
-                valkey_server.start()
-                postgres_server.start()
-        except BaseException:
-            valkey_server.start()
-            raise
+            with_none = hand_in(receiver, events[1])
+            asked = state_of(receiver, results_of(without_redis)[0]["event_id"])
 
         assert kinds_of(without_redis) == ["accepted"] * 3
         assert kinds_of(known) == ["duplicate"] * 3
@@ -68,6 +66,7 @@ def test_while_postgresql_is_away_the_message_is_enough_and_nobody_can_know_of_d
         database_url=database_url,
         copy_timeout_seconds=COPY_TIMEOUT_SECONDS,
         partner_keys=KEYS,
+        **PATIENT,
     ) as receiver:
         events = [event_of(receiver, each) for each in range(1, 4)]
         postgres_server.freeze()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from producer.copies.event import ReceivedEvent
 from producer.copies.postgres import EventState
 from producer.receiver.events.intake import LOOKED_AT_ONCE, Intake
 from producer.receiver.events.record import Record
@@ -22,7 +23,10 @@ class NothingOnRecord:
         return []
 
 
-def intake_of(made: Scene, *, events_in_flight: int = 200) -> Intake:
+def intake_of(
+    made: Scene, *, events_in_flight: int = 200, accepted: list[ReceivedEvent] | None = None
+) -> Intake:
+    accepted = [] if accepted is None else accepted
     endpoints = Endpoints()
     endpoints.publish(signer(1))
     return Intake(
@@ -31,6 +35,7 @@ def intake_of(made: Scene, *, events_in_flight: int = 200) -> Intake:
         record=Record(NothingOnRecord(), at_once=2, timeout_seconds=1),
         times=ReceiptTimes(ahead_ms=5_000, deadline_ms=30_000),
         events_in_flight=events_in_flight,
+        on_accepted=accepted.append,
     )
 
 
@@ -97,13 +102,15 @@ def test_a_make_in_the_middle_of_a_thousand_events_is_answered_before_most_of_th
 def test_no_more_events_are_on_their_way_than_have_a_place() -> None:
     async def run() -> None:
         made = Scene()
-        intake = intake_of(made, events_in_flight=7)
+        accepted = list[ReceivedEvent]()
+        intake = intake_of(made, events_in_flight=7, accepted=accepted)
 
         results = await intake.take(events(50), producer="edge", now_ms=NOW_MS)
 
         assert [each.result for each in results] == ["accepted"] * 50
         assert max(len(group) for group in made.stores["receipt"].groups) <= 7
         assert {each.producer for each in made.stores["receipt"].taken} == {"edge"}
+        assert sorted(each.cashback_id for each in accepted) == list(range(1, 51))
         await made.copies.close(timeout_seconds=5)
 
     virtual_time.run(run())

@@ -77,6 +77,14 @@ def test_a_wrong_line_is_named_and_nothing_of_it_is_shown(line: str, why: str) -
     assert SECRET[:16] not in str(raised.value)
 
 
+def test_a_key_of_whom_no_worker_serves_is_a_wrong_line() -> None:
+    text = f"{key_line('edge', 'one')}\n{key_line('mobile', 'two')}"
+
+    assert read_keys(text, partners={"edge", "mobile", "other"}).producers == {"edge", "mobile"}
+    with pytest.raises(KeysUnreadable, match="line 2: mobile is not in CASHBACK_PARTNERS"):
+        read_keys(text, partners={"edge"})
+
+
 def test_there_are_not_more_keys_and_producers_than_a_label_may_have() -> None:
     lines = [key_line("edge", str(number)) for number in range(MAX_KEYS)]
 
