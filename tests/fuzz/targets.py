@@ -3,12 +3,12 @@
 from types import MappingProxyType
 from typing import Final
 
-from tests.fuzz.entries import accounts, connections, flower, makes, messages, replies, tokens
+from tests.fuzz.entries import accounts, connections, flower, makes, messages, partners, replies, tokens
 
 TARGETS: Final = MappingProxyType(
     {
         target.name: target
-        for module in (tokens, makes, replies, messages, accounts, connections, flower)
+        for module in (tokens, makes, partners, replies, messages, accounts, connections, flower)
         for target in module.TARGETS
     }
 )
