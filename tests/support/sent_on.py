@@ -1,7 +1,7 @@
 """Overdue events on a real ledger and a real Valkey, and the messages that there are of each."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,9 +58,11 @@ class Recovery:
     broker: CeleryBroker
     client: redis.Redis
 
-    def received(self, cashback_id: int, *, producer: str | None = None) -> SettleMessage:
+    def received(
+        self, cashback_id: int, *, producer: str | None = None, age_seconds: float = 0.0
+    ) -> SettleMessage:
         """Receive an event whose receipt is overdue; there is no message of it."""
-        return overdue_message(self.at, cashback_id, producer=producer)
+        return overdue_message(self.at, cashback_id, producer=producer, age_seconds=age_seconds)
 
     def settled(self, cashback_id: int) -> SettleMessage:
         """Receive an event and credit it; its answer is still to be sent, and there is no message of it."""
@@ -74,9 +76,9 @@ class Recovery:
         self.at.handler.ledger.settle(event, payout(cashback_id, USER, "1"))
         return message
 
-    def wait(self, message: SettleMessage) -> None:
-        """Put the event's message onto the queue of fresh ones."""
-        self.client.lpush(QUEUE, entry_of(message))
+    def wait(self, message: SettleMessage, queue: str = QUEUE) -> None:
+        """Put the event's message onto a queue of fresh ones."""
+        self.client.lpush(queue, entry_of(message))
 
     def worker(self) -> Worker:
         """Return a worker that takes what was sent on and what was given back."""
@@ -110,7 +112,13 @@ class Clock:
 
 @contextmanager
 def recovery(
-    database_url: str, redis_url: str, *, limit: int = 1_000, clock: Clock | None = None
+    database_url: str,
+    redis_url: str,
+    *,
+    limit: int = 1_000,
+    clock: Clock | None = None,
+    partners: Sequence[str] = (),
+    hurry_seconds: float = 5.0,
 ) -> Iterator[Recovery]:
     """Give a sweeper on both servers, whose worker can take from the queue for a second of the clock."""
     broker = CeleryBroker(app_on(redis_url), keys=WORKERS_KEYS, timeout_seconds=60)
@@ -119,7 +127,15 @@ def recovery(
     watch = QueueWatch(broker, Consumption(monotonic=clock), queues=queues, monotonic=clock)
     with (
         bench(database_url, reply(200)) as at,
-        sweeping(at, database_url, broker, limit=limit, queue_watch=watch) as sweeper,
+        sweeping(
+            at,
+            database_url,
+            broker,
+            limit=limit,
+            queue_watch=watch,
+            partners=partners,
+            hurry_seconds=hurry_seconds,
+        ) as sweeper,
         redis.Redis.from_url(redis_url) as client,
     ):
         yield Recovery(at, sweeper, broker, client)

@@ -1,7 +1,7 @@
 """A sweeper on real parts, with the broker that a test gives it, and events whose message was lost."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -29,12 +29,14 @@ def sweeping(
     *,
     limit: int = 10,
     queue_watch: QueueWatch | None = None,
+    partners: Sequence[str] = (),
+    hurry_seconds: float = 5.0,
 ) -> Iterator[Sweeper]:
     with pool_of(database_url) as pool, ThreadPoolExecutor(2) as executor:
         database = Database(pool, timeout_seconds=30)
         yield Sweeper(
             overdue=OverdueReceipts(
-                database, limit=limit, hold_seconds=60.0, hurry_seconds=5.0, cutoff_seconds=600.0
+                database, limit=limit, hold_seconds=60.0, hurry_seconds=hurry_seconds, cutoff_seconds=600.0
             ),
             retention=Retention(
                 database,
@@ -53,12 +55,15 @@ def sweeping(
             log=SweepLog(Metrics()),
             interval_seconds=0.01,
             random=lambda: 0.5,
+            partners=partners,
         )
 
 
-def overdue_message(at: Bench, cashback_id: int, *, producer: str | None = None) -> SettleMessage:
+def overdue_message(
+    at: Bench, cashback_id: int, *, producer: str | None = None, age_seconds: float = 0.0
+) -> SettleMessage:
     """Return a make whose receipt is there and overdue: its message was lost."""
-    message = at.message(cashback(cashback_id))
+    message = at.message(cashback(cashback_id), age_seconds=age_seconds)
     at.connection.execute(
         "SELECT record_receipt(%s, %s, %s, %s, 600, 900, -1, %s)",
         (message.event_id, message.token, cashback_id, message.received_at, producer),

@@ -3,19 +3,28 @@
 Decision 9.
 """
 
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
-from cashback_client.contract import OWN_PRODUCER, QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage
-from cashback_client.envelope import message_in
+from cashback_client.contract import (
+    OWN_PRODUCER,
+    QUEUE,
+    RETRY_QUEUE,
+    TASK_NAME,
+    SettleMessage,
+    queue_of,
+)
+from cashback_client.envelope import EntryWriter, message_in
 from worker.errors import WorkerError
 from worker.producers import sent_again
 
@@ -26,6 +35,8 @@ _AT_HEAD: Final = 10
 _NEAR_HEAD: Final = 1_000
 # Five milliseconds of Redis' time, in which it does nothing else.
 _MAX_LOOKED_AT: Final = 2_000
+# The worker that receives it says what it is about; the token has no place here.
+_OVERDUE: Final = "(overdue)"
 _FIND: Final = resources.files("worker.recovery.scripts").joinpath("find_messages.lua").read_text("utf-8")
 
 
@@ -59,8 +70,8 @@ class Found:
 class Broker(Protocol):
     """What the sweeper needs of the queue. Its calls are bounded and raise BrokerUnavailable."""
 
-    def at_head(self) -> list[UUID] | None:
-        """Return the events at the queue's head, the next to be taken first; None: nothing waits there."""
+    def at_head(self, queue: str = QUEUE) -> list[UUID] | None:
+        """Return the events at a queue's head, the next to be taken first; None: nothing waits there."""
         ...
 
     def head_of(self, queue: str) -> bytes | None:
@@ -77,6 +88,10 @@ class Broker(Protocol):
 
     def publish(self, message: SettleMessage, *, producer: str = OWN_PRODUCER) -> None:
         """Put an event of a producer onto the retry queue, which fresh events do not stand in."""
+        ...
+
+    def put_first(self, message: SettleMessage, *, producer: str) -> None:
+        """Put a partner's event at the head of its own queue, where it is ahead of no other producer's."""
         ...
 
     def ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
@@ -106,6 +121,7 @@ class CeleryBroker:
         self._keys = keys
         self._monotonic = monotonic
         self._ask_again_at = 0.0
+        self._writer = EntryWriter(origin=f"sweep{os.getpid()}@{socket.gethostname()}", sender=str(uuid4()))
         options = {
             **app.conf.broker_transport_options,
             "socket_timeout": timeout_seconds,
@@ -118,9 +134,9 @@ class CeleryBroker:
         }
         self._connection: Any = app.connection_for_write(transport_options=options)
 
-    def at_head(self) -> list[UUID] | None:
-        """Return the events at the queue's head; what is no message there is left out."""
-        entries = self.ask(lambda client: client.lrange(QUEUE, -_AT_HEAD, -1))
+    def at_head(self, queue: str = QUEUE) -> list[UUID] | None:
+        """Return the events at a queue's head; what is no message there is left out."""
+        entries = self.ask(lambda client: _head_of(client, queue))
         if not entries:
             return None
         messages = [message_in(entry) for entry in reversed(entries)]
@@ -164,12 +180,17 @@ class CeleryBroker:
                 connection=self._connection,
                 retry=False,
                 headers=sent_again({}, producer=producer),
-                # The worker that receives it says what it is about; the token has no place here.
                 argsrepr="()",
-                kwargsrepr="(overdue)",
+                kwargsrepr=_OVERDUE,
             )
         except _FAULTS as error:
             raise self._unavailable(error) from error
+
+    def put_first(self, message: SettleMessage, *, producer: str) -> None:
+        """Put a partner's event at the head of its own queue; where that is no list, onto the retry queue."""
+        entry = self._writer.entry(message, event_id=message.event_id, summary=_OVERDUE)
+        if not self.ask(lambda client: _has_pushed(client, queue_of(producer), entry)):
+            self.publish(message, producer=producer)
 
     def close(self) -> None:
         """Close the connection."""
@@ -191,6 +212,25 @@ class CeleryBroker:
         self._ask_again_at = self._monotonic() + _PAUSE_SECONDS
         self._connection.collect()
         return BrokerUnavailable(f"Redis: {type(error).__name__}: {error}")
+
+
+def _head_of(client: Any, queue: str) -> list[bytes]:  # noqa: ANN401 - redis-py's client of kombu's
+    try:
+        head: list[bytes] = client.lrange(queue, -_AT_HEAD, -1)
+    except redis.ResponseError:
+        # What is wrong with a partner's list is its own affair: nobody knows what waits there.
+        if queue == QUEUE:
+            raise
+        return [b""]
+    return head
+
+
+def _has_pushed(client: Any, queue: str, entry: bytes) -> bool:  # noqa: ANN401 - the same
+    try:
+        client.rpush(queue, entry)
+    except redis.ResponseError:
+        return False
+    return True
 
 
 _FAULTS: Final = (redis.RedisError, KombuError, OSError)

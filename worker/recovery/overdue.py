@@ -3,7 +3,7 @@
 Its SQL is `worker/schema/functions/sweep.sql`. Decision 9.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -72,16 +72,27 @@ class OverdueReceipts:
         row = self._database.one_row("SELECT expired, unconfirmed FROM expire_overdue(%s)", (self._limit,))
         return Expired(*row)
 
-    def claim(self, *, lost_before: datetime | None) -> list[OverdueEvent]:
+    def claim(
+        self, *, lost_before: datetime | None, of_partners: Mapping[str, datetime | None] | None = None
+    ) -> list[OverdueEvent]:
         """Claim events for another run; they are not overdue again for `hold_seconds`, later for longer.
 
         An undecided event that was received at or after `lost_before` may still wait in the queue and
-        is left to it, until its cut-off is near. None: nothing waits in the queue.
+        is left to it, until its cut-off is near. None: nothing waits in the queue. `of_partners` says the
+        same of partners' events by their own queues; None: no event of a partner's waits anywhere.
         """
+        partners = None if of_partners is None else (list(of_partners), list(of_partners.values()))
         rows = self._database.rows(
             "SELECT event_id, token, received_at, runs, is_settled, is_in_a_hurry, producer "
-            "FROM claim_overdue(%s, %s, %s, %s, %s)",
-            (self._limit, self._hold_seconds, self._hurry_seconds, lost_before, self._cutoff_seconds),
+            "FROM claim_overdue(%s, %s, %s, %s, %s, %s::text[], %s::timestamptz[])",
+            (
+                self._limit,
+                self._hold_seconds,
+                self._hurry_seconds,
+                lost_before,
+                self._cutoff_seconds,
+                *(partners or (None, None)),
+            ),
         )
         return [
             OverdueEvent(

@@ -7,13 +7,14 @@ Decisions 9 and 32.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from cashback_client.contract import SettleMessage
+from cashback_client.contract import OWN_PRODUCER, SettleMessage, queue_of
 from worker.domain.settlement import Step
 from worker.errors import LedgerUnavailable
 from worker.handling.answering import Answering
@@ -36,7 +37,10 @@ _QUEUE: Final = "queue"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweeper:
-    """One sweep, and how often. `sweep` is for one thread; `run` calls it until `stopping` is set."""
+    """One sweep, and how often. `sweep` is for one thread; `run` calls it until `stopping` is set.
+
+    `partners` are the producers whose own queues workers take from.
+    """
 
     overdue: OverdueReceipts
     retention: Retention
@@ -48,6 +52,7 @@ class Sweeper:
     log: SweepLog
     interval_seconds: float
     random: Callable[[], float]
+    partners: Sequence[str] = ()
     monotonic: Callable[[], float] = time.monotonic
 
     def run(self, stopping: threading.Event) -> None:
@@ -111,20 +116,24 @@ class Sweeper:
             if self.queue_watch.nobody_empties():
                 self.log.fails(_QUEUE, reason="nobody_empties_it", detail="events are settled directly")
                 return self._settle_directly(self.overdue.claim(lost_before=None))
-            at_head = self.broker.at_head()
+            at_heads = {name: self.broker.at_head(queue_of(name)) for name in (OWN_PRODUCER, *self.partners)}
         except BrokerUnavailable as error:
             self.log.fails(_BROKER, reason=error.reason, error=str(error))
             return self._settle_directly(self.overdue.claim(lost_before=None))
         self.log.works(_QUEUE)
-        lost_before = None if at_head is None else self.overdue.lost_before(at_head)
-        return self._send_on(self.overdue.claim(lost_before=lost_before))
+        lost_before = {name: self._lost_before(at_head) for name, at_head in at_heads.items()}
+        of_our_own = lost_before.pop(OWN_PRODUCER)
+        return self._send_on(self.overdue.claim(lost_before=of_our_own, of_partners=lost_before))
+
+    def _lost_before(self, at_head: list[UUID] | None) -> datetime | None:
+        return None if at_head is None else self.overdue.lost_before(at_head)
 
     def _send_on(self, events: list[OverdueEvent]) -> bool:
         sent = 0
         try:
-            events = self._that_nobody_has(events)
+            events = self._as_sent(self._that_nobody_has(events))
             for event in events:
-                self.broker.publish(_message(event), producer=event.producer)
+                self._send(event)
                 sent += 1
         except BrokerUnavailable as error:
             self.log.fails(_BROKER, reason=error.reason, error=str(error))
@@ -133,6 +142,20 @@ class Sweeper:
         finally:
             self.log.did("republished", sent, event_ids=_ids(events[:sent]))
         return self._settle_directly(events[sent:])
+
+    def _as_sent(self, events: list[OverdueEvent]) -> list[OverdueEvent]:
+        """Return events in the order of sending: of those that are put first the oldest one last."""
+        first = [event for event in events if self._goes_first(event)]
+        others = [event for event in events if not self._goes_first(event)]
+        return others + sorted(first, key=lambda event: event.received_at, reverse=True)
+
+    def _send(self, event: OverdueEvent) -> None:
+        send = self.broker.put_first if self._goes_first(event) else self.broker.publish
+        send(_message(event), producer=event.producer)
+
+    def _goes_first(self, event: OverdueEvent) -> bool:
+        """Whether it goes to the head of its producer's queue: the retry queue is no place for a flood."""
+        return event.producer in self.partners and not event.is_settled
 
     def _that_nobody_has(self, events: list[OverdueEvent]) -> list[OverdueEvent]:
         """Leave out the events whose message is on its way: a second one would only make all slower."""

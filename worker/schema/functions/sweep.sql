@@ -126,15 +126,19 @@ $$;
 -- their cut-off is nearer than p_hurry_seconds. p_cutoff_seconds: how long after its receipt an event has its
 -- cut-off, by which those from before a moment are found; one that was promised more waits that much longer.
 --
+-- Each partner in p_partners has a queue of its own, and its moment in p_partners_lost_before; of the others nobody knows,
+-- and theirs are claimed in a hurry alone. Null: no event of a partner's waits anywhere. Partners' events are claimed
+-- beside those of our own receiver, p_limit of each, so that no producer's backlog keeps another one's from it.
+--
 -- In a hurry is who has less than p_hurry_seconds to its cut-off, or, once settled, to its deadline. A claimed event is
 -- not overdue again for p_hold_seconds, or half of the time that it has been here where that is more; but for no more
 -- than half of the time that it has left, and so that it is found again in its hurry, while that lasts.
 --
--- The three reasons to claim an event are asked for one by one, because no index serves an OR of them. The row is
+-- The reasons to claim an event are asked for one by one, because no index serves an OR of them. The row is
 -- looked at once more under its lock.
 CREATE OR REPLACE FUNCTION claim_overdue(
     p_limit integer, p_hold_seconds double precision, p_hurry_seconds double precision, p_lost_before timestamptz,
-    p_cutoff_seconds double precision
+    p_cutoff_seconds double precision, p_partners text[] DEFAULT NULL, p_partners_lost_before timestamptz[] DEFAULT NULL
 ) RETURNS TABLE (
     event_id uuid, token text, received_at timestamptz, runs integer, is_settled boolean, is_in_a_hurry boolean,
     producer text
@@ -145,6 +149,8 @@ DECLARE
     v_bound timestamptz := sweep_bound();
     v_hold interval := make_interval(secs => p_hold_seconds);
     v_hurry interval := make_interval(secs => p_hurry_seconds);
+    v_cutoff interval := make_interval(secs => p_cutoff_seconds);
+    v_partners_until timestamptz := CASE WHEN p_partners IS NULL THEN 'infinity' ELSE v_now + v_hurry END;
     v_overdue uuid[];
 BEGIN
     WITH candidates AS (
@@ -155,17 +161,35 @@ BEGIN
         ORDER BY greatest(least(next_attempt_at, deadline_at), settled_at) LIMIT p_limit)
         UNION
         (SELECT event_id FROM receipts
-        WHERE state = 'received' AND received_at < coalesce(p_lost_before, 'infinity')
+        WHERE state = 'received' AND producer IS NULL AND received_at < coalesce(p_lost_before, 'infinity')
             AND credit_cutoff_at >= v_bound
-            AND credit_cutoff_at < coalesce(p_lost_before + make_interval(secs => p_cutoff_seconds), 'infinity')
+            AND credit_cutoff_at < coalesce(p_lost_before + v_cutoff, 'infinity')
             AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY credit_cutoff_at LIMIT p_limit)
         UNION
         (SELECT event_id FROM receipts
-        WHERE state = 'received' AND credit_cutoff_at >= v_bound
+        WHERE state = 'received' AND producer IS NULL AND credit_cutoff_at >= v_bound
             AND credit_cutoff_at <= v_now + v_hurry
             AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY credit_cutoff_at LIMIT p_limit)
+        UNION
+        (SELECT event_id FROM receipts
+        WHERE state = 'received' AND producer IS NOT NULL AND credit_cutoff_at >= v_bound
+            AND credit_cutoff_at <= v_partners_until
+            AND next_attempt_at <= v_now AND deadline_at > v_now
+        ORDER BY credit_cutoff_at LIMIT p_limit)
+        UNION
+        (SELECT lost.event_id
+        FROM unnest(p_partners, p_partners_lost_before) AS partner (name, lost_before)
+            CROSS JOIN LATERAL (
+                SELECT event_id FROM receipts
+                WHERE state = 'received' AND producer = partner.name
+                    AND received_at < coalesce(partner.lost_before, 'infinity')
+                    AND credit_cutoff_at >= v_bound
+                    AND credit_cutoff_at < coalesce(partner.lost_before + v_cutoff, 'infinity')
+                    AND next_attempt_at <= v_now AND deadline_at > v_now
+                ORDER BY credit_cutoff_at LIMIT p_limit
+            ) AS lost)
     )
     SELECT array_agg(event_id) INTO v_overdue FROM candidates;
     -- So that a sweep that finds nothing opens none of the tokens' partitions.
@@ -174,14 +198,24 @@ BEGIN
     END IF;
 
     RETURN QUERY
-    WITH overdue AS (
+    WITH overdue_of_our_own AS (
         SELECT event_id, CASE state WHEN 'settled' THEN deadline_at ELSE credit_cutoff_at END - v_now AS time_left
         FROM receipts
-        WHERE event_id = ANY (v_overdue) AND state IN ('received', 'settled')
+        WHERE event_id = ANY (v_overdue) AND state IN ('received', 'settled') AND producer IS NULL
             AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY next_attempt_at
         LIMIT p_limit
         FOR NO KEY UPDATE SKIP LOCKED
+    ), overdue_of_partners AS (
+        SELECT event_id, CASE state WHEN 'settled' THEN deadline_at ELSE credit_cutoff_at END - v_now AS time_left
+        FROM receipts
+        WHERE event_id = ANY (v_overdue) AND state IN ('received', 'settled') AND producer IS NOT NULL
+            AND next_attempt_at <= v_now AND deadline_at > v_now
+        ORDER BY next_attempt_at
+        LIMIT p_limit
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), overdue AS (
+        SELECT * FROM overdue_of_our_own UNION ALL SELECT * FROM overdue_of_partners
     ), claimed AS (
         UPDATE receipts SET next_attempt_at = clock_timestamp() + CASE
             WHEN time_left <= v_hurry THEN v_hold

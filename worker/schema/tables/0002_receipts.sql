@@ -59,9 +59,13 @@ CREATE INDEX receipts_ended ON receipts (state, received_at) WHERE state IN ('an
 CREATE INDEX receipts_unconfirmed ON receipts (received_at, event_id) WHERE unconfirmed;
 -- What the sweep asks, by when it has to look at a receipt. Of what is settled that is the next attempt, or the
 -- deadline where that is earlier; never before it was settled, so that no new entry stands below sweep_bound.
-CREATE INDEX receipts_undecided ON receipts (credit_cutoff_at) WHERE state = 'received';
+-- The producer, so that a partner's backlog is walked past here and not in the table.
+CREATE INDEX receipts_undecided ON receipts (credit_cutoff_at, producer) WHERE state = 'received';
 CREATE INDEX receipts_unanswered ON receipts (greatest(least(next_attempt_at, deadline_at), settled_at))
     WHERE state = 'settled';
+-- What is lost of one partner's, whatever waits of all others. Of our own receiver's it holds nothing, and costs nothing.
+CREATE INDEX receipts_undecided_of_partners ON receipts (producer, credit_cutoff_at)
+    WHERE state = 'received' AND producer IS NOT NULL;
 
 CREATE TRIGGER receipts_guard BEFORE INSERT OR UPDATE ON receipts FOR EACH ROW EXECUTE FUNCTION guard_receipt();
 

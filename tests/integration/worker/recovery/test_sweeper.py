@@ -60,6 +60,9 @@ class Queue:
             raise BrokerUnavailable
         self.published.append(message)
 
+    def put_first(self, message: SettleMessage, **_: object) -> None:
+        raise NotImplementedError
+
     def ask(self, question: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what Redis replies
         raise NotImplementedError
 
