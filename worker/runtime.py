@@ -198,6 +198,7 @@ def _sweeper(
         log=SweepLog(handler.metrics),
         interval_seconds=settings.sweep_interval_seconds,
         random=random.random,
+        partners=tuple(settings.partners),
     )
 
 

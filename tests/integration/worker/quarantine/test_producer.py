@@ -15,7 +15,8 @@ from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import QuarantineStore
 
 EDGE = {PRODUCER_HEADER: "edge"}
-EVENTS = {RETRY_QUEUE: 481, QUEUE: 482}
+# Whose each queue is: workers alone write to the one for retries, and say there whose event it is.
+WHOSE = {RETRY_QUEUE: "edge", QUEUE: OWN_PRODUCER, queue_of("mobile"): "mobile"}
 BAD: list[Any] = [[], {"token": 5}, None]
 
 
@@ -26,37 +27,29 @@ def document(bench: Bench, *arguments: str) -> Any:  # noqa: ANN401 - JSON
 def test_a_worker_puts_on_record_whose_message_it_was_and_believes_no_sender(
     redis_url: str, database_url: str, tmp_path: Path
 ) -> None:
-    # Given messages that name a producer, good and bad ones: on the retry queue, where a worker put them,
-    # and on a queue where anybody could have
-    good = {
-        queue: settle([[], message(token(number)), None], headers=EDGE) for queue, number in EVENTS.items()
-    }
-    bad = {queue: settle(BAD, headers=EDGE) for queue in EVENTS}
+    # Given messages that name a producer, on each queue a good one, a bad one and one that is none
+    numbers = dict(zip(WHOSE, range(481, 490), strict=False))
+    good = [(queue, settle([[], message(token(n)), None], headers=EDGE)) for queue, n in numbers.items()]
+    bad = [(queue, settle(BAD, headers=EDGE)) for queue in WHOSE]
+    unreadable = [(queue, b"no JSON " + queue.encode()) for queue in WHOSE if queue != RETRY_QUEUE]
     with bad_messages.bench(redis_url, database_url, tmp_path) as bench:
         # When a worker has taken them
-        for entries in (good, bad):
-            for queue, entry in entries.items():
-                bench.push(entry, queue)
-        bench.start_worker()
-        for number in EVENTS.values():
+        for queue, entry in good + bad + unreadable:
+            bench.push(entry, queue)
+        bench.start_worker(partners="mobile")
+        for number in numbers.values():
             bench.wait_for_success(number)
-        rows = {queue: bench.wait_for_row(entry) for queue, entry in bad.items()}
+        kept = {queue: bench.wait_for_row(entry)["producer"] for queue, entry in bad + unreadable}
 
-        # Then what came from the retry queue is the partner's, and what came from the other one is not
-        shown = {
-            queue: [event["producer"] for event in document(bench, "show", str(number))["events"]]
-            for queue, number in EVENTS.items()
+        # Then each is on record with whose its queue is
+        events = {queue: document(bench, "show", str(each))["events"] for queue, each in numbers.items()}
+        assert {queue: [event["producer"] for event in events[queue]] for queue in events} == {
+            queue: [producer] for queue, producer in WHOSE.items()
         }
-        assert shown == {RETRY_QUEUE: ["edge"], QUEUE: [OWN_PRODUCER]}
-        assert {queue: row["producer"] for queue, row in rows.items()} == {
-            RETRY_QUEUE: "edge",
-            QUEUE: OWN_PRODUCER,
-        }
+        assert kept == WHOSE
         listed = document(bench, "quarantine", "list")["messages"]
-        assert {(each["queue"], each["producer"]) for each in listed} == {
-            (RETRY_QUEUE, "edge"),
-            (QUEUE, OWN_PRODUCER),
-        }
+        assert {(each["queue"], each["producer"]) for each in listed} == set(WHOSE.items())
+        assert len(listed) == len(bad + unreadable)
 
 
 @pytest.mark.parametrize(
