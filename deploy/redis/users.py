@@ -8,9 +8,9 @@ from string import Template
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-Role = Literal["receiver", "worker", "flower", "partner", "operator"]
+Role = Literal["receiver", "worker", "flower", "partner-edge", "partner", "operator"]
 
-ROLES: Final[tuple[Role, ...]] = ("receiver", "worker", "flower", "partner", "operator")
+ROLES: Final[tuple[Role, ...]] = ("receiver", "worker", "flower", "partner-edge", "partner", "operator")
 # Letters and digits alone, so that they stand in a URL and in a line of users.conf as they are.
 _PASSWORD_BYTES: Final = 16
 
@@ -32,7 +32,10 @@ class RedisUsers:
         # What says how the file is used is no line of the server.
         lines = (line for line in text.splitlines(keepends=True) if not line.startswith("#"))
         return Template("".join(lines)).substitute(
-            {f"CASHBACK_REDIS_{role.upper()}_PASSWORD": self.passwords[role] for role in ROLES}
+            {
+                f"CASHBACK_REDIS_{role.upper().replace('-', '_')}_PASSWORD": self.passwords[role]
+                for role in ROLES
+            }
         )
 
     def url(self, role: Role, url: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
 from deploy.redis.users import ROLES, Role
 from tests.support.redis_users import Server
 
@@ -19,7 +19,6 @@ _OF_THE_SERVER = [
     ("FLUSHALL",),
     ("FLUSHDB",),
     ("KEYS", "*"),
-    ("SCAN", "0"),
     ("RANDOMKEY",),
     ("ACL", "LIST"),
     ("ACL", "SETUSER", "cashback-flower", "+@all"),
@@ -79,6 +78,9 @@ _HEARS = [("SUBSCRIBE", "/0.celeryev/worker.heartbeat"), ("PSUBSCRIBE", "/0.cele
 _READS_BY_SCRIPT = [("EVAL", f"return redis.call('GET', '{_BEARER}')", "0")]
 _WRITES_THE_QUEUE = [("LPUSH", QUEUE, "x"), ("RPUSH", QUEUE, "x"), ("LPUSH", RETRY_QUEUE, "x")]
 
+_OF_ANOTHER_PARTNER = queue_of("mobile")
+_OWN_OF_PARTNER = queue_of("edge")
+
 _MAY_NOT: dict[Role, list[tuple[str, ...]]] = {
     "receiver": [
         *_READS_THE_QUEUE,
@@ -90,6 +92,24 @@ _MAY_NOT: dict[Role, list[tuple[str, ...]]] = {
         *_READS_BY_SCRIPT,
         ("LPUSH", RETRY_QUEUE, "x"),
     ],
+    "partner-edge": [
+        *_READS_THE_QUEUE,
+        *_DESTROYS_THE_QUEUE,
+        *_TOUCHES_WHAT_WORKERS_SHARE,
+        *_SPEAKS_TO_WORKERS,
+        *_FAKES_EVENTS,
+        *_HEARS,
+        *_READS_BY_SCRIPT,
+        *_WRITES_THE_QUEUE,
+        ("LPUSH", _OF_ANOTHER_PARTNER, "x"),
+        ("LPUSH", f"{_OWN_OF_PARTNER}2", "x"),
+        ("RPUSH", _OWN_OF_PARTNER, "x"),
+        ("LRANGE", _OWN_OF_PARTNER, "0", "-1"),
+        ("RPOP", _OWN_OF_PARTNER),
+        ("DEL", _OWN_OF_PARTNER),
+        ("MULTI",),
+        ("INFO",),
+    ],
     "partner": [
         *_READS_THE_QUEUE,
         *_DESTROYS_THE_QUEUE,
@@ -99,6 +119,7 @@ _MAY_NOT: dict[Role, list[tuple[str, ...]]] = {
         *_HEARS,
         *_READS_BY_SCRIPT,
         ("LPUSH", RETRY_QUEUE, "x"),
+        ("LPUSH", _OWN_OF_PARTNER, "x"),
         ("MULTI",),
         ("INFO",),
     ],
@@ -124,6 +145,8 @@ _MAY_NOT: dict[Role, list[tuple[str, ...]]] = {
     ],
 }
 _DENIALS = [(role, command) for role, each in _MAY_NOT.items() for command in [*each, *_OF_THE_SERVER]]
+# A worker looks for lists of partners that nobody reads.
+_DENIALS += [(role, ("SCAN", "0")) for role in _MAY_NOT if role != "worker"]
 
 
 def commands_of(server: Server) -> dict[str, int]:
@@ -147,6 +170,21 @@ def may(server: Server, role: Role) -> set[str]:
         if "has no permissions to run" not in reply:
             allowed.add(name)
     return allowed
+
+
+def test_a_partner_with_a_list_of_its_own_may_put_onto_that_and_nowhere_else(server: Server) -> None:
+    role: Role = "partner-edge"
+
+    assert may(server, role) - _ANYBODY == {"lpush", "ping", "client|setname", "client|setinfo"}
+    assert server.says(role, "LPUSH", _OWN_OF_PARTNER, "entry") == 1
+    assert server.says(role, "PING")
+
+
+def test_a_receiver_puts_events_onto_the_lists_of_partners_and_flower_sees_how_long_they_are(
+    server: Server,
+) -> None:
+    assert server.says("receiver", "LPUSH", _OWN_OF_PARTNER, "entry") == 1
+    assert server.says("flower", "LLEN", _OWN_OF_PARTNER) == 1
 
 
 def test_a_partner_may_put_onto_its_queue_say_that_it_is_there_and_name_itself(server: Server) -> None:

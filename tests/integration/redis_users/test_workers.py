@@ -11,7 +11,14 @@ import redis
 from celery import Celery
 from kombu import Connection
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME, SettleMessage, celery_options
+from cashback_client.contract import (
+    QUEUE,
+    RETRY_QUEUE,
+    TASK_NAME,
+    SettleMessage,
+    celery_options,
+    queue_of,
+)
 from tests.support import bad_messages, command
 from tests.support.bad_messages import Bench, good, token
 from tests.support.betcore import ISSUER
@@ -24,7 +31,7 @@ from worker.betcore.token_endpoint import AccessToken
 from worker.ledger.commit_notes import Commit
 from worker.metrics import Metrics
 from worker.queue.held import LEASES, RETURNED, Holder
-from worker.queue.unread_lists import OF_PRIORITY, SLIPS, UnreadLists
+from worker.queue.unread_lists import SLIPS, UnreadLists, of_priority
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.witness import RedisWitness
 
@@ -174,17 +181,20 @@ def test_a_worker_may_send_all_that_it_takes_and_gives_back_with(server: Server)
 
 
 def test_a_worker_looks_at_all_lists_that_a_slip_leads_to(server: Server) -> None:
-    for name in (*SLIPS, *OF_PRIORITY):
+    unknown = queue_of("unknown")
+    priorities = of_priority((QUEUE, RETRY_QUEUE, queue_of("edge")))
+    for name in (*SLIPS, *priorities, unknown):
         server.operator.lpush(name, "entry")
     metrics = Metrics()
     with redis.Redis.from_url(server.url("worker"), socket_timeout=60) as client:
-        lists = UnreadLists(lambda question: question(client), metrics)
-        lists.look()
-        lists.look()
+        lists = UnreadLists(lambda question: question(client), metrics, partners=["edge"])
+        for _ in range(3):
+            lists.look()
 
     (family,) = (each for each in metrics.registry.collect() if each.name == "cashback_unread_entries")
-    assert [sample.value for sample in family.samples] == [1.0] * len(SLIPS)
-    assert server.operator.llen(QUEUE) == server.operator.llen(RETRY_QUEUE) == len(OF_PRIORITY) / 2
+    assert [sample.value for sample in family.samples] == [1.0] * (len(SLIPS) + 1)
+    lengths = {server.operator.llen(name) for name in (QUEUE, RETRY_QUEUE, queue_of("edge"))}
+    assert lengths == {len(priorities) // 3}
     assert server.refused() == set()
 
 

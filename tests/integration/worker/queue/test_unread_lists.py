@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE
 from worker.metrics import Metrics
-from worker.queue.unread_lists import OF_PRIORITY, SEPARATOR, SLIPS, UnreadLists
+from worker.queue.unread_lists import SEPARATOR, SLIPS, UnreadLists, of_priority
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def look(lists: UnreadLists) -> list[Any]:
 
 def test_no_slip_is_a_list_of_ours_or_of_another_slip() -> None:
     assert len(set(SLIPS)) == len(SLIPS)
-    assert not {QUEUE, RETRY_QUEUE, *OF_PRIORITY} & set(SLIPS)
+    assert not {QUEUE, RETRY_QUEUE, *of_priority((QUEUE, RETRY_QUEUE))} & set(SLIPS)
 
 
 @pytest.mark.parametrize("name", ["celery", "Cashback", "cashback.settle", "cashback:3", "rq:queue:cashback"])
@@ -119,3 +119,47 @@ def test_a_user_that_may_not_look_is_told_of_once_and_looks_at_the_rest(
             ]
     finally:
         ask("ACL", "DELUSER", "narrow")
+
+
+def test_a_list_of_a_partner_that_is_not_configured_is_named(client: redis.Redis, metrics: Metrics) -> None:
+    lists = UnreadLists(lambda question: question(client), metrics, partners=["edge"])
+    # Given lists of partners, of which one is read, one is in nobody's settings, and one is no partner's name
+    client.lpush("cashback.partner.edge", "read")
+    client.lpush("cashback.partner.mobile", "first", "second")
+    client.lpush("cashback.partner.\n\xff", "odd")
+
+    # When they are found, looked at, and looked at again
+    told = [line for _ in range(3) for line in look(lists)]
+
+    # Then those that nobody reads are named, and those that are gone are let go of
+    assert sorted(told) == [
+        ("entries_nobody_reads", "cashback.partner.\\n\\xff", 1),
+        ("entries_nobody_reads", "cashback.partner.mobile", 2),
+    ]
+    client.flushall()
+    assert look(lists) == []
+    assert named(metrics, "cashback.partner.mobile") == 0.0
+
+
+def test_a_look_for_lists_of_partners_is_bounded_and_comes_round(
+    client: redis.Redis, metrics: Metrics
+) -> None:
+    lists = UnreadLists(lambda question: question(client), metrics)
+    client.mset({f"of-another-application-{number}": "x" for number in range(5_000)})
+    client.lpush("cashback.partner.mobile", "entry")
+
+    looks = 0
+    while named(metrics, "cashback.partner.mobile") != 1.0:
+        looks += 1
+        assert looks < 20
+        lists.look()
+
+
+def test_what_kombu_puts_aside_for_its_priority_on_a_partners_list_comes_to_that(
+    client: redis.Redis, metrics: Metrics
+) -> None:
+    lists = UnreadLists(lambda question: question(client), metrics, partners=["edge"])
+    client.lpush(f"cashback.partner.edge{SEPARATOR}9", "entry")
+
+    assert look(lists) == [("entries_moved", "cashback.partner.edge (priority 9)", 1)]
+    assert client.lrange("cashback.partner.edge", 0, -1) == [b"entry"]
