@@ -1,17 +1,47 @@
 """The worker's metrics; every label value is one of a fixed set."""
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from cashback_client.contract import OWN_PRODUCER
+
+OTHER_PRODUCER: Final = "other"
+"""The label of producers that the worker does not take from: what another worker gave back may be theirs."""
+
+
+class MessageStep(StrEnum):
+    """How far a message came; one that was too late is answered 102823, and is settled as well."""
+
+    TAKEN = "taken"
+    SETTLED = "settled"
+    TOO_LATE = "too_late"
+
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 25, 30)
 
 
 class Metrics:
-    """Counters, gauges and histograms of one worker process, in a registry of their own."""
+    """Counters, gauges and histograms of one worker process, in a registry of their own.
 
-    def __init__(self) -> None:
+    Of the producers that are told apart, `producers` are those that the worker takes from.
+    """
+
+    def __init__(self, producers: Iterable[str] = (OWN_PRODUCER,)) -> None:
         self.registry = CollectorRegistry()
+        by_step = Counter(
+            "cashback_messages_total",
+            "Messages by producer and how far they came: taken, settled, and of these too late",
+            ["producer", "step"],
+            registry=self.registry,
+        )
+        self._messages = {
+            (producer, step): by_step.labels(producer=producer, step=step)
+            for producer in (*producers, OTHER_PRODUCER)
+            for step in MessageStep
+        }
         self.settled = self._counter("cashback_settled_total", "Settlements by ErrorCode", "code")
         self.ended = self._counter("cashback_ended_total", "Events by their end", "state")
         self.retried = self._counter("cashback_retried_total", "Attempts put off, by reason", "reason")
@@ -52,6 +82,11 @@ class Metrics:
         self.answer_seconds = self._histogram(
             "cashback_answer_seconds", "From receipt to BETCORE's acknowledgement"
         )
+
+    def message(self, producer: str, step: MessageStep) -> None:
+        """Count a message of a producer; those that are nobody's here are counted together."""
+        counter = self._messages.get((producer, step)) or self._messages[OTHER_PRODUCER, step]
+        counter.inc()
 
     def accept_read(self, verdict: str, oddity: str | None) -> None:
         """Count a reply of BETCORE's to accept, and what was odd about it."""

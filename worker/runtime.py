@@ -11,7 +11,7 @@ import uvloop
 from celery import Celery
 from psycopg_pool import ConnectionPool
 
-from cashback_client.contract import QUEUE, RETRY_QUEUE
+from cashback_client.contract import OWN_PRODUCER, QUEUE, RETRY_QUEUE
 from producer.protocol.keys import KeySet
 from producer.shared.outgoing import Caller
 from producer.shared.settings.environment import reveal
@@ -74,7 +74,7 @@ class Runtime:
     @classmethod
     def open(cls, settings: WorkerSettings, app: Celery, consumption: Consumption) -> Self:
         """Build and start everything. Nothing waits for a server: what is away is found when it is back."""
-        metrics = Metrics()
+        metrics = Metrics((OWN_PRODUCER, *settings.partners))
         client = betcore_client()
         pool = open_pool(
             settings.database_url,

@@ -111,7 +111,7 @@ class Clock:
 
 
 @contextmanager
-def recovery(
+def recovery(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     database_url: str,
     redis_url: str,
     *,

@@ -22,7 +22,7 @@ from worker.recovery.upkeep import Upkeep
 
 
 @contextmanager
-def sweeping(
+def sweeping(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
     at: Bench,
     database_url: str,
     broker: Broker,

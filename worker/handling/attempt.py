@@ -34,8 +34,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A settled event whose accept is to be sent; `deadline` is the event's own (monotonic)."""
+    """A settled event whose accept is to be sent; `deadline` is the event's own (monotonic).
+
+    `is_late`: it is answered 102823, and its credit cut-off has passed.
+    """
 
     attempt: Attempt
     body: bytes
     deadline: Deadline
+    is_late: bool

@@ -139,7 +139,13 @@ class Handler:
         deadline = Deadline(attempt.begun_at + settlement.seconds_to_deadline)
         if not deadline.leaves_an_attempt(self.monotonic()):
             return self._close(attempt, State.EXPIRED, DeadlineExceeded())
-        return Answer(attempt=attempt, body=accept_body(settlement, instruction), deadline=deadline)
+        is_refused = settlement.code == ErrorCode.ERROR_ADDING_TRANSACTION
+        return Answer(
+            attempt=attempt,
+            body=accept_body(settlement, instruction),
+            deadline=deadline,
+            is_late=is_refused and settlement.seconds_to_cutoff <= 0,
+        )
 
     def after_reply(self, answer: Answer, reply: AcceptReply, *, sent: int) -> Step:
         """Say what follows from BETCORE's reply to `sent` accepts, and put it on record. Never raises."""

@@ -36,6 +36,8 @@ MAX_TOGETHER: Final = 32
 MAX_WAITING: Final = 9_000
 # Long enough to cost an idle worker nothing, short enough for the queues that are not waited at.
 _WAIT_SECONDS: Final = 0.1
+# Between two looks at partners' lists while half of the window is theirs; the loop wakes about as often.
+_PARTNERS_PAUSE_SECONDS: Final = 0.01
 # A server that says nothing for so long is away, or the connection leads nowhere.
 _SILENCE_SECONDS: Final = 2.0
 
@@ -63,6 +65,8 @@ class _EntryTaker:
     _is_known = False
     _let_go: Sequence[str] = ()
     _sent_at = 0.0
+    # The take that is under way asks for nothing of partners': as much of theirs as may be is in hand.
+    _holds_partners_back = False
 
     def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002 - the signature of kombu
         """Send the next question."""
@@ -76,9 +80,11 @@ class _EntryTaker:
             self._let_go = channel.qos.acknowledged()
             room = channel.qos.room()
             most = MAX_TOGETHER if room is None else min(room, MAX_TOGETHER)
+            partners_room = channel.qos.partners_room()
+            self._holds_partners_back = partners_room == 0
             command = holder.take(
                 room=most,
-                partners_room=channel.qos.partners_room(),
+                partners_room=partners_room,
                 landed=channel.qos.landed,
                 let_go=self._let_go,
                 is_known=self._is_known,
@@ -174,7 +180,10 @@ class _EntryTaker:
         self._is_known = True
         qos.landed = ""
         self._let_go = ()
-        self._is_waiting = not taken
+        self._is_waiting = not taken and not self._holds_partners_back
+        if self._holds_partners_back and not taken:
+            # Not at our own queue alone: there is room for partners' as soon as one of theirs is done.
+            self._pauses_until = seconds_running() + _PARTNERS_PAUSE_SECONDS
         return taken
 
     def _deliver(self, entries: Sequence[Taken]) -> None:

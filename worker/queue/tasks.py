@@ -7,7 +7,7 @@ and ends, or has the event sent again, when the answer is there. Decisions 5, 8 
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -28,10 +28,12 @@ from worker.domain.settlement import Done, RetryAt, Step
 from worker.errors import BadMessage
 from worker.handling.answering import Answering
 from worker.handling.attempt import Answer
+from worker.handling.counts import steps_of
 from worker.handling.handler import Handler
+from worker.metrics import MessageStep
 from worker.producers import sent_again
 from worker.quarantine.writer import Quarantine
-from worker.queue.held import Lease
+from worker.queue.held import Lease, is_partners
 from worker.queue.redis_channel import MAX_WAITING
 from worker.queue.request_checks import (
     NOT_TAKEN_ALONG,
@@ -78,7 +80,7 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the signature of Celery
         super().__init__(*args, **kwargs)
         check_request(self, embed=self._payload[2])
-        if self.eta is not None and not is_worth_waiting_for(self.eta, has_room=self._has_room()):
+        if self.eta is not None and not is_worth_waiting_for(self.eta, has_room=self._may_wait()):
             self._eta: Any = None
         for name in NOT_TAKEN_ALONG:
             self._request_dict.pop(name, None)
@@ -86,6 +88,8 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         self.name = self._type
         entry = self.message.entry
         self._run = Run(entry.holder.lease, entry.producer)
+        if entry.queue != RETRY_QUEUE:
+            self.task.count(entry.producer, [MessageStep.TAKEN])
         self._request_dict["run"] = self._run
         self._argsrepr = "()"
         sent = self._request_dict.get("kwargsrepr")
@@ -94,8 +98,10 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         self._expires = None
         self.time_limits = (None, None)
 
-    def _has_room(self) -> bool:
-        return bool(self.message.channel.qos.prefetch_count < MAX_WAITING)
+    def _may_wait(self) -> bool:
+        # What waits is in hand: one of a partner's would shut out the next, as only a few of theirs may be.
+        is_ours = not is_partners(self.message.entry.queue)
+        return is_ours and bool(self.message.channel.qos.prefetch_count < MAX_WAITING)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - whatever a class may be given
         """Celery makes a subclass with a shortcut of its own, past what follows from a run here."""
@@ -126,6 +132,7 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
 
     def _take(self, step: Step) -> None:
         """Take the step that ends this request; for any thread."""
+        self.task.count(self._run.producer, steps_of(self._run.came_to, step))
         if isinstance(step, Done):
             task_ready(self, successful=True)
             self.acknowledge()
@@ -210,6 +217,12 @@ class SettleTask(Task):  # type: ignore[misc]  # Celery has no types
         message = _unpack(args, kwargs)
         run.came_to = self._handler().handle(message, retries=self.request.retries, producer=run.producer)
         return type(run.came_to).__name__
+
+    def count(self, producer: str, steps: Iterable[MessageStep]) -> None:
+        """Count what became of a producer's message."""
+        metrics = self._handler().metrics
+        for step in steps:
+            metrics.message(producer, step)
 
     def publish_retry(self, request: SettleRequest, *, delay_seconds: float) -> None:
         """Send the message of a request again, for one more attempt; raises what the broker does."""

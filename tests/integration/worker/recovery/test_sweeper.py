@@ -40,7 +40,7 @@ class Queue:
     found: Found = NOTHING_FOUND
     published: list[SettleMessage] = field(default_factory=list)
 
-    def at_head(self) -> list[UUID] | None:
+    def at_head(self, _queue: str = "") -> list[UUID] | None:
         if self.is_away:
             raise BrokerUnavailable
         return self.head
