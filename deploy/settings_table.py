@@ -52,7 +52,7 @@ def _default(field: FieldInfo) -> str:
     default = field.default
     if default is PydanticUndefined:
         return "required"
-    if default is None:
+    if default is None or default == {}:
         return "unset"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"

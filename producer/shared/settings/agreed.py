@@ -1,43 +1,14 @@
 """Settings that the receiver and the worker must agree on."""
 
-from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import Self
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, model_validator
 
-from cashback_client.contract import OWN_PRODUCER, PRODUCER_NAME, QUEUE, queue_of
+from cashback_client.contract import QUEUE, queue_of
 from producer.shared.settings.environment import ENV_PREFIX
+from producer.shared.settings.partners import MAX_WEIGHT, Partners
 from producer.shared.settings.servers import DatabaseSettings, RedisSettings
 from producer.shared.settings.tokens import TokenSettings
-
-MAX_PARTNERS: Final = 32
-MAX_WEIGHT: Final = 100
-
-
-def _read_partners(value: object) -> object:
-    """Return the weight of each partner of a text such as `edge,mobile:2`; all else as it is."""
-    if not isinstance(value, str):
-        return value
-    partners: dict[str, int] = {}
-    for part in filter(None, map(str.strip, value.split(","))):
-        name, _, weight = part.partition(":")
-        if not PRODUCER_NAME.fullmatch(name) or name == OWN_PRODUCER:
-            raise ValueError(
-                f"{part[:40]!r} is no partner: a name has small letters, digits and inner hyphens, at most "
-                f"32, and is not {OWN_PRODUCER!r}"
-            )
-        if weight and not (weight.isascii() and weight.isdigit() and 1 <= int(weight[:9]) <= MAX_WEIGHT):
-            raise ValueError(f"{part[:40]!r} has no weight: it is a whole number from 1 to {MAX_WEIGHT}")
-        if name in partners:
-            raise ValueError(f"{name!r} stands there twice")
-        partners[name] = int(weight or 1)
-    if len(partners) > MAX_PARTNERS:
-        raise ValueError(f"these are {len(partners)} partners: {MAX_PARTNERS} at most")
-    return partners
-
-
-Partners = Annotated[Mapping[str, int], NoDecode, BeforeValidator(_read_partners)]
 
 
 class SharedSettings(TokenSettings, RedisSettings, DatabaseSettings):

@@ -61,6 +61,22 @@ def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str) 
         ("CASHBACK_VERIFY_FALLBACK", "perhaps"),
         ("CASHBACK_LOG_LEVEL", "LOUD"),
         ("CASHBACK_ANSWER_RESERVE_SECONDS", "30"),
+        ("CASHBACK_PARTNERS", "Edge"),
+        ("CASHBACK_PARTNERS", "edge-"),
+        ("CASHBACK_PARTNERS", "a b"),
+        ("CASHBACK_PARTNERS", "a" * 33),
+        ("CASHBACK_PARTNERS", "betcore"),
+        ("CASHBACK_PARTNERS", "edge,mobile,edge:2"),
+        ("CASHBACK_PARTNERS", "edge:"),
+        ("CASHBACK_PARTNERS", "edge:0"),
+        ("CASHBACK_PARTNERS", "edge:101"),
+        ("CASHBACK_PARTNERS", "edge:1.5"),
+        ("CASHBACK_PARTNERS", "edge:-1"),
+        ("CASHBACK_PARTNERS", "edge:\u0663"),
+        ("CASHBACK_PARTNERS", "edge:1:2"),
+        ("CASHBACK_PARTNERS", ",".join(f"p{number}" for number in range(33))),
+        ("CASHBACK_OWN_WEIGHT", "0"),
+        ("CASHBACK_OWN_WEIGHT", "101"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -69,6 +85,26 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     with pytest.raises(SettingsError, match=name) as raised:
         load(ReceiverSettings)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "partners"),
+    [
+        ("", {}),
+        (" , ", {}),
+        ("edge", {"edge": 1}),
+        (" edge , mobile:2,a-1:100 ", {"edge": 1, "mobile": 2, "a-1": 100}),
+        (",".join(f"p{number}" for number in range(32)), {f"p{number}": 1 for number in range(32)}),
+    ],
+)
+def test_partners_have_names_and_weights(
+    monkeypatch: pytest.MonkeyPatch, value: str, partners: dict[str, int]
+) -> None:
+    monkeypatch.setenv("CASHBACK_PARTNERS", value)
+
+    settings = load(ReceiverSettings)
+
+    assert (settings.partners, settings.own_weight) == (partners, 8)
 
 
 def test_several_faults_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
