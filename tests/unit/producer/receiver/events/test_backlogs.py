@@ -87,7 +87,8 @@ def test_a_pause_is_no_slow_pace() -> None:
     scene.now += 60
     many = [scene.take(100 + number, "edge") for number in range(300)]
 
-    # when the first of them are settled,
+    # when the first of them are settled a second later,
+    scene.now += 1
     scene.store.settled |= set(many[:20])
     scene.look()
 
