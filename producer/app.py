@@ -230,7 +230,9 @@ def _partner_keys(settings: ReceiverSettings) -> PartnerKeys | None:
     if not settings.has_partners:
         return None
     try:
-        return PartnerKeys(text=settings.partner_keys, path=Path(path) if path else None)
+        return PartnerKeys(
+            text=settings.partner_keys, path=Path(path) if path else None, partners=settings.partners
+        )
     except KeysUnreadable as error:
         variable = "PARTNER_KEYS_FILE" if path else "PARTNER_KEYS"
         raise SettingsError(f"{ENV_PREFIX}{variable}: {error}") from None

@@ -63,6 +63,10 @@ class RunningReceiver:
         return 0.0
 
 
+# Whoever a test gives a key is one of them.
+PARTNERS = "edge,mobile,poor"
+
+
 @contextmanager
 def running_receiver(
     *, redis_url: str, database_url: str, published: bool = True, ready: bool = True, **settings: object
@@ -78,7 +82,7 @@ def running_receiver(
             "betcore_url": betcore_url,
         }
         # On a slow machine, too, each copy is made unless something is in its way.
-        believed = {"token_client_id": CLIENT_ID}
+        believed = {"token_client_id": CLIENT_ID, "partners": PARTNERS}
         patient = {
             "copy_timeout_seconds": 20,
             "jwks_timeout_seconds": 20,

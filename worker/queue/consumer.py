@@ -16,8 +16,9 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.control import Control
 from celery.worker.control import Panel
 
-from cashback_client.contract import QUEUE, TASK_NAME
+from cashback_client.contract import QUEUE, RETRY_QUEUE, TASK_NAME
 from worker.handling.answering import Answering
+from worker.metrics import MessageStep
 from worker.quarantine.description import describe_bytes
 from worker.quarantine.writer import Quarantine
 from worker.queue.broadcasts import Questions
@@ -177,6 +178,9 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
             if UNREADABLE in message.headers:
                 self._quarantine_unreadable(message)
                 return
+            if message.entry.queue != RETRY_QUEUE:
+                metrics = type(self).answering().handler.metrics
+                metrics.message(message.entry.producer, MessageStep.TAKEN)
             lost_workers = message.entry.taken.deliveries
             if lost_workers >= MAX_LOST_WORKERS:
                 self._quarantine(message, "lost_workers", f"{lost_workers} workers that had it are gone")

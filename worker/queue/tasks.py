@@ -88,8 +88,6 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
         self.name = self._type
         entry = self.message.entry
         self._run = Run(entry.holder.lease, entry.producer)
-        if entry.queue != RETRY_QUEUE:
-            self.task.count(entry.producer, [MessageStep.TAKEN])
         self._request_dict["run"] = self._run
         self._argsrepr = "()"
         sent = self._request_dict.get("kwargsrepr")

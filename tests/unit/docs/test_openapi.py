@@ -44,7 +44,7 @@ def code_in(document: Document, response: dict[str, Any]) -> int:
 def routes() -> list[Route]:
     """Return the routes of the application, which has connected to nothing."""
     urls = {"redis_url": "redis://x", "database_url": "postgresql://x", "betcore_url": "https://x"}
-    believed = {"token_client_id": "x", "partner_keys": KEYS}
+    believed = {"token_client_id": "x", "partner_keys": KEYS, "partners": "edge,mobile"}
     app: Any = build_app(ReceiverSettings.model_validate(urls | believed))
     return [route for route in app._application.routes if isinstance(route, Route)]  # noqa: SLF001
 

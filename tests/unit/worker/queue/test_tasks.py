@@ -1,7 +1,9 @@
 """When a failed run of cashback.settle may let go of its message."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.support.bad_messages import settle
 from worker.domain.settlement import Done, GiveUp, RetryAt, State, Step
 from worker.errors import AcceptFailed, BadMessage, DeadlineExceeded, LedgerUnavailable, RefusedByBetcore
 from worker.ledger.database import Database, DeadlineConnection
+from worker.metrics import MessageStep
 from worker.producers import PRODUCER_HEADER, producer_on
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.entry import EntryMessage, read_entry
@@ -29,10 +32,11 @@ Ended = Callable[[Exception], list[str]]
 
 
 class Channel(virtual.Channel):  # type: ignore[misc]  # kombu has no types
-    """As much of a channel as a message needs: how bodies are encoded."""
+    """As much of a channel as a message needs: how bodies are encoded, and how many are in hand."""
 
     def __init__(self) -> None:
         self.closed = True
+        self._qos = SimpleNamespace(prefetch_count=1)
 
 
 TAKEN = Taken.of("1 0 cashback", settle())
@@ -107,7 +111,11 @@ class Followed(SettleTask):
     def __init__(self, *, fails: bool) -> None:
         super().__init__(never, never, never)
         self.delays: list[float] = []
+        self.counted: list[str] = []
         self._fails = fails
+
+    def count(self, producer: str, steps: Iterable[MessageStep]) -> None:
+        self.counted += [f"{producer} {step}" for step in steps]
 
     def publish_retry(self, request: SettleRequest, *, delay_seconds: float) -> None:
         assert request.kwargs["token"]
@@ -154,8 +162,9 @@ class Events:
 
 
 def test_a_run_that_came_to_its_end_is_a_success() -> None:
-    seen, _ = followed(Done(State.ANSWERED))
+    seen, task = followed(Done(State.ANSWERED))
 
+    assert task.counted == ["betcore settled"]
     assert seen == ["acknowledged", "task-succeeded 'answered'"]
 
 
@@ -164,6 +173,7 @@ def test_a_run_that_is_to_be_tried_again_goes_on_as_another_message() -> None:
 
     assert seen == ["acknowledged", "task-retried AcceptFailed('HTTP 503')"]
     assert task.delays == [1.5]
+    assert task.counted == []
 
 
 def test_a_retry_that_could_not_be_published_gives_the_message_back() -> None:
@@ -174,8 +184,9 @@ def test_a_retry_that_could_not_be_published_gives_the_message_back() -> None:
 
 
 def test_a_run_that_gave_up_is_a_failure_with_its_reason() -> None:
-    seen, _ = followed(GiveUp(DeadlineExceeded("last answer: HTTP 500")))
+    seen, task = followed(GiveUp(DeadlineExceeded("last answer: HTTP 500")))
 
+    assert task.counted == ["betcore settled", "betcore too_late"]
     assert seen == ["acknowledged", "task-failed DeadlineExceeded('last answer: HTTP 500')"]
 
 
@@ -242,3 +253,15 @@ def test_no_task_is_revoked_whoever_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("celery.worker.request.revoked_tasks", {request.id})
 
     assert not request.revoked()
+
+
+@pytest.mark.parametrize(("queue", "waits"), [("cashback", True), ("cashback.partner.edge", False)])
+def test_what_lies_on_a_partners_list_waits_for_no_eta(queue: str, *, waits: bool) -> None:
+    app = Celery(set_as_current=False)
+    task = app.register_task(SettleTask(never, never, never))
+    eta = (datetime.now(tz=UTC) + timedelta(seconds=60)).isoformat()
+    message = EntryMessage(
+        read_entry(Taken.of(f"1 0 {queue}", settle(headers={"eta": eta})), HOLDER), channel=Channel()
+    )
+
+    assert (SettleRequest(message, app=app, task=task).eta is not None) == waits
