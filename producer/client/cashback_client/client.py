@@ -164,7 +164,7 @@ class _Loop:
             return asyncio.run_coroutine_threadsafe(call(client), loop)
 
     def stop(self) -> None:
-        """Break off what the client does, close it, and end the loop."""
+        """Close the client, break off what it does, and end the loop."""
         with self._lock:
             self._is_stopped = True
             if self._runs is None:
@@ -178,8 +178,6 @@ class _Loop:
 def _run(loop: asyncio.AbstractEventLoop, client: AsyncCashbackClient) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
         runner.run(client.close())
 
 

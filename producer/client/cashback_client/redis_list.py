@@ -90,15 +90,11 @@ class RedisList:
             raise _unanswered(error, was_sent=was_sent) from error
 
     async def _push(self, connection: Any, queue: str, entries: Sequence[bytes]) -> None:  # noqa: ANN401 - untyped
-        has_ended_well = False
         try:
             await connection.send_command("LPUSH", queue, *entries, check_health=False)
             await connection.read_response()
-            has_ended_well = True
         finally:
-            if not has_ended_well:
-                # What is read next from it could be the answer to this.
-                await connection.disconnect(nowait=True)
+            # redis-py has closed it where it is broken off: the next answer could be the one to this.
             await self._pool.release(connection)
 
     async def close(self) -> None:

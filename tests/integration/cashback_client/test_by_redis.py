@@ -1,6 +1,8 @@
 """Submitting by Redis: onto a real Valkey, as a user that may put onto one list and do nothing else."""
 
 import json
+import socket
+import threading
 import time
 from base64 import b64decode
 from pathlib import Path
@@ -14,7 +16,15 @@ from cashback_client.envelope import envelope, message_in
 from cashback_client.errors import NotSubmitted
 from cashback_client.summary import summary_of
 from tests.support.betcore import cashback, signer
-from tests.support.cashback_clients import AMPLE_SECONDS, BOTH, PARTNER, PASSWORD, QUEUE, Making
+from tests.support.cashback_clients import (
+    AMPLE_SECONDS,
+    BOTH,
+    PARTNER,
+    PASSWORD,
+    QUEUE,
+    Making,
+    tcp_server,
+)
 from tests.support.certificates import Authority
 from tests.support.redis_users import Server
 from tests.support.sentinel import MASTER, sentinel_of
@@ -102,6 +112,38 @@ def test_who_may_not_is_told_that_nothing_was_submitted_and_tries_once(
     [logged] = server.operator.acl_log()
     assert logged["count"] == 1
     assert entries(server, "cashback") == []
+
+
+@both
+def test_who_comes_without_a_login_is_refused_access(make: Making, server: Server) -> None:
+    with (
+        make(server.bare_url, producer=PARTNER, timeout_seconds=AMPLE_SECONDS) as client,
+        pytest.raises(NotSubmitted) as error,
+    ):
+        client.submit(token(480))
+
+    assert (error.value.reason, error.value.may_be_there) == ("access_refused", False)
+
+
+@both
+@pytest.mark.parametrize("word", ["LOADING", "READONLY", "NOREPLICAS", "MISCONF", "CLUSTERDOWN", "ERR"])
+def test_a_server_that_says_no_has_taken_nothing_and_is_asked_once(make: Making, word: str) -> None:
+    asked = []
+
+    def serve(connection: socket.socket, closing: threading.Event) -> None:
+        while not closing.is_set() and connection.recv(65_536):
+            asked.append(word)
+            connection.sendall(f"-{word} not now\r\n".encode())
+
+    with (
+        tcp_server(serve) as port,
+        make(f"redis://127.0.0.1:{port}", timeout_seconds=AMPLE_SECONDS) as client,
+        pytest.raises(NotSubmitted) as error,
+    ):
+        client.submit("eyJ.e30.sig")
+
+    assert (error.value.reason, error.value.may_be_there) == ("unavailable", False)
+    assert asked == [word]
 
 
 @both
