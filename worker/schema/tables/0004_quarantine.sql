@@ -9,7 +9,7 @@ CREATE TABLE quarantine (
     detail text NOT NULL CHECK (length(detail) <= 1000),
     queue text NOT NULL CHECK (length(queue) BETWEEN 1 AND 255),
     -- Who may write to that queue, and so put it there. Here our own receiver has its name: there are few rows.
-    producer text NOT NULL CHECK (producer ~ '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$'),
+    producer text NOT NULL DEFAULT 'betcore' CHECK (producer ~ '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$'),
     -- What the message says of itself, cut and without tokens: for people's eyes, nothing is sent from it.
     task_id text CHECK (length(task_id) <= 255),
     task_name text CHECK (length(task_name) <= 255),
