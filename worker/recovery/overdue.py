@@ -79,7 +79,7 @@ class OverdueReceipts:
 
         An undecided event that was received at or after `lost_before` may still wait in the queue and
         is left to it, until its cut-off is near. None: nothing waits in the queue. `of_partners` says the
-        same of partners' events by their own queues; None: no event of a partner's waits anywhere.
+        same of partners' events by their own queues; those of others are claimed near their cut-off.
         """
         partners = None if of_partners is None else (list(of_partners), list(of_partners.values()))
         rows = self._database.rows(

@@ -115,11 +115,15 @@ class Sweeper:
         try:
             if self.queue_watch.nobody_empties():
                 self.log.fails(_QUEUE, reason="nobody_empties_it", detail="events are settled directly")
-                return self._settle_directly(self.overdue.claim(lost_before=None))
+                return self._settle_directly(
+                    self.overdue.claim(lost_before=None, of_partners=dict.fromkeys(self.partners))
+                )
             at_heads = {name: self.broker.at_head(queue_of(name)) for name in (OWN_PRODUCER, *self.partners)}
         except BrokerUnavailable as error:
             self.log.fails(_BROKER, reason=error.reason, error=str(error))
-            return self._settle_directly(self.overdue.claim(lost_before=None))
+            return self._settle_directly(
+                self.overdue.claim(lost_before=None, of_partners=dict.fromkeys(self.partners))
+            )
         self.log.works(_QUEUE)
         lost_before = {name: self._lost_before(at_head) for name, at_head in at_heads.items()}
         of_our_own = lost_before.pop(OWN_PRODUCER)

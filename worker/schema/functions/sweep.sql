@@ -127,7 +127,7 @@ $$;
 -- cut-off, by which those from before a moment are found; one that was promised more waits that much longer.
 --
 -- Each partner in p_partners has a queue of its own, and its moment in p_partners_lost_before; of the others nobody knows,
--- and theirs are claimed in a hurry alone. Null: no event of a partner's waits anywhere. Partners' events are claimed
+-- and theirs are claimed in a hurry alone. Partners' events are claimed
 -- beside those of our own receiver, p_limit of each, so that no producer's backlog keeps another one's from it.
 --
 -- In a hurry is who has less than p_hurry_seconds to its cut-off, or, once settled, to its deadline. A claimed event is
@@ -150,7 +150,6 @@ DECLARE
     v_hold interval := make_interval(secs => p_hold_seconds);
     v_hurry interval := make_interval(secs => p_hurry_seconds);
     v_cutoff interval := make_interval(secs => p_cutoff_seconds);
-    v_partners_until timestamptz := CASE WHEN p_partners IS NULL THEN 'infinity' ELSE v_now + v_hurry END;
     v_overdue uuid[];
 BEGIN
     WITH candidates AS (
@@ -175,7 +174,7 @@ BEGIN
         UNION
         (SELECT event_id FROM receipts
         WHERE state = 'received' AND producer IS NOT NULL AND credit_cutoff_at >= v_bound
-            AND credit_cutoff_at <= v_partners_until
+            AND credit_cutoff_at <= v_now + v_hurry
             AND next_attempt_at <= v_now AND deadline_at > v_now
         ORDER BY credit_cutoff_at LIMIT p_limit)
         UNION
