@@ -102,7 +102,7 @@ OTHERS: Final = {
     "change another's password": "ALTER ROLE \"{other}\" PASSWORD 'mine'",
     "make a role": "CREATE ROLE mine",
     "have things made for it": 'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner}" GRANT INSERT ON TABLES TO "{me}"',
-    "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null'",
     "read a file": "SELECT pg_read_file('postgresql.conf')",
     "write a file": "COPY (SELECT 1) TO '/dev/null'",
     "have the server read its settings again": "SELECT pg_reload_conf()",
