@@ -23,6 +23,7 @@ from deploy.local.up import Stopped, stopped_by_signals
 from tests.benchmarks import growth, latency, memory, receiver, settlement, storage
 from tests.benchmarks.ill import table as ill
 from tests.benchmarks.measure import Table
+from tests.benchmarks.neighbours import table as neighbours
 from tests.benchmarks.plots import draw
 from tests.benchmarks.report import build_report, measured_part, replace_measured, tables_of
 from tests.benchmarks.rig import Rig
@@ -35,6 +36,7 @@ TABLES: Final[dict[str, ModuleType]] = {
     "memory": memory,
     "storage": storage,
     "ill": ill,
+    "neighbours": neighbours,
 }
 REPORT_NAME: Final = "report.json"
 DOCUMENT: Final = ROOT / "docs/performance.md"

@@ -65,6 +65,13 @@ MARKS: Final[Mapping[str, Mark]] = {
     "ill_retry_vs_event": Mark(
         text="worker's CPU for a retry ÷ for an event", bar=1, goal=0.5, is_ceiling=True
     ),
+    "neighbours_p99": Mark(
+        text="p99 of makes and of another partner's events, beside a flood ÷ undisturbed",
+        bar=2,
+        goal=1.2,
+        is_ceiling=True,
+    ),
+    "neighbours_refused": Mark(text="makes refused beside a flood", bar=0, goal=0, is_ceiling=True),
 }
 
 

@@ -149,7 +149,7 @@ def test_a_ratio_whose_table_was_not_run_is_null_and_all_ratios_are_there() -> N
         "memory_growth",
         *("wal_kb_per_event", "heap_kb_per_event"),
         *("ill_credit_p99_ms", "ill_refused", "ill_answered", "ill_last_moments", "ill_accepts_per_event"),
-        *("ill_token_calls_per_second", "ill_retry_vs_event"),
+        *("ill_token_calls_per_second", "ill_retry_vs_event", "neighbours_p99", "neighbours_refused"),
     }
     assert {name for name, ratio in report["ratios"].items() if ratio is not None} == {"receiver_vs_limit"}
     assert "not run" in ratios_markdown(report)
