@@ -36,8 +36,8 @@ MAX_TOGETHER: Final = 32
 MAX_WAITING: Final = 9_000
 # Long enough to cost an idle worker nothing, short enough for the queues that are not waited at.
 _WAIT_SECONDS: Final = 0.1
-# Between two looks at partners' lists while half of the window is theirs; the loop wakes about as often.
-_PARTNERS_PAUSE_SECONDS: Final = 0.01
+# Where partners have all that they may: there is room for the next of theirs as soon as one is done.
+_SHORT_WAIT_SECONDS: Final = 0.004
 # A server that says nothing for so long is away, or the connection leads nowhere.
 _SILENCE_SECONDS: Final = 2.0
 
@@ -75,7 +75,8 @@ class _EntryTaker:
             return
         holder = channel.qos.hold(self._open_queues(), lease_seconds=self.lease_seconds, weights=self.weights)
         if self._is_waiting:
-            command = holder.pause(_WAIT_SECONDS) if self._is_refused else holder.wait(_WAIT_SECONDS)
+            seconds = _SHORT_WAIT_SECONDS if self._holds_partners_back else _WAIT_SECONDS
+            command = holder.pause(seconds) if self._is_refused else holder.wait(seconds)
         else:
             self._let_go = channel.qos.acknowledged()
             room = channel.qos.room()
@@ -180,10 +181,7 @@ class _EntryTaker:
         self._is_known = True
         qos.landed = ""
         self._let_go = ()
-        self._is_waiting = not taken and not self._holds_partners_back
-        if self._holds_partners_back and not taken:
-            # Not at our own queue alone: there is room for partners' as soon as one of theirs is done.
-            self._pauses_until = seconds_running() + _PARTNERS_PAUSE_SECONDS
+        self._is_waiting = not taken
         return taken
 
     def _deliver(self, entries: Sequence[Taken]) -> None:

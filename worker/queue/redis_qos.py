@@ -27,8 +27,8 @@ _log = structlog.get_logger(__name__)
 # Less is not worth the round trips; what waits in the worker meanwhile keeps its threads busy.
 _WORTH_TAKING: Final = 4
 # What partners' messages may have of the window: beyond it they wait in Redis, so that what our own receiver
-# took finds room, whatever lies on partners' lists. What only waits for BETCORE's answer does not count.
-PARTNERS_SHARE: Final = 0.5
+# took finds room and threads, whatever lies there. What only waits for BETCORE's answer does not count.
+PARTNERS_SHARE: Final = 0.25
 # Of the lease: takes keep it up, and where the window is full, this does.
 _KEEP_SHARE: Final = 0.4
 MAX_TOLD: Final = 100
