@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from cashback_client.contract import OWN_PRODUCER
 from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
 from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
@@ -128,7 +129,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         timeout_seconds=settings.copy_timeout_seconds,
         clock=time.time,
     )
-    backlog = new_backlog()
+    backlog = new_backlog(OWN_PRODUCER)
     primary = PrimaryWatch(redis, timeout_seconds=settings.copy_timeout_seconds)
     metrics.watch_backlog(lambda: backlog.wait_seconds)
     copies = TwoCopies(

@@ -42,7 +42,7 @@ MAX_GROUP_SIZE: Final = 100
 
 _RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7, $8)"
 _RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8", "text[]")
-_PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s)"
+_PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s, %s)"
 # Waiting cancels are not among them; a message that was lost may be, for some seconds.
 _STUCK: Final = 3
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
@@ -142,11 +142,14 @@ class Receipts:
         if why := (await self._call(_writable, until=until)).why_no_writes:
             raise CopyFailed(f"PostgreSQL: {why}")
 
-    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
-        """Return how far events have come; raise CopyFailed or CopyTimedOut."""
+    async def progress(
+        self, event_ids: Sequence[UUID], /, *, timeout_seconds: float, producer: str = OWN_PRODUCER
+    ) -> Progress:
+        """Return how far events of a producer have come; raise CopyFailed or CopyTimedOut."""
+        whose = None if producer == OWN_PRODUCER else producer
 
         async def ask(connection: Connection) -> Progress:
-            cursor = await connection.execute(_PROGRESS, (list(event_ids), _STUCK))
+            cursor = await connection.execute(_PROGRESS, (list(event_ids), _STUCK, whose))
             [(settled, age_seconds)] = await cursor.fetchall()
             return Progress(settled, age_seconds)
 

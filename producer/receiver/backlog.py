@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from cashback_client.contract import OWN_PRODUCER
 from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Progress
@@ -42,8 +43,10 @@ _log = structlog.get_logger(__name__)
 class ProgressOf(Protocol):
     """What knows how far events have come; `Receipts` does."""
 
-    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
-        """Return how far they have come; raise CopyFailed where that cannot be known."""
+    async def progress(
+        self, event_ids: Sequence[UUID], /, *, timeout_seconds: float, producer: str
+    ) -> Progress:
+        """Return how far a producer's have come; raise CopyFailed where that cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +128,15 @@ class Estimate:
 
 
 class Backlog:
-    """Asks in the background how far the events have come; `is_too_long` answers at once.
+    """Asks in the background how far the events of a producer have come; `is_too_long` answers at once.
 
     While PostgreSQL cannot be asked, nothing is refused: the messages carry the events then.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two are named where it is built
         self,
         store: ProgressOf,
+        producer: str = OWN_PRODUCER,
         *,
         longest_wait_seconds: float,
         cutoff_seconds: float,
@@ -140,6 +144,7 @@ class Backlog:
         clock: Callable[[], float],
     ) -> None:
         self._store = store
+        self._producer = producer
         self._longest_wait_seconds = longest_wait_seconds
         self._cutoff_seconds = cutoff_seconds
         self._timeout_seconds = timeout_seconds
@@ -195,7 +200,9 @@ class Backlog:
     async def _ask(self) -> None:
         self._drop_what_is_over()
         asked = list(islice(self._unsettled, MAX_ASKED))
-        progress = await self._store.progress(asked, timeout_seconds=self._timeout_seconds)
+        progress = await self._store.progress(
+            asked, timeout_seconds=self._timeout_seconds, producer=self._producer
+        )
         now = self._clock()
         received_at = [self._unsettled.pop(event_id, now) for event_id in progress.settled]
         self._estimate.look(

@@ -11,9 +11,9 @@ from producer.receiver.backlog import LOOK_SECONDS, Backlog
 
 
 class Backlogs:
-    """A backlog for each producer some of whose events wait; `make` makes one. For one event loop."""
+    """A backlog for each producer some of whose events wait; `make` makes one's. For one event loop."""
 
-    def __init__(self, make: Callable[[], Backlog]) -> None:
+    def __init__(self, make: Callable[[str], Backlog]) -> None:
         self._make = make
         self._of: dict[str, Backlog] = {}
 
@@ -26,7 +26,7 @@ class Backlogs:
         """Remember an event that was accepted."""
         backlog = self._of.get(event.producer)
         if backlog is None:
-            backlog = self._of[event.producer] = self._make()
+            backlog = self._of[event.producer] = self._make(event.producer)
         backlog.taken(event)
 
     async def watch(self) -> None:

@@ -42,7 +42,7 @@ class PartnerService:
         copies: TwoCopies,
         states: StateStore,
         backlog: Backlog,
-        new_backlog: Callable[[], Backlog],
+        new_backlog: Callable[[str], Backlog],
         registry: CollectorRegistry,
         clients: Clients,
         failures: FailedVerifications,

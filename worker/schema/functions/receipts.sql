@@ -118,10 +118,10 @@ BEGIN
 END $$;
 
 -- How far events have come: those of p_event_ids that a worker has settled, and how long the events have waited that wait
--- longest, but for the first p_stuck: null where no more than these wait. Who cannot be settled in time any more does
--- not count, nor a cancel that waits for its payout.
+-- longest of one producer's (null: our own receiver's; each has a list of its own), but for the first p_stuck: null where no
+-- more than these wait. Who cannot be settled in time any more does not count, nor a cancel that waits for its payout.
 CREATE OR REPLACE FUNCTION progress_of(
-    p_event_ids uuid[], p_stuck integer, OUT settled uuid[], OUT age_seconds double precision
+    p_event_ids uuid[], p_stuck integer, p_producer text, OUT settled uuid[], OUT age_seconds double precision
 ) LANGUAGE sql STABLE
 -- Without statistics the planner takes those that wait for few, and would sort all of them to find the oldest.
 SET enable_sort = off SET enable_bitmapscan = off AS $$
@@ -129,8 +129,16 @@ SET enable_sort = off SET enable_bitmapscan = off AS $$
         ARRAY(
             SELECT event_id FROM receipts
             WHERE event_id = ANY (p_event_ids) AND (state <> 'received' OR runs > 0)),
-        (SELECT extract(epoch FROM clock_timestamp() - received_at)::double precision FROM receipts
-        WHERE state = 'received' AND runs = 0 AND credit_cutoff_at > (SELECT clock_timestamp())
-        ORDER BY credit_cutoff_at
-        OFFSET p_stuck LIMIT 1)
+        -- Each by the index that has its own and no others'.
+        CASE WHEN p_producer IS NULL THEN
+            (SELECT extract(epoch FROM clock_timestamp() - received_at)::double precision FROM receipts
+            WHERE state = 'received' AND runs = 0 AND credit_cutoff_at > (SELECT clock_timestamp()) AND producer IS NULL
+            ORDER BY credit_cutoff_at
+            OFFSET p_stuck LIMIT 1)
+        ELSE
+            (SELECT extract(epoch FROM clock_timestamp() - received_at)::double precision FROM receipts
+            WHERE state = 'received' AND runs = 0 AND credit_cutoff_at > (SELECT clock_timestamp()) AND producer = p_producer
+            ORDER BY credit_cutoff_at
+            OFFSET p_stuck LIMIT 1)
+        END
 $$;

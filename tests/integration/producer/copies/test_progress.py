@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import psycopg
 
+from cashback_client.contract import OWN_PRODUCER
 from producer.copies.receipts import Progress, Receipts
 from tests.support.books import add_user, cancel, new_event, payout, policy, pool_of
 from tests.support.receipts import with_receipts
@@ -14,24 +15,27 @@ from worker.ledger.ledger import Ledger, VerifiedEvent
 LIMIT_SECONDS = 120.0
 
 
-def progress_of(database_url: str, events: list[VerifiedEvent]) -> Progress:
+def progress_of(database_url: str, events: list[VerifiedEvent], *, producer: str = OWN_PRODUCER) -> Progress:
     found: list[Progress] = []
 
     async def work(receipts: Receipts) -> None:
         ids = [event.event_id for event in events]
-        found.append(await receipts.progress([*ids, uuid4()], timeout_seconds=LIMIT_SECONDS))
+        asked = [*ids, uuid4()]
+        found.append(await receipts.progress(asked, timeout_seconds=LIMIT_SECONDS, producer=producer))
 
     with_receipts(database_url, work)
     return found[0]
 
 
-def received(database_url: str, cashback_id: int, *, age_seconds: float) -> VerifiedEvent:
+def received(
+    database_url: str, cashback_id: int, *, age_seconds: float, producer: str | None = None
+) -> VerifiedEvent:
     """Record an event as the receiver does, some time ago, that nobody has settled."""
     event = new_event(cashback_id, age_seconds=age_seconds)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            "SELECT record_receipt(%s, %s, %s, %s, 25, 30, 3)",
-            (event.event_id, event.token, event.cashback_id, event.received_at),
+            "SELECT record_receipt(%s, %s, %s, %s, 25, 30, 3, %s)",
+            (event.event_id, event.token, event.cashback_id, event.received_at, producer),
         )
     return event
 
@@ -74,3 +78,17 @@ def test_no_more_than_a_few_are_no_backlog(database_url: str) -> None:
         received(database_url, number + 1, age_seconds=20)
 
     assert progress_of(database_url, []).age_seconds is None
+
+
+def test_how_long_a_partners_events_wait_says_nothing_of_our_own_or_of_another_one(database_url: str) -> None:
+    for number in range(4):
+        received(database_url, number + 1, age_seconds=20, producer="edge")
+        received(database_url, number + 11, age_seconds=10)
+
+    ages = {
+        producer: progress_of(database_url, [], producer=producer).age_seconds
+        for producer in (OWN_PRODUCER, "edge", "mobile")
+    }
+
+    assert ages["mobile"] is None
+    assert 10 <= (ages[OWN_PRODUCER] or 0) < (ages["edge"] or 0) - 9

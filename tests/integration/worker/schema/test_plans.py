@@ -55,7 +55,8 @@ STATEMENTS: Final = {
         " AND transactions.transaction_type = asked.transaction_type)"
     ),
     "newest transaction": "SELECT max(transaction_id) FROM transactions",
-    "progress": "SELECT * FROM progress_of(ARRAY[md5('answered 1')::uuid, md5('waiting 1')::uuid], 3)",
+    "progress": "SELECT * FROM progress_of(ARRAY[md5('answered 1')::uuid, md5('waiting 1')::uuid], 3, NULL)",
+    "progress of a partner": "SELECT * FROM progress_of(ARRAY[md5('waiting 1')::uuid], 3, 'edge')",
     "how events stand": "SELECT * FROM states_of(ARRAY[md5('answered 1')::uuid, md5('no')::uuid], NULL)",
     "record": (
         "SELECT * FROM record_receipts(ARRAY[event_id_of('r{run}')], '{{r{run}}}', '{{1}}',"

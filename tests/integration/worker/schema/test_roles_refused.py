@@ -82,8 +82,8 @@ DEFINITIONS: Final = {
     "drop a table": "DROP TABLE tokens_00",
     "take a table": 'ALTER TABLE entries OWNER TO "{me}"',
     "take a function": 'ALTER FUNCTION settlement_of(receipts) OWNER TO "{me}"',
-    "have a function act as its caller": "ALTER FUNCTION progress_of(uuid[], integer) SECURITY INVOKER",
-    "unpin a function": "ALTER FUNCTION progress_of(uuid[], integer) RESET ALL",
+    "have a function act as its caller": "ALTER FUNCTION progress_of(uuid[], integer, text) SECURITY INVOKER",
+    "unpin a function": "ALTER FUNCTION progress_of(uuid[], integer, text) RESET ALL",
     "drop a function": "DROP FUNCTION settlement_of(receipts)",
     "make a table": "CREATE TABLE public.mine (x integer)",
     "make a function that comes first": "CREATE FUNCTION public.are_payable(integer, integer) "

@@ -29,8 +29,10 @@ class Store:
         self.fails_with: Exception | None = None
         self.asked: list[Sequence[UUID]] = []
 
-    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
-        del timeout_seconds
+    async def progress(
+        self, event_ids: Sequence[UUID], /, *, timeout_seconds: float, producer: str
+    ) -> Progress:
+        del timeout_seconds, producer
         self.asked.append(event_ids)
         if self.fails_with is not None:
             raise self.fails_with

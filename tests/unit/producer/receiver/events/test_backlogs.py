@@ -20,8 +20,10 @@ class Store:
         self.settled: set[UUID] = set()
         self.asked = 0
 
-    async def progress(self, event_ids: Sequence[UUID], /, *, timeout_seconds: float) -> Progress:
-        del timeout_seconds
+    async def progress(
+        self, event_ids: Sequence[UUID], /, *, timeout_seconds: float, producer: str
+    ) -> Progress:
+        del timeout_seconds, producer
         self.asked += 1
         return Progress([each for each in event_ids if each in self.settled], LONGEST_WAIT_SECONDS + 1)
 
@@ -33,8 +35,9 @@ class Scene:
         self.store = Store()
         self.now = 1_000.0
         self.backlogs = Backlogs(
-            lambda: Backlog(
+            lambda producer: Backlog(
                 self.store,
+                producer,
                 longest_wait_seconds=LONGEST_WAIT_SECONDS,
                 cutoff_seconds=25,
                 timeout_seconds=1,
