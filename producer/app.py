@@ -23,10 +23,10 @@ from producer.copies.receipts import Receipts
 from producer.copies.redis_client import check_redis, redis_client
 from producer.receiver import paths
 from producer.receiver.backlog import Backlog
-from producer.receiver.events.keys import KeysUnreadable, PartnerKeys
-from producer.receiver.events.limits import PartnerLimits
+from producer.receiver.events.admission.keys import KeysUnreadable, PartnerKeys
+from producer.receiver.events.admission.limits import PartnerLimits
 from producer.receiver.events.service import PartnerService
-from producer.receiver.events.times import ReceiptTimes
+from producer.receiver.events.taking.times import ReceiptTimes
 from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.health import Health
 from producer.receiver.http.clients import Clients

@@ -16,7 +16,10 @@ from starlette.responses import Response
 from producer.copies.errors import CopyFailed
 from producer.receiver.answers import RETRY_AFTER_SECONDS, Internal, NotReceived
 from producer.receiver.backlog import Backlog
-from producer.receiver.events.backlogs import Backlogs
+from producer.receiver.events.admission.backlogs import Backlogs
+from producer.receiver.events.admission.keys import Partner, PartnerKeys
+from producer.receiver.events.admission.limits import PartnerLimits
+from producer.receiver.events.admission.quotas import Quotas
 from producer.receiver.events.errors import (
     BadKey,
     NotOnRecord,
@@ -26,9 +29,6 @@ from producer.receiver.events.errors import (
     TooManyRequests,
     TooMuchWaits,
 )
-from producer.receiver.events.intake import Intake
-from producer.receiver.events.keys import Partner, PartnerKeys
-from producer.receiver.events.limits import PartnerLimits
 from producer.receiver.events.metrics import NOBODY, PartnerMetrics
 from producer.receiver.events.models import (
     MAX_EVENTS,
@@ -38,9 +38,9 @@ from producer.receiver.events.models import (
     Problem,
     Why,
 )
-from producer.receiver.events.quotas import Quotas
 from producer.receiver.events.reading import events_in
-from producer.receiver.events.record import Record
+from producer.receiver.events.taking.intake import Intake
+from producer.receiver.events.taking.record import Record
 from producer.receiver.http.body import read_body
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications

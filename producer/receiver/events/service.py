@@ -8,16 +8,16 @@ from starlette.routing import Route
 
 from producer.protocol.verifier import Verifier
 from producer.receiver.backlog import Backlog
-from producer.receiver.events.backlogs import Backlogs
+from producer.receiver.events.admission.backlogs import Backlogs
+from producer.receiver.events.admission.keys import PartnerKeys
+from producer.receiver.events.admission.limits import PartnerLimits
 from producer.receiver.events.handler import PartnerEvents
-from producer.receiver.events.intake import Intake
-from producer.receiver.events.keys import PartnerKeys
-from producer.receiver.events.limits import PartnerLimits
 from producer.receiver.events.metrics import PartnerMetrics
 from producer.receiver.events.models import MAX_EVENTS_BODY_BYTES
-from producer.receiver.events.record import Record, StateStore
-from producer.receiver.events.times import ReceiptTimes
-from producer.receiver.events.verifying import Lookups
+from producer.receiver.events.taking.intake import Intake
+from producer.receiver.events.taking.record import Record, StateStore
+from producer.receiver.events.taking.times import ReceiptTimes
+from producer.receiver.events.taking.verifying import Lookups
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.openapi.operations import route

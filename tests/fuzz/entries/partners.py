@@ -7,7 +7,7 @@ from cashback_client.contract import MAX_TOKEN_CHARS
 from producer.receiver.events.errors import EventRefused, RequestRefused
 from producer.receiver.events.models import MAX_EVENTS
 from producer.receiver.events.reading import event_in, events_in
-from producer.receiver.events.times import ReceiptTimes
+from producer.receiver.events.taking.times import ReceiptTimes
 from tests.fuzz.samples import TOKEN
 from tests.fuzz.target import NOTHING, Target, demand_named, unambiguous
 

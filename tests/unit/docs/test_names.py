@@ -11,7 +11,9 @@ from deploy.local.environment import ROOT
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-DOTTED = re.compile(r"`((?:producer|worker|deploy)(?:\.\w+)+)`")
+DOTTED = re.compile(r"`((?:cashback_client|producer|worker|deploy)(?:\.\w+)+)`")
+CLIENT = ROOT / "producer" / "client" / "cashback_client"
+MOST_MODULES = 12
 
 
 def rows_of(paper: Path) -> list[list[str]]:
@@ -51,7 +53,7 @@ def is_there(dotted: str) -> bool:
     """Whether `package.module.Name` is a folder, a module, or what a module defines."""
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
-        path = ROOT.joinpath(*parts[:length])
+        path = (CLIENT if parts[0] == CLIENT.name else ROOT / parts[0]).joinpath(*parts[1:length])
         if path.is_dir():
             return length == len(parts)
         if (module := path.with_suffix(".py")).is_file():
@@ -68,6 +70,18 @@ def test_every_room_has_its_line() -> None:
 
     documented = {row[0].strip("`") for row in rows_of(ARCHITECTURE) if re.fullmatch(r"`[\w/]+/`", row[0])}
     assert documented == rooms
+
+
+def test_a_room_has_no_more_modules_than_can_be_told_apart() -> None:
+    rooms = {
+        path.parent for package in ("producer", "worker") for path in (ROOT / package).rglob("__init__.py")
+    }
+    modules = {room: len(list(room.glob("*.py"))) - 1 for room in rooms}
+
+    assert len(rooms) > 20
+    assert {
+        str(room.relative_to(ROOT)): count for room, count in modules.items() if count > MOST_MODULES
+    } == {}
 
 
 def test_what_the_steps_name_is_there() -> None:

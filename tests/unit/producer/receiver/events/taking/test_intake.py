@@ -4,10 +4,10 @@ import asyncio
 
 from producer.copies.event import ReceivedEvent
 from producer.copies.postgres import EventState
-from producer.receiver.events.intake import LOOKED_AT_ONCE, Intake
-from producer.receiver.events.record import Record
-from producer.receiver.events.times import ReceiptTimes
-from producer.receiver.events.verifying import AT_A_TIME, Lookups, Turns
+from producer.receiver.events.taking.intake import LOOKED_AT_ONCE, Intake
+from producer.receiver.events.taking.record import Record
+from producer.receiver.events.taking.times import ReceiptTimes
+from producer.receiver.events.taking.verifying import AT_A_TIME, Lookups, Turns
 from tests.support import virtual_time
 from tests.support.betcore import Endpoints, cashback, signer
 from tests.support.two_copies import Scene

@@ -7,7 +7,7 @@ from uuid import UUID
 from producer.copies.event import ReceivedEvent
 from producer.copies.receipts import Progress
 from producer.receiver.backlog import LOOK_SECONDS, STANDSTILL_LOOKS, Backlog
-from producer.receiver.events.backlogs import Backlogs
+from producer.receiver.events.admission.backlogs import Backlogs
 from tests.support.copies import event
 
 LONGEST_WAIT_SECONDS = 12

@@ -3,7 +3,7 @@
 import pytest
 
 from producer.receiver.events.errors import ReceivedAhead, TooLate
-from producer.receiver.events.times import ReceiptTimes
+from producer.receiver.events.taking.times import ReceiptTimes
 
 TIMES = ReceiptTimes(ahead_ms=5_000, deadline_ms=30_000)
 NOW_MS = 1_800_000_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from producer.receiver.events.keys import (
+from producer.receiver.events.admission.keys import (
     MAX_FILE_BYTES,
     MAX_KEYS,
     KeysUnreadable,

@@ -17,9 +17,9 @@ from producer.receiver.answers import Internal, NoCopyMade, NotReceived
 from producer.receiver.events.errors import UNAVAILABLE, EventRefused
 from producer.receiver.events.models import EventResult
 from producer.receiver.events.reading import event_in
-from producer.receiver.events.record import Record
-from producer.receiver.events.times import ReceiptTimes
-from producer.receiver.events.verifying import MAX_LOOKUPS, Lookups, Turns
+from producer.receiver.events.taking.record import Record
+from producer.receiver.events.taking.times import ReceiptTimes
+from producer.receiver.events.taking.verifying import MAX_LOOKUPS, Lookups, Turns
 from producer.receiver.handler import event_of
 from producer.receiver.metrics import RECEIPT
 from producer.receiver.two_copies import TwoCopies

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.receiver.events.quotas import BURST_SECONDS, Quotas
+from producer.receiver.events.admission.quotas import BURST_SECONDS, Quotas
 
 
 def test_a_full_bucket_gives_what_it_holds_and_then_what_comes_back() -> None:
