@@ -19,7 +19,6 @@ from producer.receiver.backlog import Backlog
 from producer.receiver.events.admission.backlogs import Backlogs
 from producer.receiver.events.admission.keys import Partner, PartnerKeys
 from producer.receiver.events.admission.limits import PartnerLimits
-from producer.receiver.events.admission.quotas import Quotas
 from producer.receiver.events.errors import (
     BadKey,
     NotOnRecord,
@@ -42,6 +41,7 @@ from producer.receiver.events.reading import events_in
 from producer.receiver.events.taking.intake import Intake
 from producer.receiver.events.taking.record import Record
 from producer.receiver.http.body import read_body
+from producer.receiver.http.buckets import Buckets
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.shared.log_tally import LogTally
@@ -83,8 +83,8 @@ class PartnerEvents:
         self._limits = limits
         self._now_ms = now_ms
         self._monotonic = monotonic
-        self._handed_in = Quotas(least_burst=MAX_EVENTS)
-        self._looks = Quotas(least_burst=1)
+        self._handed_in = Buckets()
+        self._looks = Buckets()
         self._at_once: Counter[str] = Counter()
         self._told = LogTally()
 
@@ -155,11 +155,9 @@ class PartnerEvents:
         now_ms = self._now_ms()
         if self._backlog.is_too_long() or self._backlogs.is_too_long(partner.name):
             raise TooMuchWaits(retry_after_seconds=RETRY_AFTER_SECONDS)
-        per_second = self._per_second(partner)
+        quota = self._limits.quota_of(partner, least_burst=MAX_EVENTS)
         # What cannot be taken need not be read.
-        self._refuse(
-            self._handed_in.wait_seconds(partner.name, per_second=per_second, tokens=1, at=self._monotonic())
-        )
+        _refuse(self._handed_in.wait_seconds(partner.name, quota, at=self._monotonic()))
         with self._place(partner.name):
             body = await read_body(
                 request.scope,
@@ -168,21 +166,14 @@ class PartnerEvents:
                 max_bytes=MAX_EVENTS_BODY_BYTES,
             )
             events = events_in(body)
-            self._refuse(
-                self._handed_in.take(
-                    partner.name, per_second=per_second, tokens=len(events), at=self._monotonic()
-                )
-            )
+            _refuse(self._handed_in.take(partner.name, quota, tokens=len(events), at=self._monotonic()))
             results = await self._intake.take(events, producer=partner.name, now_ms=now_ms)
         self._metrics.events_answered(partner.name, results)
         return _json(EventResults(events=results))
 
     async def _shown(self, request: Request, partner: Partner) -> Response:
-        self._refuse(
-            self._looks.take(
-                partner.name, per_second=self._per_second(partner), tokens=1, at=self._monotonic()
-            )
-        )
+        quota = self._limits.quota_of(partner, least_burst=1)
+        _refuse(self._looks.take(partner.name, quota, at=self._monotonic()))
         try:
             event_id = UUID(request.path_params["event_id"])
         except ValueError:
@@ -195,12 +186,10 @@ class PartnerEvents:
             raise NotOnRecord
         return _json(EventShown.model_validate(state, from_attributes=True))
 
-    def _per_second(self, partner: Partner) -> float:
-        return partner.events_per_second or self._limits.events_per_second
 
-    def _refuse(self, wait_seconds: float) -> None:
-        if wait_seconds:
-            raise QuotaSpent(retry_after_seconds=max(1, ceil(wait_seconds)))
+def _refuse(wait_seconds: float) -> None:
+    if wait_seconds:
+        raise QuotaSpent(retry_after_seconds=max(1, ceil(wait_seconds)))
 
 
 def _json(model: EventResults | EventShown) -> Response:

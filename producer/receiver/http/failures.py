@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from starlette.types import Receive, Scope
 
-from producer.receiver.http.buckets import Buckets
+from producer.receiver.http.buckets import Buckets, Rate
 from producer.receiver.http.clients import Client
 from producer.receiver.http.connections import DELAYED
 from producer.shared.log_tally import LogTally
@@ -37,7 +37,8 @@ class FailedVerifications:
         on_delay: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._buckets = Buckets(per_second=per_second, burst=max(1, round(BURST_SECONDS * per_second)))
+        self._buckets = Buckets()
+        self._rate = Rate(per_second=per_second, burst=max(1, round(BURST_SECONDS * per_second)))
         self._on_delay = on_delay
         self._monotonic = monotonic
         self._told = LogTally()
@@ -45,7 +46,8 @@ class FailedVerifications:
 
     async def failed(self, client: Client, scope: Scope, receive: Receive) -> None:
         """Count one of this client; where it has had too many wait, unless it goes away."""
-        if self._buckets.take(client.source, at=self._monotonic()) or self._delayed >= MAX_DELAYED:
+        has_token = not self._buckets.take(client.source, self._rate, at=self._monotonic())
+        if has_token or self._delayed >= MAX_DELAYED:
             return
         self._on_delay()
         self._told.tell(

@@ -1,4 +1,4 @@
-"""Who may hand in events, and how many: keys, quotas, limits, and who has too much waiting.
+"""Who may hand in events, and how many: keys, limits with their quotas, and who has too much waiting.
 
 May import what the receiver may, and nothing of the room above it.
 """

@@ -1,6 +1,13 @@
 """What partners may do, all of them together and each."""
 
 from dataclasses import dataclass
+from typing import Final
+
+from producer.receiver.events.admission.keys import Partner
+from producer.receiver.http.buckets import Rate
+
+BURST_SECONDS: Final = 2.0
+"""A bucket of a partner's holds what comes back in this time, but never less than one full request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +25,11 @@ class PartnerLimits:
     body_timeout_seconds: float
     lookup_timeout_seconds: float
     record_timeout_seconds: float
+
+    def quota_of(self, partner: Partner, *, least_burst: int) -> Rate:
+        """Return how many a second a partner may, and how many at once: `least_burst` at least."""
+        per_second = partner.events_per_second or self.events_per_second
+        return Rate(per_second, max(BURST_SECONDS * per_second, least_burst))
 
     @property
     def requests_of_one(self) -> int:
