@@ -16,10 +16,6 @@ class RequestRefused(ProducerError):
     reason = "request_refused"
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: int | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-
 
 class BadKey(RequestRefused):
     """The header Authorization holds no key that is known: it is Bearer and the key."""
@@ -47,19 +43,9 @@ class QuotaSpent(RequestRefused):
     reason = "quota"
     status = HTTPStatus.TOO_MANY_REQUESTS
 
-
-class TooManyRequests(RequestRefused):
-    """Too many requests of partners are being handled at once; send it again."""
-
-    reason = "overload"
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-
-
-class TooMuchWaits(RequestRefused):
-    """The queue is too long for events to be credited in time; send it again."""
-
-    reason = "backlog"
-    status = HTTPStatus.SERVICE_UNAVAILABLE
+    def __init__(self, *, retry_after_seconds: int) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotOnRecord(RequestRefused):

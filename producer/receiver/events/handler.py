@@ -14,7 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from producer.copies.errors import CopyFailed
-from producer.receiver.answers import RETRY_AFTER_SECONDS, Internal, NotReceived
+from producer.receiver.answers import (
+    RETRY_AFTER_SECONDS,
+    BacklogTooLong,
+    Internal,
+    NotReceived,
+    Overloaded,
+)
 from producer.receiver.backlog import Backlog
 from producer.receiver.events.admission.backlogs import Backlogs
 from producer.receiver.events.admission.keys import Partner, PartnerKeys
@@ -25,8 +31,6 @@ from producer.receiver.events.errors import (
     QuotaSpent,
     RecordAway,
     RequestRefused,
-    TooManyRequests,
-    TooMuchWaits,
 )
 from producer.receiver.events.metrics import NOBODY, PartnerMetrics
 from producer.receiver.events.models import (
@@ -47,6 +51,9 @@ from producer.receiver.http.failures import FailedVerifications
 from producer.shared.log_tally import LogTally
 
 OK: Final = "ok"
+_NO_PLACE: Final = "too many requests of partners are being handled at once; send it again"
+_NO_PLACE_OF_ITS_OWN: Final = "too many requests of this producer are being handled at once; send it again"
+_TOO_MUCH_WAITS: Final = "the queue is too long for events to be credited in time; send it again"
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -137,14 +144,11 @@ class PartnerEvents:
 
     @contextmanager
     def _place(self, producer: str) -> Iterator[None]:
-        """Have one of the places of requests. Raises TooManyRequests."""
+        """Have one of the places of requests. Raises Overloaded."""
         if self._at_once.total() >= self._limits.requests_at_once:
-            raise TooManyRequests(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise Overloaded(_NO_PLACE)
         if self._at_once[producer] >= self._limits.requests_of_one:
-            raise TooManyRequests(
-                "too many requests of this producer are being handled at once; send it again",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
+            raise Overloaded(_NO_PLACE_OF_ITS_OWN)
         self._at_once[producer] += 1
         try:
             yield
@@ -154,7 +158,7 @@ class PartnerEvents:
     async def _submitted(self, request: Request, partner: Partner) -> Response:
         now_ms = self._now_ms()
         if self._backlog.is_too_long() or self._backlogs.is_too_long(partner.name):
-            raise TooMuchWaits(retry_after_seconds=RETRY_AFTER_SECONDS)
+            raise BacklogTooLong(_TOO_MUCH_WAITS)
         quota = self._limits.quota_of(partner, least_burst=MAX_EVENTS)
         # What cannot be taken need not be read.
         _refuse(self._handed_in.wait_seconds(partner.name, quota, at=self._monotonic()))
@@ -181,7 +185,7 @@ class PartnerEvents:
         try:
             state = await self._record.state(event_id, producer=partner.name)
         except CopyFailed as error:
-            raise RecordAway(retry_after_seconds=RETRY_AFTER_SECONDS) from error
+            raise RecordAway from error
         if state is None:
             raise NotOnRecord
         return _json(EventShown.model_validate(state, from_attributes=True))
@@ -198,11 +202,10 @@ def _json(model: EventResults | EventShown) -> Response:
 
 def _problem(error: RequestRefused | NotReceived) -> Response:
     headers = {}
-    after = error.retry_after_seconds if isinstance(error, RequestRefused) else None
+    if isinstance(error, QuotaSpent):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        after = after or RETRY_AFTER_SECONDS
-    if after is not None:
-        headers["Retry-After"] = str(after)
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.reason, str(error), headers)
