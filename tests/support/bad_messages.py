@@ -16,10 +16,12 @@ import redis
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from deploy.local.ports import free_port
+from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.valkey import ValkeyServer
 from producer.copies.publisher import envelope
 from tests.support.betcore import CLIENT_ID, cashback, signer
-from tests.support.books import add_user
+from tests.support.books import add_user, database_of
 from tests.support.command import environment
 from tests.support.handler_bench import USER, jwks
 from tests.support.held import held
@@ -161,6 +163,25 @@ def bench(
         finally:
             for worker in made.workers:
                 worker.kill()
+
+
+@contextmanager
+def bench_of_a_module(
+    valkey: ValkeyServer,
+    postgres: PostgresServer,
+    template: str,
+    directory: Path,
+    *,
+    accept: Answering | None = None,
+) -> Iterator[Bench]:
+    """Give the bench to all tests of a module, with a database of its own and an empty Redis."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    with (
+        database_of(postgres, template) as database_url,
+        bench(valkey.url, database_url, directory, accept=accept) as made,
+    ):
+        yield made
 
 
 def token(cashback_id: int = 480, *, key: int = 1, **overrides: object) -> str:

@@ -1,6 +1,6 @@
 """Submitting and asking by HTTP, at a small server of this suite that speaks as the receiver does.
 
-Here, when the receiver serves `/events`, stands the way from `submit` by HTTP to `status` at a real one.
+The way from `submit` to `status` at a real one is in tests/partners/test_client.py.
 """
 
 import json

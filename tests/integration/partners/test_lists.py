@@ -4,12 +4,10 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
-import redis
 
 from cashback_client.contract import QUEUE, SettleMessage, queue_of
 from deploy.local.postgres import PostgresServer
@@ -17,7 +15,6 @@ from deploy.local.valkey import ValkeyServer
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good, settle
 from tests.support.betcore import cashback, signer
-from tests.support.books import database_of
 from tests.support.raw_betcore import reply
 
 EDGE, MOBILE = queue_of("edge"), queue_of("mobile")
@@ -49,14 +46,10 @@ def bench(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bench]:
     """Lend a worker that takes from two partners' lists."""
-    with ExitStack() as stack:
-        client = stack.enter_context(redis.Redis.from_url(valkey_server.url))
-        client.flushall()
-        database_url = stack.enter_context(database_of(postgres_server, migrated_template))
-        directory = tmp_path_factory.mktemp("lists")
-        made = stack.enter_context(
-            bad_messages.bench(valkey_server.url, database_url, directory, accept=Accepts())
-        )
+    directory = tmp_path_factory.mktemp("lists")
+    with bad_messages.bench_of_a_module(
+        valkey_server, postgres_server, migrated_template, directory, accept=Accepts()
+    ) as made:
         made.start_worker(partners="edge,mobile:2")
         yield made
 

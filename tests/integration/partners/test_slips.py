@@ -21,7 +21,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench
-from tests.support.books import SOUND, audit, database_of
+from tests.support.books import SOUND, audit
 from tests.support.raw_betcore import Answering, reply
 from tests.support.shop import ANSWERED, EXPIRED, NAMED, Sent, Shop, Slip
 from tests.support.slips import SLIPS
@@ -85,11 +85,10 @@ def ends(
     """Send everything at once, wait until it is over, and read what became of it."""
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(valkey_server.url))
-        client.flushall()
-        database_url = stack.enter_context(database_of(postgres_server, migrated_template))
+        directory = tmp_path_factory.mktemp("slips")
         bench = stack.enter_context(
-            bad_messages.bench(
-                valkey_server.url, database_url, tmp_path_factory.mktemp("slips"), accept=refusing_once()
+            bad_messages.bench_of_a_module(
+                valkey_server, postgres_server, migrated_template, directory, accept=refusing_once()
             )
         )
         # What lies there at two looks is named: they come soon.

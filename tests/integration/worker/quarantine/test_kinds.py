@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-import redis
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE
 from deploy.local.postgres import PostgresServer
@@ -14,7 +13,7 @@ from deploy.local.valkey import ValkeyServer
 from tests.support import bad_messages
 from tests.support.bad_kinds import BAD, EMBED
 from tests.support.bad_messages import Bench, entry, settle, token
-from tests.support.books import SOUND, audit, database_of
+from tests.support.books import SOUND, audit
 
 _numbers = itertools.count(1_000)
 
@@ -27,13 +26,8 @@ def bench(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bench]:
     """One worker for all tests of this module: none of them may end it."""
-    with redis.Redis.from_url(valkey_server.url) as client:
-        client.flushall()
     directory = tmp_path_factory.mktemp("quarantine")
-    with (
-        database_of(postgres_server, migrated_template) as database_url,
-        bad_messages.bench(valkey_server.url, database_url, directory) as made,
-    ):
+    with bad_messages.bench_of_a_module(valkey_server, postgres_server, migrated_template, directory) as made:
         made.start_worker()
         yield made
 
