@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 from deploy.monitor import MonitorSettings
 from producer.shared.settings.environment import ENV_PREFIX, is_secret
 from producer.shared.settings.receiver import ReceiverSettings
-from worker.cli.broker import BrokerSettings
+from worker.cli.shared.broker import BrokerSettings
 from worker.settings import MigrateSettings, WorkerSettings
 
 _READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from worker.cli.accounts import accounts
-from worker.cli.events import list_events, show
-from worker.cli.quarantine import quarantine
-from worker.cli.schema import migrate
+from worker.cli.commands.accounts import accounts
+from worker.cli.commands.events import list_events, show
+from worker.cli.commands.quarantine import quarantine
+from worker.cli.commands.schema import migrate
 
 
 class _Group(click.Group):
@@ -23,7 +23,7 @@ class _Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            from worker.cli.faults import fault_of
+            from worker.cli.shared.faults import fault_of
 
             fault = fault_of(error)
             if fault is None:

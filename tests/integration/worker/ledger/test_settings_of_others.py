@@ -19,7 +19,7 @@ from tests.support.futures import end_of
 from tests.support.receipts import event, with_receipts
 from tests.support.roles import TEST_ROLES
 from tests.support.settings_of_others import SETTINGS, SHOW, named, set_for_database
-from worker.cli.database import open_database
+from worker.cli.shared.database import open_database
 from worker.domain.settlement import State
 from worker.ledger.database import Database
 from worker.ledger.ledger import Ledger, SettlementRequest

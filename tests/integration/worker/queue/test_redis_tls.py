@@ -21,7 +21,7 @@ from tests.support.certificates import Authority
 from tests.support.sentinel import MASTER, sentinel_of
 from tests.support.tls_server import TlsServer, tls_before
 from worker import app as worker_app
-from worker.cli.broker import open_queues
+from worker.cli.shared.broker import open_queues
 from worker.settings import WorkerSettings
 
 PASSWORD = "s3cret-of-the-server"

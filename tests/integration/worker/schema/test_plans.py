@@ -16,9 +16,9 @@ from deploy.local.postgres import PostgresServer
 from tests.support.books import database_of
 from tests.support.many_rows import buffers_of, fill, know
 from tests.support.plans import LASTING_PLANS
-from worker.cli.database import open_database
 from worker.cli.queries.accounts import read_account
 from worker.cli.queries.events import EventFilter, list_events, read_cashback
+from worker.cli.shared.database import open_database
 from worker.domain.settlement import State
 from worker.quarantine.listing import list_quarantined, open_ids, read_quarantined
 

@@ -7,7 +7,7 @@ import pytest
 from deploy.monitor import MonitorSettings
 from producer.shared.settings.environment import SettingsError, load
 from producer.shared.settings.receiver import ReceiverSettings
-from worker.cli.broker import BrokerSettings
+from worker.cli.shared.broker import BrokerSettings
 from worker.settings import WorkerSettings
 
 CANARY = "canary-7f3a"

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import click
 
-from worker.cli.output import as_json_option, print_document
-from worker.cli.since import parse_since
+from worker.cli.printing.output import as_json_option, print_document
+from worker.cli.shared.since import parse_since
 from worker.domain.settlement import State
 
 _MAX_EVENTS = 1_000
@@ -33,9 +33,9 @@ def show(*, cashback_id: int, limit: int, as_json: bool) -> None:
     "entries": [{"entry_id", "account_id", "account_kind", "user_id", "amount", "amount_minor"}]}]};
     more_events is true where --limit cut the events off.
     """
-    from worker.cli.database import QUERY_SECONDS, open_database
-    from worker.cli.event_output import cashback_document, print_cashback
+    from worker.cli.printing.events import cashback_document, print_cashback
     from worker.cli.queries import events as queries
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         cashback = queries.read_cashback(connection, cashback_id, limit=limit)
@@ -96,9 +96,9 @@ def list_events(  # noqa: PLR0913 - one argument per option
     if state is None and not unconfirmed:
         raise click.UsageError("say which events: --state or --unconfirmed")
 
-    from worker.cli.database import QUERY_SECONDS, open_database
-    from worker.cli.event_output import page_document, print_page
+    from worker.cli.printing.events import page_document, print_page
     from worker.cli.queries import events as queries
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     wanted = queries.EventFilter(state=state, unconfirmed=unconfirmed, since=since, after=after)
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:

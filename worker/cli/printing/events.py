@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from worker.cli.output import major, print_table
+from worker.cli.printing.output import major, print_table
 from worker.cli.queries.events import Cashback, Event, EventPage, PostedEntry, Transaction
 from worker.domain.settlement import State, partner_transaction_id
 

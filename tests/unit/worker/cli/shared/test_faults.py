@@ -5,8 +5,8 @@ import pytest
 import redis
 from kombu import Connection
 
-from worker.cli import broker
-from worker.cli.faults import fault_of
+from worker.cli.shared import broker
+from worker.cli.shared.faults import fault_of
 from worker.recovery.broker import BrokerUnavailable
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from worker.cli.output import as_json_option, print_document, print_table
+from worker.cli.printing.output import as_json_option, print_document, print_table
 from worker.errors import NotFound, WorkerError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def list_messages(
     the message is put back, and again when it returns; next_after is the --after of the next page, null on
     the last one.
     """
-    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
     from worker.quarantine import listing
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
@@ -93,7 +93,7 @@ def show_message(*, quarantine_id: int, body: bool, as_json: bool) -> None:
     JSON: as `cashback quarantine list` has it, with --body also "message_base64": the entry of the queue,
     the first MiB of it.
     """
-    from worker.cli.database import QUERY_SECONDS, open_database
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
     from worker.quarantine import listing
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
@@ -130,8 +130,8 @@ def requeue_messages(
     if every == bool(quarantine_ids) or every != (reason is not None):
         raise click.UsageError("say which messages: their IDs, or --reason and --all")
 
-    from worker.cli.broker import open_queues
-    from worker.cli.database import open_database
+    from worker.cli.shared.broker import open_queues
+    from worker.cli.shared.database import open_database
 
     requeued: list[int] = []
     refused: list[dict[str, object]] = []

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.cli.output import major, print_document, print_table
+from worker.cli.printing.output import major, print_document, print_table
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import click
 
-from worker.cli.output import as_json_option, print_document
+from worker.cli.printing.output import as_json_option, print_document
 
 
 @click.command()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-from worker.cli.output import as_json_option, major, print_document, print_table
+from worker.cli.printing.output import as_json_option, major, print_document, print_table
 
 if TYPE_CHECKING:
     from worker.cli.queries.accounts import Account, AccountEntry
@@ -33,7 +33,7 @@ def import_(*, file: BinaryIO, as_json: bool) -> None:
     JSON: {"opened", "updated", "unchanged"}, each a number of accounts.
     """
     from worker.accounts.importing import import_accounts
-    from worker.cli.database import open_database
+    from worker.cli.shared.database import open_database
 
     with open_database(timeout_seconds=_IMPORT_SECONDS, looks_up=False) as connection:
         try:
@@ -63,8 +63,8 @@ def show(*, user_id: str, limit: int, as_json: bool) -> None:
     "entries": [{"entry_id", "transaction_id", "kind", "cashback_id", "transaction_type", "amount",
     "amount_minor", "created_at"}]}; kind is payout, cancel or opening, an opening has no cashback_id.
     """
-    from worker.cli.database import QUERY_SECONDS, open_database
     from worker.cli.queries.accounts import read_account
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         account, entries = read_account(connection, user_id, limit=limit)

@@ -1,0 +1,1 @@
+"""How commands print: JSON for programs, tables for people."""
