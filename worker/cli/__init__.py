@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from worker.cli.commands.accounts import accounts
+from worker.cli.commands.audit import audit
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.schema import migrate
@@ -41,7 +42,7 @@ def cashback() -> None:
     """
 
 
-for _command in (migrate, accounts, show, list_events, quarantine):
+for _command in (migrate, accounts, show, list_events, quarantine, audit):
     cashback.add_command(_command)
 
 

@@ -36,7 +36,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
 """The functions that each role may call. They act as the owner; what they call themselves nobody else may."""
 
 _VERSIONS: Final = ("schema_versions", "schema_functions")
-_BOOKS: Final = ("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound")
+_BOOKS: Final = ("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound", "audit")
 READS: Final[Mapping[str, tuple[str, ...]]] = {
     RECEIVER: _VERSIONS,
     # Whether what Redis knows of is in these books (recovery/rewind.py).

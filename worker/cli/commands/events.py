@@ -1,12 +1,12 @@
 """`cashback show` and `cashback list`: events as they stand."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import click
 
 from worker.cli.printing.output import as_json_option, print_document
-from worker.cli.shared.since import parse_since
+from worker.cli.shared.since import since_option
 from worker.domain.settlement import State
 
 _MAX_EVENTS = 1_000
@@ -45,15 +45,6 @@ def show(*, cashback_id: int, limit: int, as_json: bool) -> None:
         print_cashback(cashback)
 
 
-def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return parse_since(value, now=datetime.now(UTC))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("list")
 @click.option(
     "--state", type=click.Choice([state.value for state in State]), help="Only events in this state."
@@ -63,12 +54,7 @@ def _since(_context: click.Context, _parameter: click.Parameter, value: str | No
     is_flag=True,
     help="Only where money moved and BETCORE did not acknowledge it, in no event.",
 )
-@click.option(
-    "--since",
-    callback=_since,
-    help="Only what was received since then: a time such as 2026-01-31T18:00Z (UTC where it names no zone), "
-    "or 90s, 30m, 24h, 7d ago.",
-)
+@since_option("Only what was received since then")
 @click.option(
     "--limit", type=click.IntRange(1, _MAX_EVENTS), default=50, show_default=True, help="How many events."
 )

@@ -5,6 +5,17 @@
 --                        └─▶ expired      the deadline passed without an acknowledgement
 --   An acknowledgement that another run of the same event got wins over expired and refused.
 
+-- One accept that was sent, and what came of it. Times in milliseconds from sending to the answer; status and code (BETCORE's
+-- ErrorCode) are null where none came.
+CREATE TYPE accept_attempt AS (
+    sent_at timestamptz,
+    duration_ms integer,
+    status smallint,
+    code integer,
+    worker text,
+    detail text
+);
+
 CREATE TABLE receipts (
     event_id uuid PRIMARY KEY,
     cashback_id bigint NOT NULL CHECK (cashback_id > 0),
@@ -24,6 +35,12 @@ CREATE TABLE receipts (
     unconfirmed boolean NOT NULL DEFAULT false,
     confirmed_by uuid,
     producer text CHECK (producer ~ '^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$' AND producer <> 'betcore'),
+    -- What the event asks for, as its token says it: null where that cannot be read.
+    user_id text CHECK (length(user_id) <= 128),
+    transaction_type integer,
+    amount numeric,
+    -- The accepts that were sent, in their order: the first ones and the last ones where there were very many.
+    accepts accept_attempt[] CHECK (cardinality(accepts) <= 40),
     CHECK (received_at < credit_cutoff_at AND credit_cutoff_at < deadline_at),
     CHECK ((state = 'received') = (code IS NULL)),
     CHECK ((code IS NOT NULL AND code IN (200, 103804)) = (transaction_id IS NOT NULL)),
@@ -39,6 +56,7 @@ COMMENT ON COLUMN receipts.code IS 'the ErrorCode that accept carries; decided o
 COMMENT ON COLUMN receipts.transaction_id IS 'for 200 the transaction that this event made, for 103804 the first one';
 COMMENT ON COLUMN receipts.runs IS 'how often a worker has had it in hand and come as far as its settlement';
 COMMENT ON COLUMN receipts.attempts IS 'accepts sent, but for those whose worker ended before it knew what came of them';
+COMMENT ON COLUMN receipts.amount IS 'major units, as the token has them';
 COMMENT ON COLUMN receipts.unconfirmed IS 'money moved for this event and BETCORE acknowledged no event of its transaction';
 COMMENT ON COLUMN receipts.confirmed_by IS 'with 200: another event of the same transaction, which BETCORE acknowledged';
 
