@@ -30,7 +30,7 @@ from worker.ledger.group_commit import GroupCommitLedger
 from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
 from worker.metrics import Metrics
 from worker.quarantine.writer import Quarantine, QuarantineStore
-from worker.queue.held import HELD, LEASES, RETURNED
+from worker.queue.transport.held import HELD, LEASES, RETURNED
 from worker.queue.unread_lists import LOOK_SECONDS, UnreadLists
 from worker.recovery.broker import CeleryBroker, WorkersKeys
 from worker.recovery.ledger_watch import LedgerWatch

@@ -27,7 +27,7 @@ from tests.support.handler_bench import USER, jwks
 from tests.support.held import held
 from tests.support.raw_betcore import Answering, Peer, by_path, reply, serving
 from tests.support.worker_process import wait_until_it_works, worker_process
-from worker.queue.held import LEASES, RETURNED
+from worker.queue.transport.held import LEASES, RETURNED
 
 WAIT_SECONDS = 120.0
 

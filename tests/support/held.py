@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from worker.queue.held import HELD, LANDING
+from worker.queue.transport.held import HELD, LANDING
 
 
 def held(client: Any) -> int:  # noqa: ANN401 - redis-py's client, whose replies are typed for both of its kinds

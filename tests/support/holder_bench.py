@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from worker.queue.held import (
+from worker.queue.transport.held import (
     LEASES,
     GivenBack,
     Holder,
@@ -14,7 +14,7 @@ from worker.queue.held import (
     read_given_back,
     seconds_running,
 )
-from worker.queue.redis_multi import Command
+from worker.queue.transport.multi import Command
 
 QUEUE = "fresh"
 

@@ -20,7 +20,7 @@ from deploy.local.processes import wait_until
 from deploy.local.stack import Stack, StackOptions
 from tests.support.held import held
 from tests.support.partner_examples import Desk, Example
-from worker.queue.held import RETURNED
+from worker.queue.transport.held import RETURNED
 
 PARTNER: Final = "edge"
 PARTNER_QUEUE: Final = queue_of(PARTNER)

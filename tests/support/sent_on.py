@@ -20,7 +20,7 @@ from tests.support.raw_betcore import reply
 from tests.support.sweeping import overdue_message, sweeping
 from worker.app import celery_configuration
 from worker.ledger.ledger import VerifiedEvent
-from worker.queue.held import HELD, LEASES, RETURNED
+from worker.queue.transport.held import HELD, LEASES, RETURNED
 from worker.recovery.broker import CeleryBroker, WorkersKeys
 from worker.recovery.queue_watch import Consumption, QueueWatch
 from worker.recovery.sweeper import Sweeper

@@ -24,8 +24,8 @@ from worker.quarantine.writer import Quarantine
 from worker.queue.broadcasts import Questions
 from worker.queue.entry import UNREADABLE
 from worker.queue.reconnects import Reconnects
-from worker.queue.redis_channel import holding_transport
 from worker.queue.request_checks import why_malformed
+from worker.queue.transport.channel import holding_transport
 
 # What a message of the wrong shape makes Celery raise on its way to the pool.
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -71,7 +71,7 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         self._set_aside = 0
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
-        """Connect with the channels of `worker.queue.redis_channel`."""
+        """Connect with the channels of `worker.queue.transport.channel`."""
         return self.ensure_connected(_holding(self.app.connection_for_read(heartbeat=heartbeat)))
 
     def connection_for_write(
@@ -233,7 +233,7 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
 
 def _holding(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
-    """Have a connection use the channels of `worker.queue.redis_channel`."""
+    """Have a connection use the channels of `worker.queue.transport.channel`."""
     plain = connection.get_transport_cls
     # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
     connection.get_transport_cls = lambda: holding_transport(plain())

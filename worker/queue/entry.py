@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu 
 
 from cashback_client.envelope import MAX_ENTRY_BYTES
 from worker.producers import producer_on
-from worker.queue.held import Holder, Taken
+from worker.queue.transport.held import Holder, Taken
 
 UNREADABLE: Final = "cashback-unreadable"
 """The header of an envelope around what is no envelope; its value says what is wrong with it."""

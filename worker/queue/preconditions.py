@@ -10,7 +10,7 @@ from kombu.exceptions import KombuError
 from producer.shared.preconditions.checks import answered_by
 from producer.shared.preconditions.redis import Command, of_error, redis_check, worker_needs
 from producer.shared.preconditions.verdict import Verdict
-from worker.queue.held import HELD, LANDING, LEASES, RETURNED
+from worker.queue.transport.held import HELD, LANDING, LEASES, RETURNED
 
 _SECONDS: Final = 2.0
 # What a worker's own keys look like; none of these is ever written.

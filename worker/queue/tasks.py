@@ -33,8 +33,6 @@ from worker.handling.handler import Handler
 from worker.metrics import MessageStep
 from worker.producers import sent_again
 from worker.quarantine.writer import Quarantine
-from worker.queue.held import Lease, is_partners
-from worker.queue.redis_channel import MAX_WAITING
 from worker.queue.request_checks import (
     NOT_TAKEN_ALONG,
     advised,
@@ -43,6 +41,8 @@ from worker.queue.request_checks import (
     not_the_arguments,
     quarantine_reason,
 )
+from worker.queue.transport.channel import MAX_WAITING
+from worker.queue.transport.held import Lease, is_partners
 
 _log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from tests.fuzz.target import Target, text_of
 from worker.quarantine.description import describe_envelope
 from worker.queue.broadcasts import ANSWERED, Questions, fault_of
 from worker.queue.entry import UNREADABLE, body_of, read_entry
-from worker.queue.held import Holder, Taken
+from worker.queue.transport.held import Holder, Taken
 
 _HOLDER: Final = Holder(["cashback"], lease_seconds=1)
 _WRITER: Final = EntryWriter(origin="fuzz%(x)s", sender="sender%d")

@@ -40,7 +40,7 @@ def test_the_wheel_holds_every_file_of_the_schema(wheel: zipfile.ZipFile) -> Non
 def test_the_wheel_holds_the_scripts_for_redis(wheel: zipfile.ZipFile) -> None:
     in_tree = {str(path.relative_to(ROOT)) for path in (ROOT / "worker/queue").rglob("*.lua")}
 
-    assert "worker/queue/scripts/take.lua" in in_tree
+    assert "worker/queue/transport/scripts/take.lua" in in_tree
     assert in_tree <= set(wheel.namelist())
 
 

@@ -30,7 +30,7 @@ from worker.betcore.shared_tokens import RedisTokens
 from worker.betcore.token_endpoint import AccessToken
 from worker.ledger.commit_notes import Commit
 from worker.metrics import Metrics
-from worker.queue.held import LEASES, RETURNED, Holder
+from worker.queue.transport.held import LEASES, RETURNED, Holder
 from worker.queue.unread_lists import SLIPS, UnreadLists, of_priority
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.witness import RedisWitness

@@ -16,7 +16,7 @@ from deploy.local.valkey import ValkeyServer
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good, settle
 from tests.support.raw_betcore import Peer, Request, reply
-from worker.queue.held import RETURNED
+from worker.queue.transport.held import RETURNED
 
 CONCURRENCY = 4
 # How many messages a worker takes in hand: celery_configuration says two for each thread.

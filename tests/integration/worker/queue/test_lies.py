@@ -23,7 +23,7 @@ from tests.support.bad_messages import Bench, settle, token
 from tests.support.betcore import cashback
 from tests.support.books import SOUND, audit, database_of
 from tests.support.receiver import RunningReceiver, running_receiver
-from worker.queue.held import GONE, HELD, LANDING, LEASES, RETURNED
+from worker.queue.transport.held import GONE, HELD, LANDING, LEASES, RETURNED
 from worker.recovery.witness import COMMITS_KEY, LOST_KEY
 
 MAKES = 10

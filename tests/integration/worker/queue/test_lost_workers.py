@@ -17,7 +17,7 @@ from tests.support.bad_messages import Bench, good
 from tests.support.held import held
 from tests.support.raw_betcore import Peer, Request, reply
 from worker.queue.consumer import MAX_LOST_WORKERS
-from worker.queue.held import LEASES
+from worker.queue.transport.held import LEASES
 
 # At the deadline of these workers.
 LEASE_SECONDS = 6.0

@@ -11,8 +11,8 @@ from kombu import Connection, Consumer, Exchange, Queue
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
 from tests.support.bad_messages import settle
-from worker.queue.redis_channel import holding_transport
-from worker.queue.redis_qos import PARTNERS_SHARE
+from worker.queue.transport.channel import holding_transport
+from worker.queue.transport.qos import PARTNERS_SHARE
 
 EDGE, MOBILE = queue_of("edge"), queue_of("mobile")
 WINDOW = 32

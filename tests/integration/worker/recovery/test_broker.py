@@ -14,7 +14,7 @@ from producer.copies.publisher import envelope
 from tests.support.holder_bench import OTHER, Worker, push
 from tests.support.sent_on import WORKERS_KEYS, app_on
 from worker.queue.entry import read_entry
-from worker.queue.held import HELD, LEASES, RETURNED
+from worker.queue.transport.held import HELD, LEASES, RETURNED
 from worker.recovery import broker as broker_module
 from worker.recovery.broker import BrokerUnavailable, CeleryBroker, Found
 

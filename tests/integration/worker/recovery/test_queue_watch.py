@@ -14,7 +14,7 @@ from producer.copies.receipts import Receipts
 from producer.receiver.backlog import STANDSTILL_LOOKS, Backlog
 from tests.support.holder_bench import Worker, push
 from tests.support.sent_on import WORKERS_KEYS, Clock, Recovery, app_on, recovery
-from worker.queue.held import RETURNED
+from worker.queue.transport.held import RETURNED
 from worker.recovery.broker import CeleryBroker
 from worker.recovery.queue_watch import ABLE_SECONDS, STILL_SECONDS, Consumption, QueueWatch
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kombu.transport import virtual
 
 from worker.queue.entry import UNREADABLE, QueueEntry, read_entry
-from worker.queue.held import Holder, Taken
+from worker.queue.transport.held import Holder, Taken
 
 GOOD: dict[str, Any] = {
     "body": "W10=",

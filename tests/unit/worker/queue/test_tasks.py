@@ -25,8 +25,8 @@ from worker.metrics import MessageStep
 from worker.producers import PRODUCER_HEADER, producer_on
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.entry import EntryMessage, read_entry
-from worker.queue.held import Holder, Taken
 from worker.queue.tasks import GivenToAnother, SettleRequest, SettleTask
+from worker.queue.transport.held import Holder, Taken
 
 Ended = Callable[[Exception], list[str]]
 

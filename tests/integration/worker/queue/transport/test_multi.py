@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from deploy.local.processes import wait_until
-from worker.queue.redis_multi import RedisMulti
+from worker.queue.transport.multi import RedisMulti
 
 KEY = "list"
 
@@ -134,7 +134,7 @@ def is_blocked(client: redis.Redis) -> bool:
 def test_a_connection_that_was_cut_while_idle_is_replaced(
     multi: RedisMulti, taking: Taking, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.queue.redis_multi._IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("worker.queue.transport.multi._IDLE_SECONDS", 0.0)
     assert_works(multi)
     kill(client, taking)
 

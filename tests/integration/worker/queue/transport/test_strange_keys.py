@@ -5,7 +5,7 @@ import redis
 
 from tests.support.held import held
 from tests.support.holder_bench import QUEUE, Worker, give_back_of_others, push, raws, run, scores
-from worker.queue.held import HELD, LANDING, LEASES, MAX_GIVEN_BACK
+from worker.queue.transport.held import HELD, LANDING, LEASES, MAX_GIVEN_BACK
 
 STRANGER = f"stranger:1:ab@{QUEUE}"
 

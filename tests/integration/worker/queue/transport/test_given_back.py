@@ -17,7 +17,7 @@ from tests.support.holder_bench import (
     run,
     scores,
 )
-from worker.queue.held import (
+from worker.queue.transport.held import (
     GONE,
     LEASES,
     RETURNED,

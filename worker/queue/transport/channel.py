@@ -25,8 +25,8 @@ from cashback_client.contract import RETRY_QUEUE
 from producer.shared.log_tally import LogTally
 from worker.queue.broadcasts import fault_of
 from worker.queue.entry import EntryMessage, QueueEntry, read_entry
-from worker.queue.held import LeaseLost, Taken, seconds_running
-from worker.queue.redis_qos import HoldingQoS
+from worker.queue.transport.held import LeaseLost, Taken, seconds_running
+from worker.queue.transport.qos import HoldingQoS
 
 _log = structlog.get_logger(__name__)
 _tally = LogTally()

@@ -18,7 +18,7 @@ from typing import Any, Final
 from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
 
 from cashback_client.contract import PARTNER_QUEUE_PREFIX, QUEUE
-from worker.queue.redis_multi import Command
+from worker.queue.transport.multi import Command
 
 LEASES: Final = "cashback.leases"
 """Sorted set: the workers, and when the lease of each ends (Unix milliseconds, by the clock of Redis)."""
@@ -94,10 +94,10 @@ class Taken:
 
 
 class Script:
-    """A script of `worker/queue/scripts`, called by its digest once the server knows it."""
+    """A script of `worker/queue/transport/scripts`, called by its digest once the server knows it."""
 
     def __init__(self, name: str) -> None:
-        self._text = resources.files("worker.queue.scripts").joinpath(name).read_bytes()
+        self._text = resources.files("worker.queue.transport.scripts").joinpath(name).read_bytes()
         self._digest = sha1(self._text, usedforsecurity=False).hexdigest()
 
     def call(self, keys: Sequence[str], arguments: Sequence[str | int], *, is_known: bool) -> Command:

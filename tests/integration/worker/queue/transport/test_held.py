@@ -15,7 +15,7 @@ from tests.support.holder_bench import (
     raws,
     run,
 )
-from worker.queue.held import (
+from worker.queue.transport.held import (
     HELD,
     LEASES,
     RETURNED,

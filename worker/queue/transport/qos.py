@@ -11,7 +11,7 @@ from kombu.transport import redis as redis_transport
 from redis.exceptions import ResponseError
 
 from worker.queue.entry import QueueEntry
-from worker.queue.held import (
+from worker.queue.transport.held import (
     MAX_LET_GO,
     Holder,
     LeaseLost,
@@ -20,7 +20,7 @@ from worker.queue.held import (
     read_given_back,
     seconds_running,
 )
-from worker.queue.redis_multi import Command, RedisMulti
+from worker.queue.transport.multi import Command, RedisMulti
 
 _log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from kombu import Connection, Consumer, Exchange, Queue
 from cashback_client.contract import QUEUE
 from tests.support.bad_messages import settle
 from tests.support.held import held
-from worker.queue.held import RETURNED, LeaseLost
-from worker.queue.redis_channel import MAX_TOGETHER, holding_transport
+from worker.queue.transport.channel import MAX_TOGETHER, holding_transport
+from worker.queue.transport.held import RETURNED, LeaseLost
 
 MESSAGES = 10
 GARBAGE = b"\xffgarbage"

@@ -8,7 +8,7 @@ import redis
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
 from tests.support.holder_bench import Worker, give_back_of_others, push
-from worker.queue.held import RETURNED
+from worker.queue.transport.held import RETURNED
 
 EDGE, MOBILE = queue_of("edge"), queue_of("mobile")
 QUEUES = (QUEUE, RETRY_QUEUE, EDGE, MOBILE)
