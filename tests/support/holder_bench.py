@@ -12,8 +12,8 @@ from worker.queue.transport.held import (
     Taken,
     give_back_of_the_gone,
     read_given_back,
-    seconds_running,
 )
+from worker.queue.transport.lease import seconds_running
 from worker.queue.transport.multi import Command
 
 QUEUE = "fresh"

@@ -25,7 +25,7 @@ from worker.queue.broadcasts import Questions
 from worker.queue.entry import UNREADABLE
 from worker.queue.reconnects import Reconnects
 from worker.queue.request_checks import why_malformed
-from worker.queue.transport.channel import holding_transport
+from worker.queue.transport.with_kombu import holding
 
 # What a message of the wrong shape makes Celery raise on its way to the pool.
 _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -71,8 +71,8 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         self._set_aside = 0
 
     def connection_for_read(self, heartbeat: float | None = None) -> Any:  # noqa: ANN401 - Celery has no types
-        """Connect with the channels of `worker.queue.transport.channel`."""
-        return self.ensure_connected(_holding(self.app.connection_for_read(heartbeat=heartbeat)))
+        """Connect with the channels of `worker.queue.transport`."""
+        return self.ensure_connected(holding(self.app.connection_for_read(heartbeat=heartbeat)))
 
     def connection_for_write(
         self,
@@ -80,7 +80,7 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         heartbeat: float | None = None,
     ) -> Any:  # noqa: ANN401 - Celery has no types
         """Connect with the same channels: they keep their client of Redis, where kombu's make one anew."""
-        return self.ensure_connected(_holding(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
+        return self.ensure_connected(holding(self.app.connection_for_write(url=url, heartbeat=heartbeat)))
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Connect anew, after a pause where one loss follows another."""
@@ -230,14 +230,6 @@ class SettlingConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
     def _acknowledging(self, message: Any) -> Callable[[], object]:  # noqa: ANN401 - the same
         return lambda: self.call_soon(message.ack_log_error, _logger, self.connection_errors)
-
-
-def _holding(connection: Any) -> Any:  # noqa: ANN401 - kombu has no types
-    """Have a connection use the channels of `worker.queue.transport.channel`."""
-    plain = connection.get_transport_cls
-    # Not `transport_cls`: that is set anew when the connection turns to the next server of its URL.
-    connection.get_transport_cls = lambda: holding_transport(plain())
-    return connection
 
 
 def settling_consumer(

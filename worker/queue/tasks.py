@@ -4,8 +4,6 @@ A task thread takes an event as far as its settlement. The request goes on from 
 and ends, or has the event sent again, when the answer is there. Decisions 5, 8 and 33.
 """
 
-import base64
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,8 +20,8 @@ from celery.worker.state import task_ready
 from kombu.utils.encoding import safe_repr
 from pydantic import ValidationError
 
-from cashback_client.contract import RETRY_QUEUE, TASK_NAME, DataError, SettleMessage, read_data
-from cashback_client.summary import is_summary, summary_of
+from cashback_client.contract import RETRY_QUEUE, TASK_NAME, SettleMessage
+from cashback_client.summary import is_summary
 from worker.domain.settlement import Done, RetryAt, Step
 from worker.errors import BadMessage
 from worker.handling.answering import Answering
@@ -41,8 +39,10 @@ from worker.queue.request_checks import (
     not_the_arguments,
     quarantine_reason,
 )
+from worker.queue.summary import describe
 from worker.queue.transport.channel import MAX_WAITING
-from worker.queue.transport.held import Lease, is_partners
+from worker.queue.transport.held import is_partners
+from worker.queue.transport.lease import Lease
 
 _log = structlog.get_logger(__name__)
 
@@ -174,17 +174,6 @@ class SettleRequest(Request):  # type: ignore[misc]  # Celery has no types
             self.task.quarantine().keep_message(self.message, reason=reason, error=why, then=fail)
             return
         fail()
-
-
-def describe(kwargs: object) -> str:
-    """Say in one line what a message is about. Nothing is verified here: it is for people's eyes only."""
-    token = kwargs.get("token") if isinstance(kwargs, dict) else None
-    try:
-        payload = str(token).split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return summary_of(read_data(claims["data"]))
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError, DataError):
-        return "(unreadable)"
 
 
 class SettleTask(Task):  # type: ignore[misc]  # Celery has no types

@@ -53,9 +53,7 @@ _KEYS_A_LOOK: Final = 1_000
 # Lists of partners that nobody reads; each is a label of the metric.
 _MAX_FOUND: Final = 64
 _MAX_SHOWN_CHARS: Final = 80
-_LOOK: Final = (
-    resources.files("worker.queue").joinpath("look_at_lists.lua").read_text("utf-8")
-)
+_LOOK: Final = resources.files("worker.queue").joinpath("look_at_lists.lua").read_text("utf-8")
 _PRIORITY_ADVICE: Final = "have the sender set no priority: workers take from one list for each queue"
 _LIST_ADVICE: Final = f"have the sender put onto {QUEUE}; what is ours there: LMOVE (list) {QUEUE} RIGHT LEFT"
 _PARTNER_ADVICE: Final = (

@@ -16,7 +16,7 @@ from cashback_client.envelope import EntryWriter
 from producer.copies.receipts import NEXT_ATTEMPT_SECONDS
 from tests.benchmarks.rig import Rig
 from tests.support.held import held
-from worker.queue.tasks import describe
+from worker.queue.summary import describe
 
 Value = TypeVar("Value")
 

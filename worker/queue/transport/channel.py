@@ -18,14 +18,14 @@ from redis.exceptions import (
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
-    ResponseError,
 )
 
 from cashback_client.contract import RETRY_QUEUE
 from producer.shared.log_tally import LogTally
 from worker.queue.broadcasts import fault_of
 from worker.queue.entry import EntryMessage, QueueEntry, read_entry
-from worker.queue.transport.held import LeaseLost, Taken, seconds_running
+from worker.queue.transport.held import Taken
+from worker.queue.transport.lease import LeaseLost, seconds_running
 from worker.queue.transport.qos import HoldingQoS
 
 _log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ _SHORT_WAIT_SECONDS: Final = 0.004
 _SILENCE_SECONDS: Final = 2.0
 
 
-class _EntryTaker:
+class EntryTaker:
     """Takes entries in the place of kombu's popping; to be mixed into a channel.
 
     One question is under way at a time, and kombu's poller takes each for a BRPOP: a take, and where that
@@ -229,38 +229,3 @@ class _EntryTaker:
                 self._client_of = (pool, channel._create_client())  # noqa: SLF001 - the same
             client = self._client_of[1]
         yield client
-
-
-_OPTIONS: Final = ("lease_seconds", "stop_seconds", "weights")
-
-
-class _Channel(_EntryTaker, redis_transport.Channel):  # type: ignore[misc]  # kombu has no types
-    from_transport_options = (*redis_transport.Channel.from_transport_options, *_OPTIONS)
-
-
-class _SentinelChannel(_EntryTaker, redis_transport.SentinelChannel):  # type: ignore[misc]
-    from_transport_options = (*redis_transport.SentinelChannel.from_transport_options, *_OPTIONS)
-
-
-# A server that refuses a command (its disk or memory is full, or it became a replica) counts as away: to
-# Celery such an error is the end of the worker, but here it reconnects, and the sweeper settles meanwhile.
-_OUTAGES: Final = (*redis_transport.Transport.connection_errors, ResponseError)
-
-
-class _Transport(redis_transport.Transport):  # type: ignore[misc]  # kombu has no types
-    Channel = _Channel
-    connection_errors = _OUTAGES
-
-
-class _SentinelTransport(redis_transport.SentinelTransport):  # type: ignore[misc]  # kombu has no types
-    Channel = _SentinelChannel
-    connection_errors = _OUTAGES
-
-
-def holding_transport(transport: type[Any]) -> type[Any]:
-    """Return kombu's Redis transport, plain or with sentinels, with the taking of this module."""
-    holding = {
-        redis_transport.Transport: _Transport,
-        redis_transport.SentinelTransport: _SentinelTransport,
-    }
-    return holding.get(transport, transport)

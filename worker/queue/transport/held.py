@@ -7,18 +7,15 @@ entries back. Decision 20.
 import os
 import secrets
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
 
-from redis.exceptions import ConnectionError  # noqa: A004 - the one that kombu knows
-
 from cashback_client.contract import PARTNER_QUEUE_PREFIX, QUEUE
+from worker.queue.transport.lease import Lease, LeaseLost
 from worker.queue.transport.multi import Command
+from worker.queue.transport.script import Script
 
 LEASES: Final = "cashback.leases"
 """Sorted set: the workers, and when the lease of each ends (Unix milliseconds, by the clock of Redis)."""
@@ -32,46 +29,10 @@ LANDING: Final = "cashback.landing."
 MAX_LET_GO: Final = 1_000
 MAX_GIVEN_BACK: Final = 100
 
-# Of the time since the machine was started, also that which it spent suspended: then leases end, too.
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
 
 def is_partners(queue: str) -> bool:
     """Whether a queue is a partner service's."""
     return queue.startswith(PARTNER_QUEUE_PREFIX)
-
-
-class LeaseLost(ConnectionError):
-    """The worker's lease has ended: a loss of the connection, to Celery, which makes a new one."""
-
-
-def seconds_running() -> float:
-    """Return the seconds since the machine was started."""
-    return time.clock_gettime(_CLOCK)
-
-
-class Lease:
-    """How long a worker may count on what it took. Once ended it stays so. Safe for use by many threads."""
-
-    def __init__(self) -> None:
-        # Nothing is held before the first reply.
-        self._ends_at: float | None = None
-        self._has_ended = False
-
-    def extend(self, *, sent_at: float, seconds: float) -> None:
-        """Take note that Redis, asked at `sent_at`, grants so many seconds from then on."""
-        # Replies can be read in another order than that of their questions.
-        self._ends_at = max(self._ends_at or 0.0, sent_at + seconds)
-
-    def is_kept(self) -> bool:
-        """Whether nobody else can have the worker's entries by now."""
-        if self._ends_at is not None and seconds_running() >= self._ends_at:
-            self._has_ended = True
-        return not self._has_ended
-
-    def end(self) -> None:
-        """End it: Redis says so, or it is not known what was taken."""
-        self._has_ended = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,19 +52,6 @@ class Taken:
         """Read the parts of a field: 'number deliveries queue'."""
         _, deliveries, queue = field.split(" ", 2)
         return cls(field=field, deliveries=int(deliveries), queue=queue, raw=raw)
-
-
-class Script:
-    """A script of `worker/queue/transport/scripts`, called by its digest once the server knows it."""
-
-    def __init__(self, name: str) -> None:
-        self._text = resources.files("worker.queue.transport.scripts").joinpath(name).read_bytes()
-        self._digest = sha1(self._text, usedforsecurity=False).hexdigest()
-
-    def call(self, keys: Sequence[str], arguments: Sequence[str | int], *, is_known: bool) -> Command:
-        """Return the command that runs it."""
-        start = ("EVALSHA", self._digest) if is_known else ("EVAL", self._text)
-        return (*start, len(keys), *keys, *arguments)
 
 
 _TAKE: Final = Script("take.lua")

@@ -14,12 +14,11 @@ from worker.queue.entry import QueueEntry
 from worker.queue.transport.held import (
     MAX_LET_GO,
     Holder,
-    LeaseLost,
     give_back_of_the_gone,
     is_partners,
     read_given_back,
-    seconds_running,
 )
+from worker.queue.transport.lease import LeaseLost, seconds_running
 from worker.queue.transport.multi import Command, RedisMulti
 
 _log = structlog.get_logger(__name__)

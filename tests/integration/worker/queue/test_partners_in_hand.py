@@ -11,8 +11,8 @@ from kombu import Connection, Consumer, Exchange, Queue
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
 from tests.support.bad_messages import settle
-from worker.queue.transport.channel import holding_transport
 from worker.queue.transport.qos import PARTNERS_SHARE
+from worker.queue.transport.with_kombu import holding
 
 EDGE, MOBILE = queue_of("edge"), queue_of("mobile")
 WINDOW = 32
@@ -53,9 +53,7 @@ class Consuming:
 def consuming(url: str, *partners: str) -> Iterator[Consuming]:
     weights = {QUEUE: 8, RETRY_QUEUE: 8, **dict.fromkeys(partners, 1)}
     with Connection(url, transport_options={"weights": weights}) as connection:
-        plain = connection.get_transport_cls
-        connection.get_transport_cls = lambda: holding_transport(plain())
-        channel = connection.channel()
+        channel = holding(connection).channel()
         channel.basic_qos(prefetch_count=WINDOW)
         made = Consuming(connection, channel)
         queues = [Queue(name, exchange=Exchange(""), routing_key=name) for name in weights]

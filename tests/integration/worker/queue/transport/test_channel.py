@@ -12,8 +12,10 @@ from kombu import Connection, Consumer, Exchange, Queue
 from cashback_client.contract import QUEUE
 from tests.support.bad_messages import settle
 from tests.support.held import held
-from worker.queue.transport.channel import MAX_TOGETHER, holding_transport
-from worker.queue.transport.held import RETURNED, LeaseLost
+from worker.queue.transport.channel import MAX_TOGETHER
+from worker.queue.transport.held import RETURNED
+from worker.queue.transport.lease import LeaseLost
+from worker.queue.transport.with_kombu import holding
 
 MESSAGES = 10
 GARBAGE = b"\xffgarbage"
@@ -39,9 +41,7 @@ class Taken:
 @contextmanager
 def consuming(url: str, *, prefetch: int) -> Iterator[tuple[Connection, Taken]]:
     with Connection(url) as connection:
-        plain = connection.get_transport_cls
-        connection.get_transport_cls = lambda: holding_transport(plain())
-        channel = connection.channel()
+        channel = holding(connection).channel()
         channel.basic_qos(prefetch_count=prefetch)
         taken = Taken(channel)
         queue = Queue(QUEUE, exchange=Exchange(""), routing_key=QUEUE)

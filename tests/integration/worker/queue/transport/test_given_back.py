@@ -22,8 +22,8 @@ from worker.queue.transport.held import (
     LEASES,
     RETURNED,
     GivenBack,
-    LeaseLost,
 )
+from worker.queue.transport.lease import LeaseLost
 
 
 def test_a_lost_workers_entries_are_taken_by_the_next_one_the_oldest_first(client: redis.Redis) -> None:
