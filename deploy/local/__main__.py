@@ -3,7 +3,7 @@
 import click
 
 from deploy.local.demo.command import demo
-from deploy.local.up import up
+from deploy.local.stack.up import up
 
 
 @click.group()

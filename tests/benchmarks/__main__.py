@@ -19,7 +19,7 @@ import redis
 
 from deploy.local.environment import ROOT
 from deploy.local.errors import LocalError
-from deploy.local.up import Stopped, stopped_by_signals
+from deploy.local.stack.up import Stopped, stopped_by_signals
 from tests.benchmarks import growth, latency, memory, receiver, settlement, storage
 from tests.benchmarks.ill import table as ill
 from tests.benchmarks.measure import Table

@@ -17,8 +17,8 @@ from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.simulator.settings import DEFAULT_ISSUER
+from deploy.local.stack.readiness import answers_well, worker_answers
 from deploy.local.valkey import ValkeyServer
 from producer.shared.settings.environment import ENV_PREFIX
 from tests.benchmarks import databases

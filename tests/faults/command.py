@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deploy.local.errors import LocalError
 from deploy.local.stack import LOG_DIRECTORY
-from deploy.local.up import Stopped, stopped_by_signals
+from deploy.local.stack.up import Stopped, stopped_by_signals
 
 _MAX_SEED: Final = 2**31
 _TABLE_COLUMNS: Final = 200

@@ -19,7 +19,7 @@ from celery import Celery
 
 from deploy.local.environment import ROOT
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import worker_answers
+from deploy.local.stack.readiness import worker_answers
 from deploy.local.valkey import ValkeyServer
 
 URL_VARIABLE: Final = "FAULTS_PLAIN_CELERY_URL"

@@ -23,8 +23,8 @@ from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import answers_well, worker_answers
 from deploy.local.stack import Stack, StackOptions
+from deploy.local.stack.readiness import answers_well, worker_answers
 from deploy.local.valkey import ValkeyServer
 from deploy.redis.users import RedisUsers
 from tests.faults.proxy import PASS, Proxy

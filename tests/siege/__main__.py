@@ -17,8 +17,8 @@ from rich.console import Console
 
 from deploy.local.environment import ROOT
 from deploy.local.errors import LocalError
+from deploy.local.stack.up import Stopped, fail, stopped_by_signals
 from deploy.local.steps import FORESEEN
-from deploy.local.up import Stopped, fail, stopped_by_signals
 from tests.benchmarks.report import replace_measured
 from tests.benchmarks.rig import Rig
 from tests.siege.catalogue import ATTACKS

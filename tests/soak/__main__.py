@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 
 from deploy.local.stack import LOG_DIRECTORY
+from deploy.local.stack.up import Stopped, fail, stopped_by_signals
 from deploy.local.steps import FORESEEN
-from deploy.local.up import Stopped, fail, stopped_by_signals
 from tests.soak.errors import TooShort
 from tests.soak.plots import draw
 from tests.soak.report import build_report, show

@@ -14,8 +14,8 @@ from deploy.local.environment import DATABASE_URL, REDIS_URL, ROOT, process_envi
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import ManagedProcess, running, wait_until
-from deploy.local.readiness import worker_answers
 from deploy.local.stack import Stack
+from deploy.local.stack.readiness import worker_answers
 from tests.support import leaks
 from tests.support.bad_messages import settle
 from tests.support.leaks import Written

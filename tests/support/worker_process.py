@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.local.environment import ROOT
 from deploy.local.processes import ManagedProcess, running, wait_until
-from deploy.local.readiness import worker_answers
+from deploy.local.stack.readiness import worker_answers
 
 # The end of a hang, far above what a slow machine takes.
 END_SECONDS: Final = 240.0

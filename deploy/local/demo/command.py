@@ -8,8 +8,8 @@ import click
 from rich.console import Console
 
 from deploy.local.demo.run import DEFAULT_DIRECTORY, DEFAULT_SEED, DemoOptions, run_demo
+from deploy.local.stack.up import Stopped, fail, stopped_by_signals
 from deploy.local.steps import FORESEEN
-from deploy.local.up import Stopped, fail, stopped_by_signals
 
 
 @click.command()

@@ -16,7 +16,7 @@ from deploy.local.demo.run import clear_directory
 from deploy.local.errors import ProcessFailed
 from deploy.local.lifetime import Lifetime
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import worker_answers
+from deploy.local.stack.readiness import worker_answers
 from tests.faults.hosts.name_server import NameServer
 from tests.faults.hosts.network import OPERATOR, SECOND_BETCORE_ADDRESS, Network
 from tests.faults.hosts.pair import PostgresPair

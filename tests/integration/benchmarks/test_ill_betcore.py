@@ -13,7 +13,7 @@ import pytest
 from deploy.local.environment import ROOT
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
-from deploy.local.readiness import answers_well
+from deploy.local.stack.readiness import answers_well
 from tests.benchmarks.betcore import STATE_PATH
 from tests.benchmarks.ill.betcore import WELL, Behaviour, IllBetcore
 from worker.betcore.accept import ACCEPT_PATH

@@ -17,8 +17,8 @@ import pytest
 
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.processes import wait_until
-from deploy.local.readiness import answers_well
 from deploy.local.simulator.settings import DEFAULT_CLIENT_ID
+from deploy.local.stack.readiness import answers_well
 from producer.app import MAKE_PATH
 from producer.receiver.answers import RECEIVED
 from tests.benchmarks.betcore import BetcoreClient

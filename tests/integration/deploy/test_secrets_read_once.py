@@ -10,7 +10,7 @@ from honcho.environ import parse_procfile
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
-from deploy.local.readiness import answers_well, worker_answers
+from deploy.local.stack.readiness import answers_well, worker_answers
 from tests.support.betcore import CLIENT_ID
 from tests.support.flower import BIN
 

@@ -58,7 +58,8 @@ def test_an_error_without_a_text_is_told_by_its_kind() -> None:
     ],
 )
 @pytest.mark.parametrize(
-    ("command", "work"), [("demo", "deploy.local.demo.command.run_demo"), ("up", "deploy.local.up.Stack")]
+    ("command", "work"),
+    [("demo", "deploy.local.demo.command.run_demo"), ("up", "deploy.local.stack.up.Stack")],
 )
 def test_a_command_that_fails_says_how_and_where_the_logs_are(  # noqa: PLR0913 -- two kinds of cases
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, command: str, work: str, error: Exception, told: str

@@ -23,7 +23,7 @@ from deploy.local.lifetime import Lifetime
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
-from deploy.local.readiness import answers_well, flower_sees_a_worker, ping_times, worker_answers
+from deploy.local.stack.readiness import answers_well, flower_sees_a_worker, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
 from deploy.redis.users import RedisUsers
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from deploy.flower_health import watch
 from deploy.local import environment
 from deploy.local.errors import LocalError
-from deploy.local.stack import LOG_DIRECTORY, Stack, StackOptions
+from deploy.local.stack.stack import LOG_DIRECTORY, Stack, StackOptions
 from deploy.local.steps import FORESEEN, described
 from deploy.monitor import MonitorSettings, create_app
 
