@@ -16,7 +16,7 @@ from deploy.local.demo.history import (
     Sent,
     Transaction,
 )
-from deploy.local.demo.plan import Account, Expectation, Plan, PlannedMake
+from deploy.local.demo.planning.plan import Account, Expectation, Plan, PlannedMake
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 

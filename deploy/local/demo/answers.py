@@ -3,7 +3,7 @@
 from typing import Final
 
 from deploy.local.demo.history import Accept, History, Receipt
-from deploy.local.demo.plan import ALREADY_EXISTS, SUCCESS
+from deploy.local.demo.planning.plan import ALREADY_EXISTS, SUCCESS
 
 WITH_TRANSACTION: Final = frozenset({SUCCESS, ALREADY_EXISTS})
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from deploy.local.demo.answers import WITH_TRANSACTION, AnswerKey, AnswerKeys
 from deploy.local.demo.history import Accept, History, Sent, Transaction
-from deploy.local.demo.plan import SUCCESS, Plan
+from deploy.local.demo.planning.plan import SUCCESS, Plan
 
 CLOSED: Final = frozenset({"answered", "refused", "expired"})
 # The simulator rounds its times to milliseconds.

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from deploy.local.demo.history import RECEIVED_STATUS, Sent, StageRow
-from deploy.local.demo.plan import Plan, PlannedMake, Stage
+from deploy.local.demo.planning.plan import Plan, PlannedMake, Stage
 from deploy.local.errors import LocalError
 from deploy.local.steps import StepFailed, step
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from deploy.local.demo import check
 from deploy.local.demo.answers import AnswerKeys
 from deploy.local.demo.history import RECEIVED_STATUS, History, Sent
-from deploy.local.demo.plan import Plan
+from deploy.local.demo.planning.plan import Plan
 
 MAX_FINDINGS_SHOWN: Final = 50
 _GOOD: Final = "holds"

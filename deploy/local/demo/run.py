@@ -22,8 +22,8 @@ from deploy.local.demo.drive import Drive, Driver, Pace
 from deploy.local.demo.history import read_history, read_stages
 from deploy.local.demo.hops import Places, measure_hops
 from deploy.local.demo.lateness import with_lateness
-from deploy.local.demo.plan import Plan
-from deploy.local.demo.planner import draw_plan
+from deploy.local.demo.planning.plan import Plan
+from deploy.local.demo.planning.planner import draw_plan
 from deploy.local.demo.progress import ProgressView
 from deploy.local.demo.report import build_report, examine, print_report
 from deploy.local.environment import CLIENT_ID

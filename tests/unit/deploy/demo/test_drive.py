@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.demo.drive import Drive, Driver, Pace
 from deploy.local.demo.history import StageRow
-from deploy.local.demo.plan import Expectation, Plan, PlannedMake, Stage
+from deploy.local.demo.planning.plan import Expectation, Plan, PlannedMake, Stage
 from deploy.local.errors import LocalError, ProcessDied
 from deploy.local.steps import StepFailed
 from tests.support import virtual_time

@@ -12,7 +12,7 @@ from rich.console import Console
 from deploy.local.__main__ import main
 from deploy.local.demo.drive import Standing
 from deploy.local.demo.history import Accept, History, Make, Receipt, Sent
-from deploy.local.demo.plan import Expectation, Plan, PlannedMake
+from deploy.local.demo.planning.plan import Expectation, Plan, PlannedMake
 from deploy.local.demo.progress import ProgressView
 from deploy.local.demo.report import Findings, answer_latencies_ms, build_report, examine, print_report
 from deploy.local.demo.run import clear_directory, demo_environment

@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any, Final
 
-from deploy.local.demo.catalogue import (
+from deploy.local.demo.planning.catalogue import (
     BAD_AMOUNTS,
     PASSING_SCRIPTS,
     SOMEBODY,
@@ -14,8 +14,8 @@ from deploy.local.demo.catalogue import (
     BadAmount,
     Unreadable,
 )
-from deploy.local.demo.drawing import Drawing, draw_accounts
-from deploy.local.demo.plan import (
+from deploy.local.demo.planning.drawing import Drawing, draw_accounts
+from deploy.local.demo.planning.plan import (
     ALREADY_EXISTS,
     CANCELS,
     DATA_ERROR,

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from pydantic import TypeAdapter
 
-from deploy.local.demo.plan import ALREADY_EXISTS, CANCELS, MAKES, Stage, minor
-from deploy.local.demo.planner import draw_plan
+from deploy.local.demo.planning.plan import ALREADY_EXISTS, CANCELS, MAKES, Stage, minor
+from deploy.local.demo.planning.planner import draw_plan
 from deploy.local.simulator.actions import parse_action
 from deploy.local.simulator.makes import MakeOrder
 

@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from deploy.local.demo.plan import CANCELS, PAYOUT, SUCCESS, Account, Expectation, PlannedMake, Stage, minor
+from deploy.local.demo.planning.plan import (
+    CANCELS,
+    PAYOUT,
+    SUCCESS,
+    Account,
+    Expectation,
+    PlannedMake,
+    Stage,
+    minor,
+)
 
 _CURRENCIES: Final = (("EUR", 2), ("USD", 2), ("JPY", 0), ("CLP", 0), ("KWD", 3), ("BHD", 3))
 _ACTIVE_USERS: Final = 60
