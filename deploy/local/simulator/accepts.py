@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deploy.local.simulator.actions import Action, Scripts
-from deploy.local.simulator.bearers import Bearers
+from deploy.local.simulator.auth.bearers import Bearers
 from deploy.local.simulator.errors import MalformedAccept
 from deploy.local.simulator.protocol.accept_body import MAX_BODY_BYTES, AcceptBody, read_accept_body
 from deploy.local.simulator.protocol.envelope import MALFORMED, SUCCESS

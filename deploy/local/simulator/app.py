@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from deploy.local.simulator.accepts import AcceptDesk
 from deploy.local.simulator.actions import OK, Action, Scripts, parse_action
-from deploy.local.simulator.bearers import Bearers
+from deploy.local.simulator.auth.bearers import Bearers
+from deploy.local.simulator.auth.keys import KeyRing
 from deploy.local.simulator.errors import InvalidToken, LogFull, SimulatorError
-from deploy.local.simulator.keys import KeyRing
 from deploy.local.simulator.makes import MakeOrder, MakeSender
 from deploy.local.simulator.protocol.accept_body import MAX_BODY_BYTES
 from deploy.local.simulator.protocol.envelope import MALFORMED

@@ -10,12 +10,12 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.local.simulator.actions import MAX_SCRIPT_ACTIONS, Scripts, parse_action
-from deploy.local.simulator.keys import KeyRing
+from deploy.local.simulator.auth.keys import KeyRing
+from deploy.local.simulator.auth.tokens import Tamper, TokenMaker
 from deploy.local.simulator.protocol.make_token import Payment
 from deploy.local.simulator.protocol.paths import MAKE_PATH
 from deploy.local.simulator.records import Log, MakeRecord
 from deploy.local.simulator.settings import SimulatorSettings
-from deploy.local.simulator.tokens import Tamper, TokenMaker
 
 MAX_REPLY_CHARS: Final = 4_096
 BodyShape = Literal["json_string", "raw", "object"]

@@ -6,10 +6,10 @@ from typing import Any, get_args
 import jwt
 import pytest
 
+from deploy.local.simulator.auth.keys import MAX_KEYS, KeyRing
+from deploy.local.simulator.auth.tokens import Tamper, TokenMaker
 from deploy.local.simulator.errors import InvalidToken, SimulatorError
-from deploy.local.simulator.keys import MAX_KEYS, KeyRing
 from deploy.local.simulator.protocol.make_token import Payment
-from deploy.local.simulator.tokens import Tamper, TokenMaker
 
 NOW = 1_700_000_000.7
 MAKER = TokenMaker(issuer="https://issuer.example", client_id="PartnerClient-1556", lifetime_seconds=10)

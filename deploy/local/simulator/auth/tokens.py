@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from deploy.local.simulator.keys import SigningKey
+from deploy.local.simulator.auth.keys import SigningKey
 from deploy.local.simulator.protocol.jose import b64url, signing_input
 from deploy.local.simulator.protocol.make_token import Payment, make_claims, make_header
 
