@@ -4,35 +4,21 @@ This one is its composition root. May import every room but `queue` and `handlin
 in `queries/`. A command imports what it works with when it runs: help and a wrong use need click alone.
 """
 
-from typing import Any
-
 import click
 
 from worker.cli.commands.accounts import accounts
 from worker.cli.commands.audit import audit
+from worker.cli.commands.completion import completion
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.schema import migrate
+from worker.cli.shared.examples import add_examples
+from worker.cli.shared.group import SectionedGroup
+from worker.cli.shared.version import version_option
 
 
-class _Group(click.Group):
-    """A group that says what went wrong in one sentence instead of a traceback."""
-
-    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - the signature of click's method
-        try:
-            return super().invoke(context)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            from worker.cli.shared.faults import fault_of
-
-            fault = fault_of(error)
-            if fault is None:
-                raise
-            raise fault from error
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@version_option
 def cashback() -> None:
     """Operate the cashback worker: its database schema, its accounts, its events.
 
@@ -42,8 +28,9 @@ def cashback() -> None:
     """
 
 
-for _command in (migrate, accounts, show, list_events, quarantine, audit):
+for _command in (migrate, accounts, show, list_events, quarantine, audit, completion):
     cashback.add_command(_command)
+add_examples(cashback)
 
 
 def main() -> None:

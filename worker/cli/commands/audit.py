@@ -8,6 +8,7 @@ import click
 
 from worker.cli.printing.output import as_json_option, print_document, print_table
 from worker.cli.shared.since import since_option
+from worker.cli.shared.suggested import ACTIONS, suggesting
 
 _MAX_RECORDS: Final = 1_000
 
@@ -18,7 +19,9 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--action", help="Only this action, such as accounts.adjust.")
+@click.option(
+    "--action", shell_complete=suggesting(ACTIONS), help="Only this action, such as accounts.adjust."
+)
 @click.option("--subject", help="Only what was done to this event, user, file or setting.")
 @since_option("Only what happened since then")
 @click.option(

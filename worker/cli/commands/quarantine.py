@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from worker.cli.printing.output import as_json_option, print_document, print_table
+from worker.cli.shared.suggested import REASONS, suggesting
 from worker.errors import NotFound, WorkerError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def quarantine() -> None:
 
 
 @quarantine.command("list")
-@click.option("--reason", help="Only messages with this reason.")
+@click.option("--reason", shell_complete=suggesting(REASONS), help="Only messages with this reason.")
 @click.option("--open", "only_open", is_flag=True, help="Only what was not put back, or has come back since.")
 @click.option(
     "--limit",

@@ -40,12 +40,12 @@ def commands(group: click.Group, *names: str) -> Iterator[tuple[str, ...]]:
             yield (*names, name)
 
 
-def run(*arguments: str) -> tuple[int, set[str]]:
+def run(*arguments: str, **environ: str) -> tuple[int, set[str]]:
     """Return how `cashback` ended and the packages that it had imported by then."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         cwd=ROOT,
-        env={},
+        env=environ,
         capture_output=True,
         text=True,
         timeout=240,
@@ -64,11 +64,27 @@ def test_help_imports_nothing_that_a_command_works_with(names: tuple[str, ...]) 
     assert imported & WORKING == set()
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("list",), ("show", "0"), ("quarantine", "requeue")])
+@pytest.mark.parametrize("arguments", [("--versions",), ("list",), ("show", "0"), ("quarantine", "requeue")])
 def test_neither_does_a_word_on_wrong_use(arguments: tuple[str, ...]) -> None:
     exit_code, imported = run(*arguments)
 
     assert exit_code == 2
+    assert imported & WORKING == set()
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("completion", "fish")])
+def test_neither_do_version_and_completion(arguments: tuple[str, ...]) -> None:
+    exit_code, imported = run(*arguments)
+
+    assert exit_code == 0
+    assert imported & WORKING == set()
+
+
+def test_neither_does_the_tab_key() -> None:
+    exit_code, imported = run(_CASHBACK_COMPLETE="fish_complete", COMP_WORDS="cashback lis", COMP_CWORD="lis")
+
+    assert exit_code == 0
+    assert "click" in imported
     assert imported & WORKING == set()
 
 

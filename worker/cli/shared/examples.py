@@ -1,0 +1,94 @@
+"""Examples of every command, on one page, in one style: what help shows at its end.
+
+A line is as an operator types it; what it is good for follows as a comment of the shell. A test holds that
+every command has some and that each of them parses.
+"""
+
+import shlex
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Final
+
+import click
+
+_EVENT: Final = "7d0a4b0e-93c5-8b21-a1f4-5c2f60d1b9e3"
+
+EXAMPLES: Final = MappingProxyType(
+    {
+        "": (
+            "cashback list --unconfirmed  # money moved, and BETCORE did not say yes",
+            "cashback show 480            # all that is known of CashbackId 480",
+        ),
+        "list": (
+            "cashback list --unconfirmed   # money moved, and BETCORE did not say yes",
+            "cashback list --state expired --since 2h",
+            "cashback list --state received --json",
+        ),
+        "show": (
+            "cashback show 480",
+            "cashback show 480 --limit 5 --json",
+        ),
+        "audit": ("cashback audit list --since 24h",),
+        "audit list": (
+            "cashback audit list --since 24h",
+            f"cashback audit list --subject {_EVENT}",
+        ),
+        "accounts": ("cashback accounts show 188509",),
+        "accounts import": (
+            "cashback accounts import accounts.csv",
+            "cashback accounts import - < accounts.csv",
+        ),
+        "accounts show": (
+            "cashback accounts show 188509",
+            "cashback accounts show 188509 --limit 100 --json",
+        ),
+        "quarantine": ("cashback quarantine list --open",),
+        "quarantine list": (
+            "cashback quarantine list --open",
+            "cashback quarantine list --reason unknown_task --limit 10",
+        ),
+        "quarantine show": (
+            "cashback quarantine show 17",
+            "cashback quarantine show 17 --body  # its content, which may hold a token",
+        ),
+        "quarantine requeue": (
+            "cashback quarantine requeue 17",
+            "cashback quarantine requeue --reason future_version --all",
+        ),
+        "migrate": ("cashback migrate", "cashback migrate --json"),
+        "completion": (
+            'eval "$(cashback completion bash)"    # in ~/.bashrc',
+            'eval "$(cashback completion zsh)"     # in ~/.zshrc',
+            "cashback completion fish > ~/.config/fish/completions/cashback.fish",
+        ),
+    }
+)
+"""By the words of the command, without `cashback`."""
+
+
+def add_examples(group: click.Group) -> None:
+    """Put its examples at the end of the help of each command of `group`, and of itself."""
+    for words, command in commands_of(group):
+        if lines := EXAMPLES.get(words):
+            # click leaves the lines of a paragraph as they are that begins with \b.
+            command.epilog = "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def commands_of(group: click.Group, words: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield `group`, its commands, and those of its groups, each by the words that follow `cashback`."""
+    yield words, group
+    for name, command in group.commands.items():
+        path = f"{words} {name}".strip()
+        if isinstance(command, click.Group):
+            yield from commands_of(command, path)
+        else:
+            yield path, command
+
+
+def arguments_in(line: str) -> list[str]:
+    """Return what the shell would hand to `cashback` for a line of the examples."""
+    words = shlex.split(line.removeprefix('eval "$(').replace(')"', ""), comments=True)
+    for redirection in ("<", ">"):
+        if redirection in words:
+            words = words[: words.index(redirection)]
+    return words[1:]
