@@ -47,6 +47,12 @@ demo: .venv/project ## Run everything on this machine, send 300 makes, check the
 up: .venv/project ## Run everything on this machine until Ctrl-C, with a simulated BETCORE
 	@$(BIN)/python -m deploy.local up
 
+# Its output is for a shell to evaluate, so it builds nothing: what is up has built it.
+.PHONY: env
+env: ## Point this shell to what `make up` runs: eval "$(make env)"
+	@test -x $(BIN)/python || { echo "Error: nothing is up: run 'make up' in another terminal" >&2; exit 1; }
+	@$(BIN)/python -m deploy.local env
+
 # Side by side; a make that can keeps together what each of them prints.
 .PHONY: check check-tests
 check: .venv/project ## The inner loop, under a minute: lint, unit and property tests

@@ -3,6 +3,7 @@
 import click
 
 from deploy.local.demo.command import demo
+from deploy.local.stack.env import env
 from deploy.local.stack.up import up
 
 
@@ -13,6 +14,7 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(up)
+main.add_command(env)
 
 if __name__ == "__main__":
     main()

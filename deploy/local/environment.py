@@ -23,8 +23,10 @@ CLIENT_ID: Final = "CASHBACK_CLIENT_ID"
 TOKEN_CLIENT_ID: Final = "CASHBACK_TOKEN_CLIENT_ID"  # noqa: S105 -- the name of a variable
 CLIENT_SECRET: Final = "CASHBACK_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 FLOWER_LOGIN: Final = "CASHBACK_FLOWER_BASIC_AUTH"
+SIMULATOR_URL: Final = "CASHBACK_SIMULATOR_URL"
 _BETCORE_URL: Final = "CASHBACK_BETCORE_URL"
 _BEARER: Final = "CASHBACK_BEARER_TOKEN"
+_PREFIX: Final = "CASHBACK_"
 _SECRET_BYTES: Final = 15
 _DATABASE_ROLES: Final = {
     "web": "receiver",
@@ -106,6 +108,16 @@ def with_database_role(environ: Mapping[str, str], process: str) -> dict[str, st
         **{name: value for name, value in environ.items() if name not in _ROLE_PASSWORDS},
         DATABASE_URL: _url_as(environ[DATABASE_URL], f"{prefix}_{role}", password),
     }
+
+
+def shell_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what of the stack's environment an operator's shell needs: our settings, as the operator.
+
+    Not who may make roles, and no other role's password.
+    """
+    own = with_database_role(environ, "command")
+    kept_back = {DATABASE_ROLES, *_ROLE_PASSWORDS}
+    return {name: value for name, value in own.items() if name.startswith(_PREFIX) and name not in kept_back}
 
 
 def _role_password(role: str) -> str:

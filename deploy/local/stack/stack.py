@@ -1,12 +1,10 @@
 """The whole service on one machine: servers, a simulated BETCORE, and the processes of the Procfile."""
 
 import fcntl
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +18,11 @@ from deploy.local.environment import (
 )
 from deploy.local.errors import DirectoryInUse, NotReadyInTime, ProcessFailed
 from deploy.local.lifetime import Lifetime
-from deploy.local.ports import LOCALHOST, free_port
+from deploy.local.ports import LOCALHOST
 from deploy.local.postgres import DATABASE, PostgresServer
 from deploy.local.processes import ManagedProcess, wait_until
+from deploy.local.stack.options import StackOptions
+from deploy.local.stack.ports import choose_ports
 from deploy.local.stack.readiness import answers_well, flower_sees_a_worker, ping_times, worker_answers
 from deploy.local.valkey import ValkeyServer
 from deploy.redis.users import RedisUsers
@@ -33,23 +33,6 @@ RELEASE_SECONDS: Final = 300.0
 COMMAND_SECONDS: Final = 300.0
 STOP_SECONDS: Final = 60.0
 LOG_DIRECTORY: Final = "log"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackOptions:
-    """What to run. `directory` holds data and logs; `environ` is the caller's environment.
-
-    Where `environ` names a Redis or a PostgreSQL, no server is started for it. `accounts_csv` is the text
-    of a file for `cashback accounts import`. `simulator_arguments` are added to the simulator's command.
-    """
-
-    directory: Path = Path("var")
-    workers: int = 1
-    flower: bool = True
-    accounts_csv: str | None = None
-    simulator_arguments: tuple[str, ...] = ()
-    root: Path = ROOT
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
 class Stack(Lifetime):
@@ -67,16 +50,22 @@ class Stack(Lifetime):
         self.valkey: ValkeyServer | None = None
         self.postgres: PostgresServer | None = None
         self._commands = read_procfile(options.root)
-        self._receiver_port = free_port()
-        self._simulator_port = free_port()
-        self.flower_port = free_port()
         environ = options.environ
+        self.ports = choose_ports(options.first_port)
+        self._receiver_port, self._simulator_port, self.flower_port, redis_port, postgres_port = (
+            port.number for port in self.ports.values()
+        )
         if not environ.get(environment.REDIS_URL):
             self.valkey = ValkeyServer(
-                self.directory / "valkey", log_path=self.log_path("valkey"), users=RedisUsers.made_up()
+                self.directory / "valkey",
+                log_path=self.log_path("valkey"),
+                port=redis_port,
+                users=RedisUsers.made_up(),
             )
         if not environ.get(environment.DATABASE_URL):
-            self.postgres = PostgresServer(self.directory / "postgres", log_path=self.log_path("postgres"))
+            self.postgres = PostgresServer(
+                self.directory / "postgres", log_path=self.log_path("postgres"), port=postgres_port
+            )
         self.redis_url = self.valkey.url if self.valkey else environ[environment.REDIS_URL]
         self.database_url = self.postgres.url if self.postgres else environ[environment.DATABASE_URL]
         # An own server asks nobody for a password, and each process gets a role of its own.

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -15,13 +15,19 @@ from pydantic import SecretStr
 
 from deploy.flower_health import watch
 from deploy.local import environment
+from deploy.local.environment import shell_environment
 from deploy.local.errors import LocalError
-from deploy.local.stack.stack import LOG_DIRECTORY, Stack, StackOptions
+from deploy.local.stack.options import StackOptions
+from deploy.local.stack.ports import FIRST_PORT
+from deploy.local.stack.record import recorded
+from deploy.local.stack.stack import LOG_DIRECTORY, Stack
 from deploy.local.steps import FORESEEN, described
 from deploy.monitor import MonitorSettings, create_app
 
 _WATCH_SECONDS: Final = 0.5
 _FLOWER_SECONDS: Final = 30.0
+# What an operator replays is late, and to be tried out all the same.
+_ACCEPT_LIMIT_SECONDS: Final = 86_400
 # Accounts to try makes with; the import leaves those that exist as they are.
 SAMPLE_ACCOUNTS: Final = "user_id,currency,status,balance\n188509,EUR,active,0\n188510,EUR,blocked,0\n"
 
@@ -53,17 +59,39 @@ def stopped_by_signals() -> Iterator[None]:
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--flower/--no-flower", default=True, show_default=True)
-def up(*, directory: Path, workers: int, flower: bool) -> None:
+@click.option(
+    "--first-port",
+    type=click.IntRange(1_024, 65_000),
+    default=FIRST_PORT,
+    show_default=True,
+    help="The receiver's; simulator, Flower, Valkey and PostgreSQL follow. One that is taken is replaced.",
+)
+def up(*, directory: Path, workers: int, flower: bool, first_port: int) -> None:
     """Run everything until Ctrl-C, with a simulated BETCORE."""
-    options = StackOptions(directory=directory, workers=workers, flower=flower, accounts_csv=SAMPLE_ACCOUNTS)
+    options = StackOptions(
+        directory=directory,
+        workers=workers,
+        flower=flower,
+        accounts_csv=SAMPLE_ACCOUNTS,
+        simulator_arguments=("--accept-limit-seconds", str(_ACCEPT_LIMIT_SECONDS)),
+        first_port=first_port,
+    )
     try:
-        with stopped_by_signals(), Stack(options) as stack:
+        with stopped_by_signals(), Stack(options) as stack, _recorded(stack):
             click.echo(_welcome(stack))
             _watch(stack)
     except Stopped:
         click.echo("Stopped.")
     except FORESEEN as error:
         fail(error, directory)
+
+
+def _recorded(stack: Stack) -> AbstractContextManager[None]:
+    variables = shell_environment(stack.environ) | {environment.SIMULATOR_URL: stack.simulator_url}
+    before = stack.options.environ
+    made = tuple(sorted(name for name, value in variables.items() if before.get(name) != value))
+    commands = Path(sys.executable).parent
+    return recorded(stack.directory, commands=commands, variables=variables, made=made)
 
 
 def fail(error: Exception, directory: Path) -> NoReturn:
@@ -113,7 +141,12 @@ def _welcome(stack: Stack) -> str:
         f"PostgreSQL  {stack.database_url}",
         f"Logs        {stack.log_directory}",
         "",
-        "Send one make:",
+        *_moved(stack),
+        "In another terminal:",
+        f'  eval "$({_env_command(stack)})"',
+        "  cashback trigger payout",
+        "",
+        "Or send one make by hand:",
         f"  curl -s {stack.simulator_url}/sim/makes -H 'Content-Type: application/json' -d '{order}'",
         "",
         "Ctrl-C stops everything.",
@@ -121,3 +154,15 @@ def _welcome(stack: Stack) -> str:
     if stack.options.flower:
         lines.insert(1, f"Flower      {stack.flower_url}  (login {stack.flower_login})")
     return "\n".join(lines)
+
+
+def _moved(stack: Stack) -> list[str]:
+    ran = {name.partition(".")[0] for name in stack.processes} | {"receiver"}
+    moved = [port.instead for name, port in stack.ports.items() if port.instead and name in ran]
+    return [*moved, ""] if moved else []
+
+
+def _env_command(stack: Stack) -> str:
+    if stack.directory == (environment.ROOT / "var"):
+        return "make env"
+    return f"{sys.executable} -m deploy.local env --directory {stack.directory}"

@@ -2,7 +2,9 @@
 
 import fcntl
 import re
+import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ import psutil  # type: ignore[import-untyped]  # ships no type information
 import psycopg
 import pytest
 
-from deploy.local.environment import ProcfileIncomplete, read_procfile
+from deploy.local.environment import ROOT, ProcfileIncomplete, read_procfile
 from deploy.local.errors import DirectoryInUse, ProcessDied, ProcessFailed
 from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.stack import Stack, StackOptions
@@ -67,6 +69,20 @@ def up(directory: Path, *options: str) -> Iterator[ManagedProcess]:
             process=process,
         )
         yield process
+
+
+def in_a_shell(directory: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as somebody does who has evaluated what `make env` prints."""
+    env = f"{shlex.quote(sys.executable)} -m deploy.local env --directory {shlex.quote(str(directory))}"
+    return subprocess.run(
+        ["/bin/sh", "-c", f'eval "$({env})" && {command}'],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def descendants_of(process: psutil.Process) -> list[psutil.Process]:
@@ -185,12 +201,22 @@ def test_up_prints_what_works_and_ends_well_on_ctrl_c(directory: Path) -> None:
         with running(curl):
             curl_status = curl.wait(timeout_seconds=120)
             sent = curl.log_tail()
+        there = in_a_shell(
+            directory, 'cashback list --state answered --json && echo "$CASHBACK_SIMULATOR_URL"'
+        )
         children = descendants_of(psutil.Process(process.pid))
 
         psutil.Process(process.pid).send_signal(signal.SIGINT)
 
         assert process.wait(timeout_seconds=120) == 0
         assert "Stopped." in process.log_tail()
+    assert '"next_after": null' in there.stdout
+    assert there.stdout.splitlines()[-1].startswith("http://127.0.0.1:")
+    gone = in_a_shell(directory, "true")
+    assert (gone.stdout, gone.stderr.splitlines()) == (
+        "",
+        [f"Error: nothing is up in {directory}: run `make up` in another terminal"],
+    )
     assert (ready.status_code, flower.status_code, curl_status) == (200, 200, 0)
     assert '"ErrorCode":200' in sent
     assert len(children) >= 6
@@ -218,6 +244,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_one_starts_on_its_dat
         psutil.Process(process.pid).kill()
         process.wait(timeout_seconds=120)
         wait_until(lambda: alive(children) == [], what="all its processes are gone", timeout_seconds=120)
+    assert "the last run was killed" in in_a_shell(directory, "true").stderr
 
     with up(directory, "--no-flower") as process:
         more_children = descendants_of(psutil.Process(process.pid))
