@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.local.environment import ROOT
+from tests.support.output_schemas import assert_fits, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,19 @@ class Finished:
     exit_code: int
     stdout: str
     stderr: str
+    schema: str | None = None
 
     @property
     def document(self) -> Any:  # noqa: ANN401 - JSON
-        """What `--json` printed, of a run in which nothing else was printed and nothing went wrong."""
+        """What `--json` printed, of a run in which nothing else was printed and nothing went wrong.
+
+        It fits the schema that is published for the command.
+        """
         assert (self.exit_code, self.stderr) == (0, "")
-        return json.loads(self.stdout)
+        document = json.loads(self.stdout)
+        if self.schema is not None:
+            assert_fits(self.schema, document)
+        return document
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -46,7 +54,11 @@ def start(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
 def finish(process: subprocess.Popen[bytes], *, stdin: bytes = b"", timeout_seconds: float = 240) -> Finished:
     """Give a started command the rest of its input and wait for its end."""
     stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
-    return Finished(process.returncode, stdout.decode(), stderr.decode())
+    return Finished(process.returncode, stdout.decode(), stderr.decode(), _schema_of(process.args))
+
+
+def _schema_of(arguments: object) -> str | None:
+    return name_of([str(each) for each in arguments][3:]) if isinstance(arguments, list) else None
 
 
 def run(*arguments: str, stdin: bytes = b"", **settings: str) -> Finished:
