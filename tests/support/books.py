@@ -165,6 +165,7 @@ class Audit:
     payouts_reversed_twice: int
     empty_transactions: int
     untrue_successes: int
+    stray_adjustments: int
 
 
 def audit(connection: psycopg.Connection) -> Audit:
@@ -192,6 +193,12 @@ def audit(connection: psycopg.Connection) -> Audit:
             "SELECT count(*) FROM receipts LEFT JOIN transactions USING (transaction_id) "
             "WHERE code = 200 AND transactions.event_id IS DISTINCT FROM receipts.event_id"
         ),
+        (
+            "SELECT count(*) FROM (SELECT transaction_id, account_id, amount_minor FROM transactions "
+            "WHERE kind = 'adjustment') AS made FULL JOIN (SELECT * FROM adjustments WHERE state = 'posted') "
+            "AS asked USING (transaction_id, account_id, amount_minor) "
+            "WHERE made IS NULL OR adjustment_key IS NULL"
+        ),
     )
     found = []
     for query in queries:
@@ -201,4 +208,4 @@ def audit(connection: psycopg.Connection) -> Audit:
     return Audit(*found)
 
 
-SOUND = Audit(0, 0, 0, 0, 0, 0)
+SOUND = Audit(0, 0, 0, 0, 0, 0, 0)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import psycopg
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 from psycopg_pool import ConnectionPool
 
 from tests.support.books import (
@@ -21,6 +21,7 @@ from tests.support.books import (
     policy,
     pool_of,
 )
+from tests.support.ledger_corrections import Corrections
 from tests.support.ledger_model import Model, Outcome, Posted, User
 from tests.support.ledger_strategies import CURRENCIES, amounts, cashbacks, choices, taxes, types, users
 from worker.domain.settlement import Instruction, Kind, PostedTransaction, Settlement, State, read_instruction
@@ -32,7 +33,7 @@ LATE_SECONDS = CUTOFF_SECONDS + 60
 _runs = itertools.count(1)
 
 
-class LedgerAgainstModel(RuleBasedStateMachine):
+class LedgerAgainstModel(Corrections):
     """Each rule does one thing to both; the invariants compare them."""
 
     def __init__(self, connection: psycopg.Connection, pool: ConnectionPool[DeadlineConnection]) -> None:

@@ -46,6 +46,15 @@ class Outcome:
 
 
 @dataclass
+class Adjustment:
+    """A correction that somebody asked for; the amount is in minor units."""
+
+    user_id: str
+    amount: int
+    state: str
+
+
+@dataclass
 class Model:
     """All users, transactions and events."""
 
@@ -53,6 +62,7 @@ class Model:
     posted: dict[Key, Posted] = field(default_factory=dict)
     reversals: dict[Key, Posted] = field(default_factory=dict)  # by the key of the payout
     events: dict[str, Outcome] = field(default_factory=dict)
+    adjustments: dict[str, Adjustment] = field(default_factory=dict)
 
     def settle(  # noqa: PLR0913 - what the operator decides, each by its name
         self,
@@ -110,6 +120,47 @@ class Model:
     def is_open(self, event: str) -> bool:
         """Say whether something is still to be done for the event."""
         return event in self.events and self.events[event].state in {"received", "settled"}
+
+    def adjust(
+        self, key: str, user_id: str, amount: Decimal, *, limit: int, allow_negative: bool
+    ) -> tuple[str, str | None]:
+        """Post an adjustment, or put it on record above the limit; returns what came of it, and its state."""
+        user = self.users.get(user_id)
+        if user is None:
+            return "no_account", None
+        minor = _minor(amount, user.exponent)
+        if key in self.adjustments:
+            stands = self.adjustments[key]
+            is_same = (stands.user_id, stands.amount) == (user_id, minor)
+            return ("stands" if is_same else "key_taken"), stands.state
+        if minor is None or not 0 < abs(minor) < LIMIT_MINOR:
+            return "no_amount", None
+        if not allow_negative and minor < 0 and user.balance + minor < 0:
+            return "overdraft", None
+        state = "open" if abs(amount) > limit else "posted"
+        self.adjustments[key] = Adjustment(user_id, minor, state)
+        if state == "open":
+            return "asked", state
+        user.balance += minor
+        return "posted", state
+
+    def decide_adjustment(self, key: str, *, approves: bool, is_second: bool, allow_negative: bool) -> str:
+        """Post an adjustment that waits, or let go of it; returns what came of it."""
+        asked = self.adjustments.get(key)
+        if asked is None:
+            return "not_asked"
+        wanted = "posted" if approves else "rejected"
+        if asked.state != "open":
+            return "stands" if asked.state == wanted else "decided"
+        user = self.users[asked.user_id]
+        if approves and not is_second:
+            return "same_person"
+        if approves and not allow_negative and asked.amount < 0 and user.balance + asked.amount < 0:
+            return "overdraft"
+        asked.state = wanted
+        if approves:
+            user.balance += asked.amount
+        return wanted
 
     def _decide(  # noqa: PLR0911 - one line of BETCORE's table each
         self,

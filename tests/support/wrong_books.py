@@ -17,6 +17,9 @@ HAVE_ENTRIES = no_trigger("transactions_have_entries", "transactions")
 NEVER_DELETED = no_trigger("accounts_never_deleted", "accounts")
 
 
+ADJUSTMENTS_NEVER_DELETED = no_trigger("adjustments_never_deleted", "adjustments")
+
+
 ACCOUNTS_BEGIN = no_trigger("accounts_begin", "accounts")
 
 
@@ -78,11 +81,24 @@ def cancelling(
     return posted(f"{columns} = 'cancel', {cashback_id}, -7, {EVENT}, {account}, {amount}, {of}", *lines)
 
 
+def adjusting(
+    *lines: tuple[str, int], amount: int = 5, account: str = ANN, more: str = ""
+) -> tuple[str, ...]:
+    """Make an adjustment; `more` are further columns and their values, as `tax_minor = 1`."""
+    column, _, value = more.partition(" = ")
+    columns = "kind, account_id, amount_minor" + (f", {column}" if more else "")
+    values = f"'adjustment', {account}, {amount}" + (f", {value}" if more else "")
+    return posted(f"{columns} = {values}", *lines)
+
+
 def bare_transaction(columns: str, values: str) -> tuple[str, ...]:
     return (f"INSERT INTO transactions ({columns}) VALUES ({values})",)  # noqa: S608 - constants of this file
 
 
 EXACT_REVERSE = ((ANN, -1000), (house("cashback"), 1000))
+
+
+ADJUSTED = ((ANN, 5), (house("adjustment"), -5))
 
 
 INSERT_ACCOUNT = "INSERT INTO accounts (kind, user_id, currency, status, balance_minor) VALUES "

@@ -30,13 +30,19 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("raise_sweep_bound", "lower_sweep_bound", "prune_receipts", "prune_tokens", "prune_quarantine"),
         "quarantine_message",
     ),
-    OPERATOR: ("prepare_accounts_import", "check_accounts_import", "apply_accounts_import"),
+    OPERATOR: (
+        *("prepare_accounts_import", "check_accounts_import", "apply_accounts_import"),
+        *("set_account_status", "adjust_account", "decide_adjustment"),
+    ),
     READER: (),
 }
 """The functions that each role may call. They act as the owner; what they call themselves nobody else may."""
 
 _VERSIONS: Final = ("schema_versions", "schema_functions")
-_BOOKS: Final = ("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound", "audit")
+_BOOKS: Final = (
+    *("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound", "audit"),
+    *("correction_rules", "adjustments"),
+)
 READS: Final[Mapping[str, tuple[str, ...]]] = {
     RECEIVER: _VERSIONS,
     # Whether what Redis knows of is in these books (recovery/rewind.py).

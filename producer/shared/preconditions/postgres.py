@@ -10,7 +10,7 @@ import psycopg
 from producer.shared.preconditions.verdict import CONFIRM_REFUSAL_SECONDS, NEVER, Kind, Verdict
 from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 
-TABLES_VERSION: Final = 5
+TABLES_VERSION: Final = 7
 """The last migration that this program knows; a test holds both versions to `worker.schema.files`."""
 FUNCTIONS_VERSION: Final = 1
 

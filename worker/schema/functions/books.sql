@@ -17,3 +17,14 @@ BEGIN
             ) AS line
             GROUP BY account_id HAVING sum(amount_minor) <> 0);
 END $$;
+
+-- Whether the entries of an adjustment are two: all of its amount for its user, against the house's account of adjustments.
+CREATE OR REPLACE FUNCTION is_adjusted(p_adjustment transactions) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT count(*) = 2
+        AND count(*) FILTER (WHERE entries.account_id = p_adjustment.account_id AND accounts.kind = 'user'
+            AND entries.amount_minor = p_adjustment.amount_minor) = 1
+        AND count(*) FILTER (WHERE accounts.kind = 'adjustment'
+            AND entries.amount_minor = -p_adjustment.amount_minor) = 1
+    FROM entries JOIN accounts USING (account_id)
+    WHERE entries.transaction_id = p_adjustment.transaction_id
+$$;

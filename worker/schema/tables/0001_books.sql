@@ -2,7 +2,8 @@
 --
 -- What makes wrong books impossible rather than unlikely:
 --   * entries are only ever inserted, and every INSERT must balance per transaction and come to what the
---     transaction says; a cancel's are the exact reverse of its payout's (trigger);
+--     transaction says; a cancel's are the exact reverse of its payout's, an adjustment's are one of the user and
+--     one of the house (trigger);
 --   * a user's balance changes only by that same trigger, in the same statement;
 --   * a house account keeps no balance, so no two credits ever wait for the same row;
 --   * (CashbackId, TransactionType) is unique, and a payout is reversed at most once;
@@ -21,7 +22,7 @@ COMMENT ON TABLE currencies IS 'ISO 4217 codes and the number of digits of their
 
 CREATE TABLE accounts (
     account_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('user', 'cashback', 'tax', 'opening')),
+    kind text NOT NULL CHECK (kind IN ('user', 'cashback', 'tax', 'opening', 'adjustment')),
     user_id text UNIQUE CHECK (length(user_id) BETWEEN 1 AND 128),
     currency char(3) NOT NULL,
     status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'blocked')),
@@ -38,18 +39,23 @@ COMMENT ON COLUMN accounts.balance_minor IS 'minor units; kept for users by the 
 
 CREATE TABLE transactions (
     transaction_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('payout', 'cancel', 'opening')),
+    kind text NOT NULL CHECK (kind IN ('payout', 'cancel', 'opening', 'adjustment')),
     cashback_id bigint CHECK (cashback_id > 0),
     transaction_type integer,
     event_id uuid,
     account_id bigint NOT NULL,
-    amount_minor bigint NOT NULL CHECK (amount_minor > 0 OR kind = 'opening'),
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0 OR kind IN ('opening', 'adjustment')),
     tax_minor bigint NOT NULL DEFAULT 0 CHECK (tax_minor >= 0),
     reverses bigint REFERENCES transactions,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (cashback_id, transaction_type),
-    CHECK (kind = 'opening' OR (cashback_id IS NOT NULL AND transaction_type IS NOT NULL AND event_id IS NOT NULL)),
-    CHECK (tax_minor <= amount_minor OR kind = 'opening'),
+    CHECK (CASE kind
+        WHEN 'opening' THEN true
+        -- Nobody's event: its key and its reason are in adjustments (0007_corrections.sql).
+        WHEN 'adjustment' THEN cashback_id IS NULL AND transaction_type IS NULL AND event_id IS NULL AND tax_minor = 0
+        ELSE cashback_id IS NOT NULL AND transaction_type IS NOT NULL AND event_id IS NOT NULL
+    END),
+    CHECK (tax_minor <= amount_minor OR kind IN ('opening', 'adjustment')),
     CHECK ((kind = 'cancel') = (reverses IS NOT NULL))
 )
 -- Append-only, as the entries: what a vacuum has seen it freezes, and no later one has to write it again.
@@ -123,4 +129,4 @@ INSERT INTO currencies (currency, exponent) VALUES
 
 -- All house accounts exist from the start, so that no credit ever has to make one.
 INSERT INTO accounts (kind, currency)
-SELECT kind, currency FROM currencies CROSS JOIN unnest(ARRAY['cashback', 'tax', 'opening']) AS kind;
+SELECT kind, currency FROM currencies CROSS JOIN unnest(ARRAY['cashback', 'tax', 'opening', 'adjustment']) AS kind;

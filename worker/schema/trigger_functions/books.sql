@@ -25,14 +25,16 @@ BEGIN
                 SELECT count(*) FROM (SELECT DISTINCT transaction_id FROM inserted) AS posted
                     LEFT JOIN entries USING (transaction_id)),
         min(line.transaction_id) FILTER (WHERE (CASE
-            WHEN line.strangers > 0 THEN false
+            -- To a payout, a cancel and an opening the house's account of adjustments is a stranger, as another user is.
+            WHEN line.strangers > 0 AND line.kind <> 'adjustment' THEN false
             -- The user gets all of it, or all but the tax.
             WHEN line.kind = 'payout' THEN line.from_house = line.amount_minor
                 AND line.to_account IN (line.amount_minor, line.amount_minor - line.tax_minor)
                 -- Where the tax is all of it, nothing has named the account yet.
                 AND (line.to_account <> 0 OR EXISTS (SELECT FROM accounts WHERE accounts.account_id = line.account_id))
             WHEN line.kind = 'opening' THEN line.from_house = line.amount_minor AND line.to_account = line.amount_minor
-            ELSE (SELECT reverses_payout(cancel) FROM transactions AS cancel WHERE cancel.transaction_id = line.made_id)
+            ELSE (SELECT CASE made.kind WHEN 'adjustment' THEN is_adjusted(made) ELSE reverses_payout(made) END
+                FROM transactions AS made WHERE made.transaction_id = line.made_id)
         END) IS NOT TRUE)
     INTO v_unknown, v_are_balanced, v_unfit
     FROM (
@@ -42,7 +44,8 @@ BEGIN
             min(account.currency) AS least_currency, max(account.currency) AS greatest_currency,
             coalesce(sum(inserted.amount_minor) FILTER (WHERE inserted.account_id = made.account_id), 0) AS to_account,
             coalesce(-sum(inserted.amount_minor) FILTER (WHERE account.kind IN ('cashback', 'opening')), 0) AS from_house,
-            count(*) FILTER (WHERE inserted.account_id <> made.account_id AND account.kind = 'user') AS strangers
+            count(*) FILTER (WHERE inserted.account_id <> made.account_id AND account.kind IN ('user', 'adjustment'))
+                AS strangers
         FROM inserted LEFT JOIN accounts AS account ON account.account_id = inserted.account_id
             LEFT JOIN transactions AS made ON made.transaction_id = inserted.transaction_id
         GROUP BY inserted.transaction_id, made.transaction_id
@@ -69,8 +72,8 @@ BEGIN
     IF v_negative IS NOT NULL AND EXISTS (
             SELECT FROM inserted JOIN transactions USING (transaction_id)
             WHERE inserted.account_id = ANY (v_negative) AND inserted.amount_minor < 0
-                AND transactions.kind NOT IN ('cancel', 'opening')) THEN
-        RAISE EXCEPTION 'only a cancel may overdraw an account' USING ERRCODE = 'integrity_constraint_violation';
+                AND transactions.kind NOT IN ('cancel', 'opening', 'adjustment')) THEN
+        RAISE EXCEPTION 'only a cancel or an adjustment may overdraw an account' USING ERRCODE = 'integrity_constraint_violation';
     ELSIF v_unfit IS NOT NULL THEN
         RAISE EXCEPTION 'the entries of transaction % are not what it says', v_unfit
             USING ERRCODE = 'integrity_constraint_violation';

@@ -3,18 +3,22 @@
 import psycopg
 import pytest
 
-from tests.support.breaking import Forbidden, expect_refused, no_constraint
+from tests.support.books import balances
+from tests.support.breaking import Forbidden, expect_refused, no_constraint, run
 from tests.support.wrong_books import (
     ACCOUNTS_BEGIN,
     ACCOUNTS_GUARD,
+    ADJUSTED,
     ANN,
     BOB,
     CANCELLED,
     ENTRIES_BALANCE,
+    EVENT,
     EXACT_REVERSE,
     HAVE_ENTRIES,
     INSERT_ACCOUNT,
     REVERSED,
+    adjusting,
     bare_transaction,
     cancelling,
     house,
@@ -61,6 +65,39 @@ TRANSACTIONS = [
             "cancel of a cancel": cancelling(
                 (ANN, 1000), (house("cashback"), -1000), of=CANCELLED, cashback_id=2
             ),
+            "payout out of the adjustment account": paying((ANN, 10), (house("adjustment"), -10)),
+            "payout beside the adjustment account": paying(
+                (ANN, 10), (house("cashback"), -10), (house("adjustment"), 5), (house("tax"), -5)
+            ),
+            "opening beside the adjustment account": opening(
+                (ANN, 1), (house("opening"), -1), (house("adjustment"), 5), (house("tax"), -5)
+            ),
+            "adjustment of more than it says": adjusting((ANN, 6), (house("adjustment"), -6)),
+            "adjustment the other way round": adjusting((ANN, -5), (house("adjustment"), 5)),
+            "adjustment to another user": adjusting((BOB, 5), (house("adjustment"), -5)),
+            "adjustment shared with another user": adjusting((ANN, 5), (BOB, 1), (house("adjustment"), -6)),
+            "adjustment at another user's cost": adjusting((ANN, 5), (BOB, -5)),
+            "adjustment out of the cashback account": adjusting((ANN, 5), (house("cashback"), -5)),
+            "adjustment out of the tax": adjusting((ANN, 5), (house("tax"), -5)),
+            "adjustment in parts": adjusting((ANN, 2), (ANN, 3), (house("adjustment"), -5)),
+            "adjustment beside the tax": adjusting(*ADJUSTED, (house("tax"), 1), (house("cashback"), -1)),
+            "adjustment of the house": adjusting(
+                (house("tax"), 5), (house("adjustment"), -5), account=house("tax")
+            ),
+        }.items()
+    ),
+    *(
+        Forbidden(
+            f"adjustment with {name}",
+            adjusting(*ADJUSTED, more=more),
+            (no_constraint("transactions_check1", "transactions"),),
+            "transactions_check1",
+        )
+        for name, more in {
+            "a cashback": "cashback_id = 9",
+            "a type": "transaction_type = 1",
+            "an event": f"event_id = {EVENT}",
+            "a tax": "tax_minor = 1",
         }.items()
     ),
     Forbidden(
@@ -188,3 +225,12 @@ ACCOUNTS = [
 @pytest.mark.parametrize("forbidden", [*TRANSACTIONS, *ACCOUNTS], ids=str)
 def test_the_schema_refuses(books: psycopg.Connection, forbidden: Forbidden) -> None:
     expect_refused(books, forbidden)
+
+
+@pytest.mark.parametrize("amount", [5, -5])
+def test_an_adjustment_adds_and_takes(books: psycopg.Connection, amount: int) -> None:
+    before = balances(books, "ann")["ann"]
+
+    run(books, adjusting((ANN, amount), (house("adjustment"), -amount), amount=amount))
+
+    assert balances(books, "ann") == {"ann": before + amount}
