@@ -1,4 +1,4 @@
-"""Import of accounts: the file, and what it does to the books.
+"""Accounts as an operator changes them: the import of a file, and corrections of one account.
 
-May import `domain` and `cashback_client`. Decision 19.
+May import `domain` and `cashback_client`. Decisions 19 and 51.
 """

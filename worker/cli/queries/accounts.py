@@ -21,7 +21,14 @@ class AccountEntry:
     cashback_id: int | None
     transaction_type: int | None
     amount_minor: int
+    adjustment_key: str | None
+    adjustment_reason: str | None
     created_at: datetime
+
+    @property
+    def why(self) -> str | None:
+        """Key and reason of an adjustment."""
+        return None if self.adjustment_key is None else f"{self.adjustment_key}: {self.adjustment_reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +59,9 @@ def read_account(
         with connection.cursor(row_factory=class_row(AccountEntry)) as entries:
             entries.execute(
                 "SELECT entry_id, transaction_id, kind, cashback_id, transaction_type, "
-                "entries.amount_minor, created_at "
+                "entries.amount_minor, adjustment_key, adjustments.reason AS adjustment_reason, created_at "
                 "FROM entries JOIN transactions USING (transaction_id) "
+                "LEFT JOIN adjustments USING (transaction_id) "
                 "WHERE entries.account_id = %s ORDER BY entry_id DESC LIMIT %s",
                 (account.account_id, limit),
             )

@@ -1,7 +1,6 @@
-"""`cashback accounts import` and `cashback accounts show`."""
+"""`cashback accounts show`."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -10,43 +9,10 @@ from worker.cli.printing.output import as_json_option, major, print_document, pr
 if TYPE_CHECKING:
     from worker.cli.queries.accounts import Account, AccountEntry
 
-_IMPORT_SECONDS: Final = 1_800.0
 _MAX_ENTRIES: Final = 1_000
 
 
-@click.group()
-def accounts() -> None:
-    """Import and show the accounts of users."""
-
-
-@accounts.command("import")
-@click.argument("file", type=click.File("rb"))
-@as_json_option
-def import_(*, file: BinaryIO, as_json: bool) -> None:
-    """Open and update accounts from FILE, a CSV file in UTF-8; `-` reads standard input.
-
-    The header is user_id,currency,status,balance; status is active or blocked, balance is in major units
-    and not negative. A new account is opened with its balance; an existing one gets the status, and its
-    balance is left to the ledger. All of the file is imported or, where anything is wrong with it,
-    nothing. Importing the same file again changes nothing.
-
-    JSON: {"opened", "updated", "unchanged"}, each a number of accounts.
-    """
-    from worker.accounts.importing import import_accounts
-    from worker.cli.shared.database import open_database
-
-    with open_database(timeout_seconds=_IMPORT_SECONDS, looks_up=False) as connection:
-        try:
-            counts = import_accounts(connection, file)
-        except OSError as error:
-            raise click.ClickException(f"{file.name} cannot be read: {error.strerror or error}") from error
-    if as_json:
-        print_document(asdict(counts))
-    else:
-        click.echo(f"opened {counts.opened}, updated {counts.updated}, unchanged {counts.unchanged}")
-
-
-@accounts.command("show")
+@click.command("show")
 @click.argument("user_id")
 @click.option(
     "--limit",
@@ -61,7 +27,8 @@ def show(*, user_id: str, limit: int, as_json: bool) -> None:
 
     JSON: {"user_id", "account_id", "currency", "status", "balance", "balance_minor", "created_at",
     "entries": [{"entry_id", "transaction_id", "kind", "cashback_id", "transaction_type", "amount",
-    "amount_minor", "created_at"}]}; kind is payout, cancel or opening, an opening has no cashback_id.
+    "amount_minor", "adjustment_key", "adjustment_reason", "created_at"}]}; kind is payout, cancel, opening or
+    adjustment. The last two have no cashback_id, and an adjustment alone has a key and a reason.
     """
     from worker.cli.queries.accounts import read_account
     from worker.cli.shared.database import QUERY_SECONDS, open_database
@@ -92,6 +59,8 @@ def _document(account: "Account", entries: "tuple[AccountEntry, ...]") -> dict[s
                 "transaction_type": entry.transaction_type,
                 "amount": major(entry.amount_minor, account.exponent),
                 "amount_minor": entry.amount_minor,
+                "adjustment_key": entry.adjustment_key,
+                "adjustment_reason": entry.adjustment_reason,
                 "created_at": entry.created_at,
             }
             for entry in entries
@@ -116,7 +85,17 @@ def _print_tables(account: "Account", entries: "tuple[AccountEntry, ...]") -> No
     )
     print_table(
         "Entries, newest first",
-        ("entry", "transaction", "kind", "CashbackId", "type", "amount", "minor units", "at"),
+        (
+            "entry",
+            "transaction",
+            "kind",
+            "CashbackId",
+            "type",
+            "amount",
+            "minor units",
+            "at",
+            "key and reason",
+        ),
         [
             (
                 entry.entry_id,
@@ -127,6 +106,7 @@ def _print_tables(account: "Account", entries: "tuple[AccountEntry, ...]") -> No
                 major(entry.amount_minor, account.exponent),
                 entry.amount_minor,
                 entry.created_at,
+                entry.why,
             )
             for entry in entries
         ],
