@@ -12,7 +12,8 @@ from deploy.monitor import MonitorSettings
 from producer.shared.settings.environment import ENV_PREFIX, is_secret
 from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.shared.broker import BrokerSettings
-from worker.settings import MigrateSettings, WorkerSettings
+from worker.schema.settings import MigrateSettings
+from worker.settings import WorkerSettings
 
 _READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("receiver", ReceiverSettings),

@@ -11,6 +11,7 @@ from producer.shared.settings.servers import DatabaseSettings
 from producer.shared.settings.tokens import split
 from worker.betcore.token_endpoint import fits_a_header
 from worker.domain.settlement import PAYOUT_TYPE
+from worker.schema.settings import NegativeBalance
 
 _LEAST_LEASE_SECONDS: Final = 2.0
 _LONGEST_LEASE_SECONDS: Final = 6.0
@@ -43,10 +44,7 @@ class WorkerSettings(SharedSettings):
         description="`record`: the user gets Amount and TaxAmount is kept on record; "
         "`withhold`: TaxAmount is posted to a tax account and the user gets the rest.",
     )
-    negative_balance: Literal["allow", "refuse"] = Field(
-        default="allow",
-        description="Whether a cancel may take a balance below zero; `refuse` answers 102823.",
-    )
+    negative_balance: NegativeBalance = "allow"
     cancel_blocked: Literal["allow", "refuse"] = Field(
         default="allow",
         description="Whether a cancel takes money back from a blocked user, too; `refuse` answers 103779.",
@@ -172,50 +170,3 @@ class WorkerSettings(SharedSettings):
 
 class CommandSettings(DatabaseSettings):
     """Settings of the operator's command: the database, and nothing else."""
-
-
-class MigrateSettings(CommandSettings):
-    """Settings of `cashback migrate`."""
-
-    database_roles: str | None = Field(
-        default=None,
-        pattern=r"^[a-z_][a-z0-9_]{0,39}$",
-        description="Prefix of the PostgreSQL roles that `cashback migrate` makes or checks: `cashback` "
-        "stands for `cashback_receiver`, `cashback_worker`, `cashback_operator`, `cashback_reader`. "
-        "Unset: none.",
-    )
-    receiver_role_password: SecretStr | None = Field(
-        default=None,
-        description="Password that `cashback migrate` gives the receiver's role. Unset: none is set.",
-    )
-    worker_role_password: SecretStr | None = Field(
-        default=None,
-        description="Password that `cashback migrate` gives the worker's role. Unset: none is set.",
-    )
-    operator_role_password: SecretStr | None = Field(
-        default=None,
-        description="Password that `cashback migrate` gives the operator's role. Unset: none is set.",
-    )
-    reader_role_password: SecretStr | None = Field(
-        default=None,
-        description="Password that `cashback migrate` gives the reader's role. Unset: none is set.",
-    )
-
-    @model_validator(mode="after")
-    def _passwords_are_somebodys(self) -> Self:
-        if self.database_roles is None and self.role_passwords:
-            raise ValueError(
-                f"{ENV_PREFIX}DATABASE_ROLES must be set where a role's password is: it names the roles"
-            )
-        return self
-
-    @property
-    def role_passwords(self) -> dict[str, str]:
-        """The passwords that are set, by role."""
-        given = {
-            "receiver": self.receiver_role_password,
-            "worker": self.worker_role_password,
-            "operator": self.operator_role_password,
-            "reader": self.reader_role_password,
-        }
-        return {role: secret.get_secret_value() for role, secret in given.items() if secret is not None}

@@ -29,12 +29,12 @@ class Ended:
         return document
 
 
-def invoke(*arguments: str, person: str = "anna@desk", stdin: bytes = b"", **settings: str) -> Ended:
+def invoke(*arguments: str, person: str = "anna@desk", stdin: str | bytes = b"", **settings: str) -> Ended:
     """Run `cashback` to its end, with these settings of ours and no other ones."""
     others = {name: None for name in os.environ if name.startswith("CASHBACK_")}
     own = {f"CASHBACK_{name.upper()}": value for name, value in settings.items()}
     # The logs of this process are pytest's.
-    with patch("worker.cli.shared.database.configure_logs"):
+    with patch("worker.cli.shared.database.configure_logs"), patch("producer.shared.logs.configure_logs"):
         result = CliRunner().invoke(
             cashback, arguments, input=stdin, env=others | own | {PERSON_VARIABLE: person}
         )

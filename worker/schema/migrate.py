@@ -7,6 +7,7 @@ import psycopg
 
 from producer.shared.postgres.session import Session, connect
 from worker.errors import WorkerError
+from worker.schema.corrections import CorrectionRules
 from worker.schema.files import FunctionFile, Migration, SchemaFiles, shipped_files
 from worker.schema.functions import InstalledFunctions
 from worker.schema.privileges import grant, pin
@@ -39,12 +40,18 @@ class Applied:
 
 
 def migrate(
-    database_url: str, files: SchemaFiles | None = None, *, roles: RoleNames | None = None
+    database_url: str,
+    files: SchemaFiles | None = None,
+    *,
+    roles: RoleNames | None = None,
+    rules: CorrectionRules | None = None,
+    person: str = "cashback migrate",
 ) -> Applied:
     """Bring the database to the schema of these files, by default this program's, and say what was applied.
 
     `roles` are made, or checked where they stand, and given what they need; without them nobody but the
-    owner of the schema, whom the one who migrates must be or may act as, may do anything.
+    owner of the schema, whom the one who migrates must be or may act as, may do anything. `rules`, where they
+    are others than those that stand, are written and noted in the audit as of `person`.
 
     All of it happens in one transaction under an advisory lock, so several processes may call this at
     once: one applies, the others wait and find nothing left to do. Tables that stand are locked only by a
@@ -62,7 +69,13 @@ def migrate(
             "CREATE TABLE IF NOT EXISTS schema_versions ("
             "version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        return _apply(connection, files or shipped_files(), roles)
+        applied = _apply(connection, files or shipped_files(), roles)
+        if rules is not None:
+            connection.execute(
+                "SELECT set_correction_rules(%s, %s, %s, %s, %s)",
+                (rules.adjust_limit, rules.adjust_daily_limit, rules.approver, rules.may_overdraw, person),
+            )
+        return applied
 
 
 def _apply(connection: psycopg.Connection, files: SchemaFiles, roles: RoleNames | None) -> Applied:

@@ -6,7 +6,8 @@ from deploy.local.environment import ROOT
 from deploy.monitor import MonitorSettings
 from deploy.settings_table import settings_table
 from producer.shared.settings.receiver import ReceiverSettings
-from worker.settings import MigrateSettings, WorkerSettings
+from worker.schema.settings import MigrateSettings
+from worker.settings import WorkerSettings
 
 README = ROOT / "README.md"
 
