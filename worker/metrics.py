@@ -53,6 +53,9 @@ class Metrics:
         self.waiting_accepts = self._gauge(
             "cashback_waiting_accepts", "Accepts that wait for BETCORE's answer just now"
         )
+        self.replays = self._counter(
+            "cashback_replays_total", "Replays that ended, by what they came to", "outcome"
+        )
         self.swept = self._counter("cashback_swept_total", "Overdue events by what was done", "action")
         self.moved_entries = self._counter(
             "cashback_moved_entries_total",

@@ -44,6 +44,8 @@ from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Job, Upkeep, upkeep_jobs
 from worker.recovery.witness import RedisWitness
+from worker.replay.sender import Replays
+from worker.replay.store import ReplayStore
 from worker.settings import WorkerSettings
 
 # Beside the task threads: the answered marks, the sweeper, the quarantine and the ledger watch have one each.
@@ -190,6 +192,7 @@ def _sweeper(
     return Sweeper(
         overdue=overdue,
         upkeep=Upkeep(jobs, monotonic=time.monotonic),
+        replays=Replays(ReplayStore(database), answering, random=random.random),
         retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
         broker=queue_watch.broker,
         queue_watch=queue_watch,

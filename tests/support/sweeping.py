@@ -19,6 +19,8 @@ from worker.recovery.retention import Keep, Retention
 from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
 from worker.recovery.upkeep import Upkeep
+from worker.replay.sender import Replays
+from worker.replay.store import ReplayStore
 
 
 @contextmanager
@@ -47,6 +49,7 @@ def sweeping(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-o
                 monotonic=time.monotonic,
             ),
             upkeep=Upkeep([], monotonic=time.monotonic),
+            replays=Replays(ReplayStore(database), at.answering, random=lambda: 0.5),
             broker=broker,
             # By default the worker can take from the queue, at any time.
             queue_watch=queue_watch or QueueWatch(broker, Consumption(monotonic=lambda: 0.0), queues=()),

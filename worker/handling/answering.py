@@ -185,7 +185,8 @@ class Answering:
 
     def _follow(self, answer: Answer, then: Then, reply: AcceptReply, *, sent: int) -> None:
         try:
-            then(self.handler.after_reply(answer, reply, sent=sent))
+            after_reply = answer.after_reply or self.handler.after_reply
+            then(after_reply(answer, reply, sent=sent))
         except Exception:  # noqa: BLE001 - logged with its traceback
             # The message stays with this worker until its lease ends, and the receipt until its hold does.
             _log.exception("answer_not_followed", event_id=str(answer.attempt.event_id))

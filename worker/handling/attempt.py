@@ -4,10 +4,13 @@ Decision 2.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from cashback_client.contract import SettleMessage
+from worker.betcore.accept import AcceptReply
 from worker.domain.deadline import Deadline
+from worker.domain.settlement import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +35,24 @@ class Attempt:
         return now - self.message.received_at_ms / 1000
 
 
+class AfterReply(Protocol):
+    """Says what follows from BETCORE's reply to an answer's `sent` accepts, in any thread; never raises."""
+
+    def __call__(self, answer: "Answer", reply: AcceptReply, *, sent: int) -> Step:
+        """Return what the caller is to do."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A settled event whose accept is to be sent; `deadline` is the event's own (monotonic).
 
-    `is_late`: it is answered 102823, and its credit cut-off has passed.
+    `is_late`: it is answered 102823, and its credit cut-off has passed. `after_reply`: who says what follows;
+    None: the handler, as the event is under way.
     """
 
     attempt: Attempt
     body: bytes
     deadline: Deadline
     is_late: bool
+    after_reply: AfterReply | None = None

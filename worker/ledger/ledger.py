@@ -102,7 +102,7 @@ class Ledger:
     def settle_alone(self, request: SettlementRequest, *, deadline: Deadline) -> Settlement:
         """Do what `settle` says in a transaction of its own, by `deadline` (monotonic)."""
         row = self._database.row_of(_SETTLE, self._parameters(request), deadline=deadline)
-        return _settlement(
+        return settlement_of(
             [None if raw is None else read(raw) for read, raw in zip(_READERS, row, strict=True)]
         )
 
@@ -147,12 +147,12 @@ class Ledger:
             ),
             deadline=deadline,
         )
-        return {row[0]: _settlement(row[1:]) for row in rows}
+        return {row[0]: settlement_of(row[1:]) for row in rows}
 
     def give_up(self, event_id: UUID) -> Settlement | None:
         """Decide 102823 for an event whose cut-off has passed; say how it stands, None without a receipt."""
         row = self._database.one_row("SELECT * FROM give_up_event(%s)", (event_id,))
-        return None if row[0] is None else _settlement(row)
+        return None if row[0] is None else settlement_of(row)
 
     def close(self, event_id: UUID, state: State, *, error: str | None = None, sent: int = 0) -> bool:
         """Bring the event to a bad end, refused or expired, after `sent` more accepts.
@@ -217,7 +217,8 @@ _READERS: Final[tuple[Callable[[bytes], Any], ...]] = (
 )
 
 
-def _settlement(row: Sequence[Any]) -> Settlement:
+def settlement_of(row: Sequence[Any]) -> Settlement:
+    """Read the columns of SQL's type `settlement`."""
     (state, code, transaction_id, cashback_id, transaction_type, user_id, amount_minor, tax_minor, exponent,
      runs, seconds_to_cutoff, seconds_to_deadline) = row  # fmt: skip
     transaction = None

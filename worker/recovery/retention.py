@@ -68,6 +68,7 @@ class Retention:
             ("receipts", self._prune_receipts),
             ("weeks_of_tokens", self._prune_tokens),
             ("quarantined", self._prune_messages),
+            ("replays", self._prune_replays),
         ):
             try:
                 pruned[kind] = prune()
@@ -90,6 +91,12 @@ class Retention:
             "SELECT emptied, kept FROM prune_tokens(%s, %s)", (self._keep.tokens_seconds, _LIMIT)
         )
         return _Batch(emptied, is_full=kept == _LIMIT)
+
+    def _prune_replays(self) -> _Batch:
+        (gone,) = self._database.one_row(
+            "SELECT prune_replays(%s, %s)", (self._keep.receipts_seconds, _LIMIT)
+        )
+        return _Batch(gone, is_full=gone == _LIMIT)
 
     def _prune_messages(self) -> _Batch:
         gone = self._quarantine.prune(

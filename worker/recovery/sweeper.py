@@ -25,6 +25,7 @@ from worker.recovery.queue_watch import QueueWatch
 from worker.recovery.retention import Retention
 from worker.recovery.sweep_log import SweepLog
 from worker.recovery.upkeep import Upkeep
+from worker.replay.sender import Replays
 
 # The pause between sweeps varies by this share, so that workers do not sweep in step.
 _JITTER: Final = 0.2
@@ -45,6 +46,7 @@ class Sweeper:
     overdue: OverdueReceipts
     retention: Retention
     upkeep: Upkeep
+    replays: Replays
     broker: Broker
     queue_watch: QueueWatch
     answering: Answering
@@ -61,6 +63,7 @@ class Sweeper:
         while not stopping.wait(pause_seconds):
             pause_seconds = self.interval_seconds * (1 - _JITTER + 2 * _JITTER * self.random())
             self._sweep_all(stopping)
+            self._run_job("replays", self.replays.round)
             self._run_job("upkeep", self.upkeep.run)
             self._run_job("retention", self.retention.prune)
 
@@ -86,6 +89,7 @@ class Sweeper:
 
     def close(self) -> None:
         """Drop what has not begun, wait for what has, and let go of the broker. Call it after `run` ended."""
+        self._run_job("replays", self.replays.note)
         self.executor.shutdown(cancel_futures=True)
         self.broker.close()
 

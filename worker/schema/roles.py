@@ -28,11 +28,11 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("settle_event", "settle_events", "give_up_event", "mark_answered", "close_event", "postpone_event"),
         *("hold_events", "give_up_overdue", "expire_overdue", "claim_overdue", "received_first"),
         *("raise_sweep_bound", "lower_sweep_bound", "prune_receipts", "prune_tokens", "prune_quarantine"),
-        "quarantine_message",
+        *("quarantine_message", "claim_replays", "note_replays", "prune_replays"),
     ),
     OPERATOR: (
         *("prepare_accounts_import", "check_accounts_import", "apply_accounts_import"),
-        *("set_account_status", "adjust_account", "decide_adjustment"),
+        *("set_account_status", "adjust_account", "decide_adjustment", "order_replay"),
     ),
     READER: (),
 }
@@ -43,13 +43,14 @@ _BOOKS: Final = (
     *("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound", "audit"),
     *("correction_rules", "adjustments"),
 )
+_REPLAYS: Final = ("replay_orders", "replays")
 READS: Final[Mapping[str, tuple[str, ...]]] = {
     RECEIVER: _VERSIONS,
     # Whether what Redis knows of is in these books (recovery/rewind.py).
     WORKER: (*_VERSIONS, "transactions"),
-    OPERATOR: (*_VERSIONS, *_BOOKS, "quarantine"),
+    OPERATOR: (*_VERSIONS, *_BOOKS, *_REPLAYS, "quarantine"),
     # No tokens, and no messages, which hold tokens.
-    READER: (*_VERSIONS, *_BOOKS),
+    READER: (*_VERSIONS, *_BOOKS, *_REPLAYS),
 }
 """The tables that each role may read."""
 UPDATES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {

@@ -9,3 +9,16 @@ CREATE OR REPLACE FUNCTION note_action(
     VALUES (p_action, p_subject, p_person, nullif(p_reason, ''), p_before, p_after)
     RETURNING audit_id
 $$;
+
+-- Put an action on many subjects on record, in one statement. The arrays stand side by side.
+CREATE OR REPLACE FUNCTION note_actions(
+    p_action text, p_subjects text[], p_person text, p_reason text, p_before jsonb[], p_after jsonb[]
+) RETURNS bigint LANGUAGE sql AS $$
+    WITH noted AS (
+        INSERT INTO audit (action, subject, person, reason, before, after)
+        SELECT p_action, subject, p_person, nullif(p_reason, ''), before, after
+        FROM unnest(p_subjects, p_before, p_after) AS acted (subject, before, after)
+        RETURNING 1
+    )
+    SELECT count(*) FROM noted
+$$;

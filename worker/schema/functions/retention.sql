@@ -119,3 +119,20 @@ RETURNS bigint LANGUAGE sql AS $$
     )
     SELECT count(*) FROM deleted
 $$;
+
+-- Delete replays that ended more than p_keep_seconds ago, at most p_limit at a time, and orders without any. Returns how many
+-- replays were deleted; call it again while that is p_limit. The audit keeps who ordered what.
+CREATE OR REPLACE FUNCTION prune_replays(p_keep_seconds double precision, p_limit integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_before timestamptz := clock_timestamp() - make_interval(secs => p_keep_seconds);
+    v_pruned bigint;
+BEGIN
+    DELETE FROM replays
+    WHERE replay_id IN (
+        SELECT replay_id FROM replays WHERE ended_at < v_before ORDER BY ended_at LIMIT p_limit FOR UPDATE SKIP LOCKED
+    );
+    GET DIAGNOSTICS v_pruned = ROW_COUNT;
+    DELETE FROM replay_orders
+    WHERE ended_at < v_before AND NOT EXISTS (SELECT FROM replays WHERE replays.order_id = replay_orders.order_id);
+    RETURN v_pruned;
+END $$;
