@@ -11,6 +11,7 @@ from worker.cli.commands.audit import audit
 from worker.cli.commands.completion import completion
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.quarantine import quarantine
+from worker.cli.commands.replay import replay
 from worker.cli.commands.schema import migrate
 from worker.cli.shared.examples import add_examples
 from worker.cli.shared.group import SectionedGroup
@@ -28,7 +29,7 @@ def cashback() -> None:
     """
 
 
-for _command in (migrate, accounts, show, list_events, quarantine, audit, completion):
+for _command in (migrate, accounts, show, list_events, quarantine, audit, completion, replay):
     cashback.add_command(_command)
 add_examples(cashback)
 
