@@ -42,6 +42,12 @@ class LedgerUnavailable(WorkerError):
     reason = "ledger_unavailable"
 
 
+class LedgerNotWhole(LedgerUnavailable):
+    """The database's schema is not whole, as after half a restore: nothing is settled until it is."""
+
+    reason = "ledger_not_whole"
+
+
 class CutoffPassed(WorkerError):
     """The credit cut-off passed during the call, which was undone."""
 

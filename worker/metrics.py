@@ -76,6 +76,10 @@ class Metrics:
             "cashback_ledger_lost_commits",
             "Transactions that the ledger answered for once and does not have any more: it was rewound",
         )
+        self.missing_parts = self._gauge(
+            "cashback_ledger_missing_parts",
+            "Parts of the schema that are missing, so that nothing is settled; NaN: not known",
+        )
         self.asynchronous_standbys = self._gauge(
             "cashback_ledger_asynchronous_standbys",
             "Standbys of PostgreSQL that a commit does not wait for; NaN: not known",

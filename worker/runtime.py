@@ -28,6 +28,7 @@ from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.database import Database, DeadlineConnection, open_pool
 from worker.ledger.group_commit import GroupCommitLedger
 from worker.ledger.ledger import OVERDUE_SECONDS, LedgerPolicy
+from worker.ledger.wholeness import Wholeness
 from worker.metrics import Metrics
 from worker.quarantine.writer import Quarantine, QuarantineStore
 from worker.queue.transport.held import HELD, LEASES, RETURNED
@@ -103,11 +104,7 @@ class Runtime:
         bearers = _bearers(settings, client, app, metrics)
         answering = Answering(
             handler=handler,
-            accept=AcceptClient(
-                Caller(),
-                base_url=settings.betcore_url,
-                bearers=bearers,
-            ),
+            accept=AcceptClient(Caller(), base_url=settings.betcore_url, bearers=bearers),
             max_in_flight=settings.accepts_in_flight,
             loop_factory=uvloop.new_event_loop,
         )
@@ -186,6 +183,7 @@ def _sweeper(
         overdue,
         SnapshotWatch(database, handler.metrics, warn_seconds=settings.snapshot_warning_seconds),
         Standbys(database, handler.metrics),
+        Wholeness(database, on_look=handler.metrics.missing_parts.set),
     )
     lists = UnreadLists(queue_watch.broker.ask, handler.metrics, partners=settings.partners)
     jobs.append(Job(name="look_at_lists", every_seconds=LOOK_SECONDS, run=lists.look))

@@ -16,8 +16,9 @@ from psycopg_pool import ConnectionPool
 from producer.shared.postgres.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.postgres.prepared import PreparedStatement
 from producer.shared.postgres.session import Session
+from producer.shared.preconditions.whole import NOT_WHOLE
 from worker.domain.deadline import Deadline
-from worker.errors import CutoffPassed, LedgerUnavailable
+from worker.errors import CutoffPassed, LedgerNotWhole, LedgerUnavailable
 from worker.time_limit import ends_by, seconds_left
 
 Result = TypeVar("Result")
@@ -115,8 +116,8 @@ class Database:
     ) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows, by `deadline` (monotonic) where one is given.
 
-        Raises CutoffPassed where the database says so, and LedgerUnavailable for everything else: whether
-        the statement took effect is then unknown.
+        Raises CutoffPassed and LedgerNotWhole where the database says so, and LedgerUnavailable for
+        everything else: whether the statement took effect is then unknown.
         """
         return self._ask(lambda connection: connection.execute(query, parameters).fetchall(), deadline)
 
@@ -149,6 +150,8 @@ class Database:
         except psycopg.Error as error:
             if error.sqlstate == _CUTOFF_PASSED:
                 raise CutoffPassed from error
+            if error.sqlstate == NOT_WHOLE:
+                raise LedgerNotWhole(f"PostgreSQL: {error.diag.message_primary}") from error
             raise LedgerUnavailable(f"PostgreSQL: {type(error).__name__}: {error}") from error
 
     def one_row(

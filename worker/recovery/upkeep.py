@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from worker.errors import LedgerUnavailable
+from worker.ledger.wholeness import Wholeness
 from worker.recovery.broker import BrokerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.snapshots import SnapshotWatch
@@ -17,6 +18,7 @@ _BOUND_SECONDS: Final = 10.0
 _BELOW_BOUND_SECONDS: Final = 600.0
 _SNAPSHOT_SECONDS: Final = 60.0
 _STANDBYS_SECONDS: Final = 60.0
+_WHOLENESS_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -52,11 +54,14 @@ class Upkeep:
                 _log.warning("upkeep_failed", job=job.name, reason=error.reason, error=str(error))
 
 
-def upkeep_jobs(overdue: OverdueReceipts, snapshots: SnapshotWatch, standbys: Standbys) -> list[Job]:
+def upkeep_jobs(
+    overdue: OverdueReceipts, snapshots: SnapshotWatch, standbys: Standbys, wholeness: Wholeness
+) -> list[Job]:
     """Return the jobs of a worker. The look below the bound comes first, as it moves the bound down."""
     return [
         Job(name="look_below_bound", every_seconds=_BELOW_BOUND_SECONDS, run=overdue.look_below_bound),
         Job(name="raise_bound", every_seconds=_BOUND_SECONDS, run=overdue.raise_bound),
         Job(name="look_at_snapshots", every_seconds=_SNAPSHOT_SECONDS, run=snapshots.look),
         Job(name="look_at_standbys", every_seconds=_STANDBYS_SECONDS, run=standbys.look),
+        Job(name="look_at_schema", every_seconds=_WHOLENESS_SECONDS, run=wholeness.look),
     ]

@@ -23,18 +23,19 @@ READER: Final = "reader"
 ROLES: Final = (RECEIVER, WORKER, OPERATOR, READER)
 
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
-    RECEIVER: ("record_receipts", "progress_of", "states_of"),
+    RECEIVER: ("record_receipts", "progress_of", "states_of", "missing_parts"),
     WORKER: (
         *("settle_event", "settle_events", "give_up_event", "mark_answered", "close_event", "postpone_event"),
         *("hold_events", "give_up_overdue", "expire_overdue", "claim_overdue", "received_first"),
         *("raise_sweep_bound", "lower_sweep_bound", "prune_receipts", "prune_tokens", "prune_quarantine"),
-        *("quarantine_message", "claim_replays", "note_replays", "prune_replays"),
+        *("quarantine_message", "claim_replays", "note_replays", "prune_replays", "missing_parts"),
     ),
     OPERATOR: (
         *("prepare_accounts_import", "check_accounts_import", "apply_accounts_import"),
         *("set_account_status", "adjust_account", "decide_adjustment", "order_replay"),
+        "missing_parts",
     ),
-    READER: (),
+    READER: ("missing_parts",),
 }
 """The functions that each role may call. They act as the owner; what they call themselves nobody else may."""
 

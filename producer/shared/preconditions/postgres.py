@@ -8,6 +8,7 @@ from typing import Any, Final, LiteralString, Self
 import psycopg
 
 from producer.shared.preconditions.verdict import CONFIRM_REFUSAL_SECONDS, NEVER, Kind, Verdict
+from producer.shared.preconditions.whole import MISSING_PARTS, of_parts, why_not_whole
 from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 
 TABLES_VERSION: Final = 7
@@ -25,7 +26,8 @@ STATE: Final[LiteralString] = """
         to_regproc('record_receipts') IS NOT NULL AND to_regproc('settle_event') IS NOT NULL
             AND to_regclass('schema_versions') IS NOT NULL AND to_regclass('schema_functions') IS NOT NULL,
         has_function_privilege(to_regproc(%s), 'EXECUTE'),
-        (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = to_regclass('receipts'))
+        (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = to_regclass('receipts')),
+        to_regclass('receipts_pkey') IS NOT NULL
 """
 """One row, for `PostgresState.of`; the parameter is RECORDS or SETTLES. It reads the catalog alone."""
 
@@ -57,7 +59,7 @@ class PostgresState:
     """How the server and the database stand.
 
     `may_write`, by calling the function that was asked about, is None where there is none. `owns_schema`: it
-    may do anything with the books.
+    may do anything with the books. `has_receipts_key`: a receipt can be recorded.
     """
 
     version: int
@@ -67,11 +69,12 @@ class PostgresState:
     has_schema: bool
     may_write: bool | None
     owns_schema: bool | None = None
+    has_receipts_key: bool = True
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Self:
         """Read the row of `STATE`."""
-        version, encoding, is_standby, is_read_only, has_schema, may_write, owns_schema = row
+        version, encoding, is_standby, is_read_only, has_schema, may_write, owns_schema, has_key = row
         return cls(
             version=version,
             encoding=encoding,
@@ -80,6 +83,7 @@ class PostgresState:
             has_schema=has_schema,
             may_write=may_write,
             owns_schema=owns_schema,
+            has_receipts_key=has_key,
         )
 
     @property
@@ -93,6 +97,8 @@ class PostgresState:
             return "the database has no schema yet; run `cashback migrate`"
         if not self.may_write:
             return "the role may not call the functions that it needs"
+        if not self.has_receipts_key:
+            return why_not_whole(["unique index receipts_pkey"])
         return None
 
 
@@ -138,7 +144,11 @@ def _asked(connection: psycopg.Connection, calls: str) -> list[Verdict]:
         [versions] = connection.execute(_VERSIONS).fetchall()
     except psycopg.errors.InsufficientPrivilege as error:
         return of_state(state, None) or [_refused(_last_line(error))]
-    return of_state(state, SchemaVersions(*versions))
+    verdicts = of_state(state, SchemaVersions(*versions))
+    if all(verdict.kind is Kind.ADVICE for verdict in verdicts):
+        [(missing,)] = connection.execute(MISSING_PARTS).fetchall()
+        return [*of_parts(missing), *verdicts]
+    return verdicts
 
 
 def of_state(state: PostgresState, versions: SchemaVersions | None) -> list[Verdict]:

@@ -5,6 +5,7 @@ import psycopg
 from psycopg import errors
 
 from producer.shared.postgres.session import TAKES_NO_WRITES
+from producer.shared.preconditions.whole import NOT_WHOLE
 from producer.shared.settings.environment import SettingsError
 from worker.errors import WorkerError
 from worker.ledger.database import AnswerTimeout
@@ -55,4 +56,6 @@ def _database_fault(error: psycopg.Error) -> str:
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return f"PostgreSQL cannot be reached, check CASHBACK_DATABASE_URL and that it runs: {first_line}"
     what_to_do = _WHO_MAY if isinstance(error, errors.InsufficientPrivilege) else ""
+    if error.sqlstate == NOT_WHOLE:
+        what_to_do = f". {error.diag.message_hint}"
     return f"PostgreSQL refused: {first_line}{what_to_do}"

@@ -73,6 +73,7 @@ DECLARE
     v_rows bigint;
     v_transaction_ids regclass := pg_get_serial_sequence('transactions', 'transaction_id');
 BEGIN
+    PERFORM require_whole();
     PERFORM require_prepared_import();
     v_rows := (SELECT count(*) FROM imported_accounts);
     -- Numbers first: what is inserted by them needs no join with what was inserted before.

@@ -134,6 +134,7 @@ DECLARE
     v_members group_member[];
     v_posted group_member[];
 BEGIN
+    PERFORM require_whole();
     SELECT array_agg(ROW(event_id, kind, transaction_type, user_id, amount, tax, hold_seconds)::group_request),
         array_agg(event_id), array_agg(user_id)
     INTO v_requests, v_event_ids, v_user_ids

@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION give_up_event(p_event_id uuid) RETURNS settlement LAN
 DECLARE
     v_receipt receipts;
 BEGIN
+    PERFORM require_whole();
     UPDATE receipts SET state = 'settled', code = 102823, settled_at = clock_timestamp()
     WHERE event_id = p_event_id AND state = 'received' AND clock_timestamp() >= credit_cutoff_at;
     SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id;

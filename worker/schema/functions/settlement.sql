@@ -179,6 +179,7 @@ DECLARE
     v_receipt receipts;
     v_decision decision;
 BEGIN
+    PERFORM require_whole();
     SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM record_receipt(p_event_id, p_token, p_cashback_id, p_received_at,

@@ -68,6 +68,7 @@ END $$;
 -- there is time. Of a cashback that has a transaction a re-submission may deserve 103804: as long as there is
 -- time to say so, settle_event decides it. Returns how many.
 CREATE OR REPLACE FUNCTION give_up_overdue(p_limit integer) RETURNS bigint LANGUAGE sql AS $$
+    SELECT require_whole();
     WITH late AS (
         SELECT event_id FROM receipts
         WHERE state = 'received'
