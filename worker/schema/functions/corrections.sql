@@ -51,6 +51,7 @@ DECLARE
     v_posted numeric;
 BEGIN
     PERFORM require_reason(p_reason);
+    PERFORM require_whole();
     SELECT * INTO v_rules FROM correction_rules FOR UPDATE;
     SELECT * INTO v_standing FROM adjustments WHERE adjustment_key = p_key;
     SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
@@ -122,6 +123,7 @@ DECLARE
     v_account accounts;
 BEGIN
     PERFORM require_reason(p_reason);
+    PERFORM require_whole();
     SELECT * INTO v_rules FROM correction_rules FOR UPDATE;
     SELECT * INTO v_asked FROM adjustments WHERE adjustment_key = p_key;
     IF NOT FOUND THEN

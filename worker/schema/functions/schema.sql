@@ -2,15 +2,16 @@
 -- functions first, then rows, and keys, triggers and rights last: who settles in between moves money that no balance
 -- knows of, or moves it twice. Decision 52.
 
--- What the books and the receipts rest on, by name: of the tables currencies, accounts, transactions, entries and receipts
--- every trigger, every unique index, and every check and foreign key. A test holds them to the tables.
+-- What the books and the receipts rest on, by name: of the tables currencies, accounts, transactions, entries, receipts and
+-- adjustments every trigger, every unique index, and every check and foreign key. A test holds them to the tables.
 CREATE OR REPLACE FUNCTION required_triggers() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
     SELECT '{
         currencies_never_change,
         accounts_never_deleted, accounts_begin, accounts_guard,
         transactions_append_only, transactions_have_entries,
         entries_append_only, entries_balance,
-        receipts_guard
+        receipts_guard,
+        adjustments_guard, adjustments_never_deleted
     }'::text[]
 $$;
 
@@ -20,7 +21,8 @@ CREATE OR REPLACE FUNCTION required_keys() RETURNS text[] LANGUAGE sql IMMUTABLE
         accounts_pkey, accounts_user_id_key, accounts_house,
         transactions_pkey, transactions_cashback_id_transaction_type_key, transactions_reverses_key,
         entries_pkey,
-        receipts_pkey
+        receipts_pkey,
+        adjustments_pkey, adjustments_transaction_id_key
     }'::text[]
 $$;
 
@@ -33,20 +35,24 @@ CREATE OR REPLACE FUNCTION required_checks() RETURNS text[] LANGUAGE sql IMMUTAB
         entries_amount_minor_check,
         receipts_cashback_id_check, receipts_state_check, receipts_last_error_check, receipts_producer_check,
         receipts_user_id_check, receipts_accepts_check, receipts_check, receipts_check1, receipts_check2,
-        receipts_check3, receipts_check4, receipts_transaction_id_fkey
+        receipts_check3, receipts_check4, receipts_transaction_id_fkey,
+        adjustments_adjustment_key_check, adjustments_amount_minor_check, adjustments_state_check, adjustments_reason_check,
+        adjustments_asked_person_check, adjustments_check, adjustments_check1, adjustments_check2,
+        adjustments_transaction_id_fkey
     }'::text[]
 $$;
 
 -- Rights come last in a restore, and PostgreSQL lets everybody call a function that nothing is said of.
 CREATE OR REPLACE FUNCTION required_closed() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT '{settle_event, settle_events, give_up_event, give_up_overdue, apply_accounts_import}'::text[]
+    SELECT '{settle_event, settle_events, give_up_event, give_up_overdue, apply_accounts_import, adjust_account,
+        decide_adjustment}'::text[]
 $$;
 
 -- What is missing, or does not work, in words; empty where the schema is whole.
 CREATE OR REPLACE FUNCTION missing_parts() RETURNS text[] LANGUAGE sql STABLE AS $$
     WITH tables AS (
         SELECT to_regclass(name)::oid AS oid
-        FROM unnest('{currencies, accounts, transactions, entries, receipts}'::text[]) AS name
+        FROM unnest('{currencies, accounts, transactions, entries, receipts, adjustments}'::text[]) AS name
     )
     SELECT coalesce(array_agg(part ORDER BY part), '{}')
     FROM (
@@ -84,7 +90,7 @@ END $$;
 -- The same, as of when the calling statement was planned. IMMUTABLE, and called with constants, it is asked by the planner
 -- and costs nothing when the plan runs; as the plan names these tables, PostgreSQL drops it with any change of one of
 -- them, of its triggers, constraints and indexes too, and plans anew.
-CREATE OR REPLACE FUNCTION was_whole(regclass, regclass, regclass, regclass, regclass) RETURNS boolean
+CREATE OR REPLACE FUNCTION was_whole(regclass, regclass, regclass, regclass, regclass, regclass) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$ SELECT look_for_parts() $$;
 
 -- Raise CB002 where something is missing. Called by whatever decides about money, before it does.
@@ -95,7 +101,7 @@ BEGIN
     -- What follows takes these locks, too. Until the commit nobody can take away what was seen.
     LOCK TABLE accounts, transactions, entries, receipts IN ROW EXCLUSIVE MODE;
     IF current_setting('session_replication_role') <> 'replica'
-            AND was_whole('currencies', 'accounts', 'transactions', 'entries', 'receipts') THEN
+            AND was_whole('currencies', 'accounts', 'transactions', 'entries', 'receipts', 'adjustments') THEN
         RETURN;
     END IF;
     -- Rights change without a word to the plan, which may say no for longer than it is true.

@@ -30,7 +30,7 @@ MONEY: Final = {
     "post entries by hand": "INSERT INTO entries (transaction_id, account_id, amount_minor) VALUES (1, 1, 1)",
     "change an entry": "UPDATE entries SET amount_minor = 1",
     "delete entries": "DELETE FROM entries",
-    "empty the books": "TRUNCATE entries, transactions, receipts",
+    "empty the books": "TRUNCATE entries, transactions, receipts, adjustments",
     "set a balance": "UPDATE accounts SET balance_minor = 100 WHERE user_id = 'alice'",
     "unblock an account": "UPDATE accounts SET status = 'active'",
     "open an account": "INSERT INTO accounts (kind, user_id, currency, balance_minor) "

@@ -17,7 +17,7 @@ from tests.support.books import add_user, database_of
 from worker.schema.files import shipped_files
 
 [FILE] = [file.sql for file in shipped_files().functions if file.name == "functions/schema.sql"]
-TABLES: Final = ("currencies", "accounts", "transactions", "entries", "receipts")
+TABLES: Final = ("currencies", "accounts", "transactions", "entries", "receipts", "adjustments")
 
 
 def required(kind: str) -> list[str]:
@@ -36,6 +36,8 @@ CALLS: Final = {
     "give_up_event": "SELECT give_up_event(%(id)s)",
     "give_up_overdue": "SELECT give_up_overdue(10)",
     "apply_accounts_import": "SELECT apply_accounts_import()",
+    "adjust_account": "SELECT adjust_account('a key', 'ann', 1, 'a person', 'a reason')",
+    "decide_adjustment": "SELECT decide_adjustment('a key', true, 'a person', 'a reason')",
 }
 WITHOUT_RIGHTS: Final = "UPDATE pg_proc SET proacl = NULL WHERE proname ="
 TOKEN: Final = "a token"
