@@ -28,6 +28,7 @@ from deploy.local.simulator.records import Log
 from deploy.local.simulator.replies import Connections, enveloped, misbehaviour
 from deploy.local.simulator.settings import SimulatorSettings
 
+SERVICE: Final = "betcore-simulator"
 _ENDPOINTS: Final = ("token", "jwks", "verify")
 _PARTNER_CONNECTIONS: Final = 200
 
@@ -67,8 +68,8 @@ class Simulator:
     settings: SimulatorSettings
     clock: Callable[[], float]
     connections: Connections = field(default_factory=dict)
-    scripts: Scripts = field(default_factory=Scripts)
     behaviour: dict[str, Action] = field(default_factory=lambda: dict.fromkeys(_ENDPOINTS, OK))
+    scripts: Scripts = field(init=False)
     log: Log = field(init=False)
     keys: KeyRing = field(init=False)
     bearers: Bearers = field(init=False)
@@ -76,6 +77,7 @@ class Simulator:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        self.scripts = Scripts(self.clock)
         self.log = Log(limit=settings.log_limit)
         self.keys = KeyRing(self.clock)
         self.bearers = Bearers(lifetime_seconds=settings.bearer_lifetime_seconds, clock=self.clock)
@@ -164,6 +166,10 @@ class Simulator:
         self.log.counters.redirects_followed += 1
         return enveloped(200)
 
+    async def identity(self, _: Request) -> Response:
+        """`GET /sim`: what this is, for who must not take anything else for it, and whom its makes go to."""
+        return JSONResponse({"service": SERVICE, "partner_url": self.settings.partner_url})
+
     async def healthz(self, _: Request) -> Response:
         """Alive."""
         return JSONResponse({"status": "ok"})
@@ -191,6 +197,7 @@ def create_app(simulator: Simulator) -> Starlette:
         Route(JWKS_PATH, simulator.jwks),
         Route(VERIFY_PATH, simulator.verify, methods=["POST"]),
         Route(ACCEPT_PATH, simulator.accept, methods=["POST"]),
+        Route("/sim", simulator.identity),
         Route("/sim/makes", simulator.make, methods=["POST"]),
         Route("/sim/tokens", simulator.sign, methods=["POST"]),
         Route("/sim/behaviour", simulator.behave, methods=["POST"]),

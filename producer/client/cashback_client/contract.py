@@ -91,7 +91,11 @@ def event_id_of(token: str) -> UUID:
     The first 128 bits of the token's SHA-256, laid out as a UUID of version 8 (RFC 9562, 5.8). It is
     the key of the receipt and the Celery task id.
     """
-    digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    return event_id_of_digest(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
+
+
+def event_id_of_digest(digest: bytes) -> UUID:
+    """Return the same for who has the token's SHA-256 alone."""
     return UUID(int=int.from_bytes(digest[:16]) & _UUID_FREE_BITS | _UUID_8)
 
 

@@ -93,3 +93,9 @@ def test_verify_vouches_for_its_own_living_tokens_alone(
     assert {response.status_code for response in [*bad, *confused]} == {401}
     clock.ahead_seconds = 11
     assert betcore.post(VERIFY_PATH, content=partner.requests[-9][1]).status_code == 401
+
+
+def test_it_says_what_it_is_and_whom_its_makes_go_to(betcore: httpx.Client, partner: Partner) -> None:
+    identity = betcore.get("/sim").json()
+
+    assert identity == {"service": "betcore-simulator", "partner_url": partner.url}
