@@ -8,14 +8,14 @@ import click
 
 from worker.cli.commands.accounts import accounts
 from worker.cli.commands.audit import audit
-from worker.cli.commands.completion import completion
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.replay import replay
 from worker.cli.commands.schema import migrate
-from worker.cli.shared.examples import add_examples
-from worker.cli.shared.group import SectionedGroup
-from worker.cli.shared.version import version_option
+from worker.cli.help.completion import completion
+from worker.cli.help.examples import add_examples
+from worker.cli.help.group import SectionedGroup
+from worker.cli.help.version import version_option
 
 
 @click.group(cls=SectionedGroup, context_settings={"help_option_names": ["-h", "--help"]})

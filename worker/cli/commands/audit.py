@@ -6,9 +6,9 @@ from typing import Final
 
 import click
 
+from worker.cli.help.suggested import ACTIONS, suggesting
 from worker.cli.printing.output import as_json_option, print_document, print_table
 from worker.cli.shared.since import since_option
-from worker.cli.shared.suggested import ACTIONS, suggesting
 
 _MAX_RECORDS: Final = 1_000
 

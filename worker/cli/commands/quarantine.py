@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from worker.cli.help.suggested import REASONS, suggesting
 from worker.cli.printing.output import as_json_option, print_document, print_table
-from worker.cli.shared.suggested import REASONS, suggesting
 from worker.errors import NotFound, WorkerError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from importlib import metadata
 from click.testing import CliRunner
 
 from worker.cli import cashback
-from worker.cli.shared.group import SECTIONS, SectionedGroup
+from worker.cli.help.group import SECTIONS, SectionedGroup
 from worker.schema.files import shipped_files
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from cashback_client.contract import ErrorCode
 from deploy.local.environment import ROOT
 from worker.cli import cashback
-from worker.cli.shared.suggested import CODES, REASONS
+from worker.cli.help.suggested import CODES, REASONS
 
 
 def completed(line: str) -> list[str]:

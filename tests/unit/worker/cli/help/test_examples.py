@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from worker.cli import cashback
-from worker.cli.shared.examples import EXAMPLES, arguments_in, commands_of
+from worker.cli.help.examples import EXAMPLES, arguments_in, commands_of
 
 COMMANDS = dict(commands_of(cashback))
 LINES = [(words, line) for words, lines in EXAMPLES.items() for line in lines]
