@@ -1,6 +1,8 @@
 """What one worker process holds while it runs: connections, keys, threads. Built and closed in one place."""
 
+import os
 import random
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -106,6 +108,7 @@ class Runtime:
             handler=handler,
             accept=AcceptClient(Caller(), base_url=settings.betcore_url, bearers=bearers),
             max_in_flight=settings.accepts_in_flight,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
             loop_factory=uvloop.new_event_loop,
         )
         database = Database(pool, timeout_seconds=settings.database_timeout_seconds)

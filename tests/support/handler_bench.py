@@ -33,6 +33,7 @@ from worker.ledger.ledger import Ledger
 from worker.metrics import Metrics
 
 USER = "188509"
+WORKER = "bench:1"
 BACKOFF = Backoff(base_seconds=0.5, cap_seconds=5.0)
 
 
@@ -160,6 +161,7 @@ def bench(  # noqa: PLR0913 - what a test may want to be otherwise, keyword-only
             handler=handler,
             accept=client_of_accept,
             max_in_flight=max_in_flight,
+            worker=WORKER,
             loop_factory=uvloop.new_event_loop,
             monotonic=monotonic,
         )

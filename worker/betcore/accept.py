@@ -1,21 +1,24 @@
 """The accept call, and what BETCORE's replies to it mean (BETCORE, cashback accept)."""
 
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Protocol
 
 from cashback_client.contract import ErrorCode
-from producer.shared.outgoing import Caller, CallFailed, Reply
-from worker.betcore.accept_body import Oddity, read_code
+from producer.shared.outgoing import Caller, CallFailed
+from worker.betcore.accept_body import Oddity, read_envelope
 from worker.betcore.retry_after import retry_after_seconds
 from worker.domain.deadline import Deadline
 from worker.errors import BearerUnavailable
 
 ACCEPT_PATH: Final = "/mis-api/api/v2/cashback-payments/accept"
 MAX_REPLY_BYTES: Final = 65_536
+# A JSON Web Token, or as much of one as there is: its header begins with {" in base64url.
+_TOKEN: Final = re.compile(r"eyJ[\w-]*(?:\.[\w-]*)*", re.ASCII)
 
 _HEADERS: Final = {
     "User-Agent": "cashback-worker",
@@ -37,7 +40,8 @@ class Verdict(StrEnum):
 class AcceptReply:
     """What came of an accept; `detail` says it in a few words, for logs and the receipt.
 
-    `was_answered`: an HTTP answer came, and `detail` begins with its status.
+    `was_answered`: an HTTP answer came, and `detail` begins with its status. `status`, `code` (its ErrorCode)
+    and `said` (its Message, or all of an answer that is none of BETCORE's) are those of that answer.
     `retry_after_seconds`: how long BETCORE asks to wait.
     """
 
@@ -46,6 +50,13 @@ class AcceptReply:
     oddity: Oddity | None = None
     was_answered: bool = True
     retry_after_seconds: float = 0.0
+    status: int | None = None
+    code: int | None = None
+    said: str = ""
+
+
+Sent = Callable[[], Callable[[AcceptReply], None]]
+"""Called for each accept as it leaves; what it returns is called with what came of that one."""
 
 
 class BearerSource(Protocol):
@@ -72,39 +83,47 @@ class AcceptClient:
         self._url = base_url + ACCEPT_PATH
         self._bearers = bearers
 
-    async def send(self, body: bytes, deadline: Deadline, sent: Callable[[], None]) -> AcceptReply:
+    async def send(self, body: bytes, deadline: Deadline, sent: Sent) -> AcceptReply:
         """Make one attempt, which ends by `deadline` (monotonic); never raises for what the network does.
 
-        A 401 renews the access token and sends once more at once. `sent` is called for each accept that goes.
+        A 401 renews the access token and sends once more at once.
         """
         try:
             bearer = await self._bearers.bearer(deadline)
         except BearerUnavailable as error:
             return not_answered(f"{error.reason}: {error}")
+        reply = await self._post(body, bearer, deadline, sent)
+        if reply.status != HTTPStatus.UNAUTHORIZED or not self._bearers.rejected(bearer):
+            return reply
         try:
-            reply = await self._post(body, bearer, deadline, sent)
-            if reply.status == HTTPStatus.UNAUTHORIZED and self._bearers.rejected(bearer):
-                reply = await self._post(body, await self._bearers.bearer(deadline), deadline, sent)
-        except CallFailed as error:
-            return not_answered(str(error))
+            bearer = await self._bearers.bearer(deadline)
         except BearerUnavailable as error:
             return AcceptReply(Verdict.PASSING, f"HTTP {reply.status}, and {error.reason}: {error}")
-        asked = retry_after_seconds(reply.status, reply.retry_after, now=time.time())
-        return read_accept_reply(reply.status, reply.content, retry_after_seconds=asked)
+        return await self._post(body, bearer, deadline, sent)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._caller.close()
 
-    async def _post(self, body: bytes, bearer: str, deadline: Deadline, sent: Callable[[], None]) -> Reply:
-        sent()
-        return await self._caller.post(
-            self._url,
-            headers={**_HEADERS, "Authorization": f"Bearer {bearer}"},
-            content=body,
-            timeout_seconds=deadline.remaining_seconds(time.monotonic()),
-            max_bytes=MAX_REPLY_BYTES,
-        )
+    async def _post(self, body: bytes, bearer: str, deadline: Deadline, sent: Sent) -> AcceptReply:
+        ended = sent()
+        try:
+            answer = await self._caller.post(
+                self._url,
+                headers={**_HEADERS, "Authorization": f"Bearer {bearer}"},
+                content=body,
+                timeout_seconds=deadline.remaining_seconds(time.monotonic()),
+                max_bytes=MAX_REPLY_BYTES,
+            )
+        except CallFailed as error:
+            reply = not_answered(str(error))
+        else:
+            asked = retry_after_seconds(answer.status, answer.retry_after, now=time.time())
+            reply = read_accept_reply(answer.status, answer.content, retry_after_seconds=asked)
+            if reply.said:
+                reply = replace(reply, said=_without_secrets(reply.said, bearer))
+        ended(reply)
+        return reply
 
 
 def not_answered(detail: str) -> AcceptReply:
@@ -114,13 +133,37 @@ def not_answered(detail: str) -> AcceptReply:
 
 def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float = 0.0) -> AcceptReply:
     """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
-    code, oddity = read_code(content)
+    envelope = read_envelope(content)
+    code = envelope.code
     if code is None:
-        detail = f"HTTP {status} without BETCORE's envelope"
-        return AcceptReply(Verdict.PASSING, detail, retry_after_seconds=retry_after_seconds)
-    detail = f"HTTP {status}, ErrorCode {code}"
+        return AcceptReply(
+            Verdict.PASSING,
+            f"HTTP {status} without BETCORE's envelope",
+            retry_after_seconds=retry_after_seconds,
+            status=status,
+            said=content.decode(errors="replace"),
+        )
+    verdict = _verdict_of(status, code)
+    return AcceptReply(
+        verdict,
+        f"HTTP {status}, ErrorCode {code}",
+        envelope.oddity,
+        retry_after_seconds=retry_after_seconds if verdict is Verdict.PASSING else 0.0,
+        status=status,
+        code=code,
+        said=envelope.message or "",
+    )
+
+
+def _verdict_of(status: int, code: int) -> Verdict:
     if code == ErrorCode.SUCCESS and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return AcceptReply(Verdict.ACKNOWLEDGED, detail, oddity)
+        return Verdict.ACKNOWLEDGED
     if code == ErrorCode.INCORRECT_REQUEST_PARAMETERS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return AcceptReply(Verdict.REFUSED, detail, oddity)
-    return AcceptReply(Verdict.PASSING, detail, oddity, retry_after_seconds=retry_after_seconds)
+        return Verdict.REFUSED
+    return Verdict.PASSING
+
+
+def _without_secrets(said: str, bearer: str) -> str:
+    """Return what was said without tokens, which an answer may repeat from its request."""
+    said = said.replace(bearer, "***")
+    return _TOKEN.sub("***", said) if "eyJ" in said else said

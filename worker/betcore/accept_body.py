@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -52,23 +53,41 @@ def accept_body(settlement: Settlement, instruction: Instruction) -> bytes:
     return _object({"ErrorCode": int(code), "Message": MESSAGES[code], "Value": value}).encode("ascii")
 
 
-def read_code(body: bytes) -> tuple[int | None, Oddity | None]:
-    """Read the ErrorCode of a reply, None where it holds none; and what was odd about the way it was written.
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a reply says: its ErrorCode, what was odd about how that was written, and its Message; or None."""
 
-    It is a whole number or its text and stands as ErrorCode, errorCode or error_code at the top of one JSON
-    object. Never raises.
+    code: int | None = None
+    oddity: Oddity | None = None
+    message: str | None = None
+
+
+_NO_ENVELOPE: Final = Envelope()
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """Read a reply. Never raises.
+
+    The ErrorCode is a whole number or its text and stands as ErrorCode, errorCode or error_code at the top of
+    one JSON object; without one it is no envelope.
     """
     try:
-        envelope = json.loads(body)
+        members = json.loads(body)
     except (ValueError, RecursionError):
-        return None, None
-    if not isinstance(envelope, dict):
-        return None, None
-    value = envelope.get("ErrorCode")
+        return _NO_ENVELOPE
+    if not isinstance(members, dict):
+        return _NO_ENVELOPE
+    code, oddity = _read_code(members)
+    message = members.get("Message")
+    return Envelope(code, oddity, message if code is not None and isinstance(message, str) else None)
+
+
+def _read_code(members: Mapping[str, object]) -> tuple[int | None, Oddity | None]:
+    value = members.get("ErrorCode")
     if type(value) is int and value in _INT32:
         return value, None
-    name = next((each for each in _CODE_NAMES if each in envelope), _CODE_NAMES[0])
-    code = _whole(envelope.get(name))
+    name = next((each for each in _CODE_NAMES if each in members), _CODE_NAMES[0])
+    code = _whole(members.get(name))
     if code is None or code not in _INT32:
         return None, None
     return code, Oddity.VALUE if name == _CODE_NAMES[0] else Oddity.NAME

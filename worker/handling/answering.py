@@ -15,9 +15,10 @@ from typing import Final
 import structlog
 
 from worker.betcore.accept import AcceptClient, AcceptReply, Verdict, not_answered
-from worker.domain.settlement import Step
+from worker.domain.accepts import SentAccepts
 from worker.errors import LedgerUnavailable
 from worker.handling.attempt import Answer
+from worker.handling.flight import AcceptLog, Flight, Sending, Then
 from worker.handling.handler import Handler
 
 # What follows from a reply other than an acknowledgement is written to PostgreSQL and to Redis.
@@ -34,46 +35,33 @@ _STOP_SECONDS: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
-Then = Callable[[Step], None]
-
-
-class _Flight:
-    """One event whose accept is under way, perhaps repeated; `then` is called once, with what follows."""
-
-    __slots__ = ("answer", "begun_at", "had_last_chance", "held_until", "last", "sending", "sent", "then")
-
-    def __init__(self, answer: Answer, then: Then, *, now: float, hold_seconds: float) -> None:
-        self.answer = answer
-        self.then = then
-        self.begun_at = now
-        self.held_until = answer.attempt.begun_at + hold_seconds
-        self.sending: dict[asyncio.Task[AcceptReply], float] = {}
-        self.last: AcceptReply | None = None
-        self.had_last_chance = False
-        self.sent = 0
-
 
 class Answering:
-    """Sends accepts and takes what follows. `send` is for any thread; all else runs in the event loop."""
+    """Sends accepts and takes what follows. `send` is for any thread; all else runs in the event loop.
 
-    def __init__(
+    `worker` names this process on record.
+    """
+
+    def __init__(  # noqa: PLR0913 - all are named where it is built
         self,
         *,
         handler: Handler,
         accept: AcceptClient,
         max_in_flight: int,
+        worker: str,
         loop_factory: Callable[[], asyncio.AbstractEventLoop],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.handler = handler
         self._accept = accept
         self._max_in_flight = max_in_flight
+        self._worker = worker
         self._monotonic = monotonic
         self._loop = loop_factory()
         self._thread = threading.Thread(target=self._run, name="answering", daemon=True)
         self._afterwards = ThreadPoolExecutor(AFTERWARDS_THREADS, thread_name_prefix="after-accept")
-        self._flights: set[_Flight] = set()
-        self._following: set[_Flight] = set()
+        self._flights: set[Flight] = set()
+        self._following: set[Flight] = set()
         # Of all accepts that were answered, when the one was sent that was sent last.
         self._newest_answered_at = 0.0
         self._is_looking = False
@@ -94,7 +82,7 @@ class Answering:
         if self._is_stopping:
             return
         if len(self._flights) >= self._max_in_flight:
-            self._follow(answer, then, _NO_ROOM, sent=0)
+            self._follow(answer, then, _NO_ROOM, sent=())
             return
         self._loop.call_soon_threadsafe(self._begin, answer, then)
 
@@ -132,27 +120,28 @@ class Answering:
 
     def _begin(self, answer: Answer, then: Then) -> None:
         hold_seconds = self.handler.timing.hold_seconds
-        flight = _Flight(answer, then, now=self._monotonic(), hold_seconds=hold_seconds)
+        accepts = AcceptLog(worker=self._worker, clock=self.handler.clock, monotonic=self._monotonic)
+        flight = Flight(answer, then, accepts=accepts, now=self._monotonic(), hold_seconds=hold_seconds)
         self._flights.add(flight)
         self._send_once(flight)
         if not self._is_looking:
             self._is_looking = True
             self._loop.call_later(_LOOK_SECONDS, self._look)
 
-    def _send_once(self, flight: _Flight) -> None:
+    def _send_once(self, flight: Flight) -> None:
         sending = self._loop.create_task(
             self._accept.send(flight.answer.body, flight.answer.deadline, partial(self._sent, flight))
         )
         flight.sending[sending] = self._monotonic()
         sending.add_done_callback(partial(self._landed, flight))
 
-    def _sent(self, flight: _Flight) -> None:
+    def _sent(self, flight: Flight) -> Callable[[AcceptReply], None]:
         """Take note that an accept leaves now: until then it waited for its token."""
-        flight.sent += 1
         if (sending := asyncio.current_task()) in flight.sending:
             flight.sending[sending] = self._monotonic()
+        return flight.accepts.begin()
 
-    def _landed(self, flight: _Flight, sending: "asyncio.Task[AcceptReply]") -> None:
+    def _landed(self, flight: Flight, sending: Sending) -> None:
         sent_at = flight.sending.pop(sending)
         if flight not in self._flights or sending.cancelled():
             return
@@ -166,24 +155,25 @@ class Answering:
             return
         self._end(flight, reply)
 
-    def _end(self, flight: _Flight, reply: AcceptReply) -> None:
+    def _end(self, flight: Flight, reply: AcceptReply) -> None:
         self._flights.discard(flight)
         for other in flight.sending:
             other.cancel()
+        sent = flight.accepts.records(reply)
         if reply.verdict is Verdict.ACKNOWLEDGED and self.handler.answered_marks.has_room():
-            self._follow(flight.answer, flight.then, reply, sent=flight.sent)
+            self._follow(flight.answer, flight.then, reply, sent=sent)
         else:
             self._following.add(flight)
-            self._afterwards.submit(self._follow_afterwards, flight, reply)
+            self._afterwards.submit(self._follow_afterwards, flight, reply, sent)
         self._check_landed()
 
-    def _follow_afterwards(self, flight: _Flight, reply: AcceptReply) -> None:
-        self._follow(flight.answer, flight.then, reply, sent=flight.sent)
+    def _follow_afterwards(self, flight: Flight, reply: AcceptReply, sent: SentAccepts) -> None:
+        self._follow(flight.answer, flight.then, reply, sent=sent)
         self._following.discard(flight)
         if self._is_stopping:
             self._loop.call_soon_threadsafe(self._check_landed)
 
-    def _follow(self, answer: Answer, then: Then, reply: AcceptReply, *, sent: int) -> None:
+    def _follow(self, answer: Answer, then: Then, reply: AcceptReply, *, sent: SentAccepts) -> None:
         try:
             after_reply = answer.after_reply or self.handler.after_reply
             then(after_reply(answer, reply, sent=sent))
@@ -206,7 +196,7 @@ class Answering:
         if self._is_looking:
             self._loop.call_later(_LOOK_SECONDS, self._look)
 
-    def _hold(self, flights: list[_Flight]) -> None:
+    def _hold(self, flights: list[Flight]) -> None:
         event_ids = [flight.answer.attempt.event_id for flight in flights]
         try:
             self.handler.ledger.hold(event_ids, hold_seconds=_HOLD_SECONDS)
@@ -214,9 +204,9 @@ class Answering:
             # They are overdue then: somebody sends their accepts once more, with the same answers.
             _log.warning("events_not_held", events=len(event_ids), error=str(error))
 
-    def _seems_lost(self, flight: _Flight, now: float) -> bool:
+    def _seems_lost(self, flight: Flight, now: float) -> bool:
         """Whether the accept that was sent last has to be given up for lost."""
-        if not flight.sending or not flight.sent:
+        if not flight.sending or not flight.accepts:
             return False
         sent_at = max(flight.sending.values())
         hold_seconds = self.handler.timing.hold_seconds
@@ -234,7 +224,7 @@ class Answering:
 _NO_ROOM: Final = not_answered("not sent: too many accepts wait for BETCORE")
 
 
-def _reply_of(sending: "asyncio.Task[AcceptReply]") -> AcceptReply:
+def _reply_of(sending: Sending) -> AcceptReply:
     error = sending.exception()
     if error is None:
         return sending.result()

@@ -20,6 +20,7 @@ from producer.protocol.errors import KeysUnavailable, NotVouchedFor, UnknownKey,
 from producer.protocol.verifier import Verifier
 from worker.betcore.accept import AcceptReply, Verdict
 from worker.betcore.accept_body import accept_body
+from worker.domain.accepts import SentAccepts
 from worker.domain.deadline import Backoff, Deadline
 from worker.domain.settlement import (
     Done,
@@ -147,14 +148,16 @@ class Handler:
             is_late=is_refused and settlement.seconds_to_cutoff <= 0,
         )
 
-    def after_reply(self, answer: Answer, reply: AcceptReply, *, sent: int) -> Step:
-        """Say what follows from BETCORE's reply to `sent` accepts, and put it on record. Never raises."""
+    def after_reply(self, answer: Answer, reply: AcceptReply, *, sent: SentAccepts) -> Step:
+        """Say what follows from BETCORE's reply, and have all that was sent put on record. Never raises."""
         try:
             return self._after_reply(answer.attempt, reply, answer.deadline, sent)
         except LedgerUnavailable as error:
             return self._without_ledger(answer.attempt, error)
 
-    def _after_reply(self, attempt: Attempt, reply: AcceptReply, deadline: Deadline, sent: int) -> Step:
+    def _after_reply(
+        self, attempt: Attempt, reply: AcceptReply, deadline: Deadline, sent: SentAccepts
+    ) -> Step:
         if reply.verdict is Verdict.ACKNOWLEDGED:
             self.answered_marks.answered(attempt.event_id, sent=sent)
             self.metrics.ended.labels(state=State.ANSWERED).inc()
@@ -180,7 +183,7 @@ class Handler:
         state: State,
         error: DeadlineExceeded | RefusedByBetcore,
         detail: str | None = None,
-        sent: int = 0,
+        sent: SentAccepts = (),
     ) -> Step:
         """End an event badly; the record keeps what it knows where `detail` says nothing new."""
         if not self.ledger.close(attempt.event_id, state, error=detail, sent=sent):

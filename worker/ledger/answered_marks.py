@@ -6,7 +6,7 @@ makes the event overdue, and it is answered once more with the same answer. Deci
 
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from worker.domain.accepts import SentAccept, SentAccepts
 from worker.domain.deadline import Backoff
 from worker.errors import LedgerUnavailable
 from worker.ledger.ledger import Ledger
@@ -34,10 +35,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An event that BETCORE acknowledged, after so many accepts."""
+    """An event that BETCORE acknowledged, after these accepts."""
 
     event_id: UUID
-    sent: int
+    sent: SentAccepts
 
 
 class AnsweredMarks:
@@ -54,8 +55,8 @@ class AnsweredMarks:
         """Begin to write marks."""
         self._thread.start()
 
-    def answered(self, event_id: UUID, *, sent: int = 1) -> None:
-        """Have the event marked as answered soon, after `sent` accepts.
+    def answered(self, event_id: UUID, *, sent: SentAccepts = ()) -> None:
+        """Have the event marked as answered soon, and the accepts that were sent put on record.
 
         Blocks, for some seconds, only when very many wait.
         """
@@ -110,11 +111,10 @@ class AnsweredMarks:
         retries = 0
         while not self._stopping.is_set():
             try:
-                sent: Counter[UUID] = Counter()
+                sent: defaultdict[UUID, list[SentAccept]] = defaultdict(list)
                 for mark in group:
                     sent[mark.event_id] += mark.sent
-                besides = Counter({event_id: count - 1 for event_id, count in sent.items()})
-                self._ledger.mark_answered(list(sent), sent_besides=list(besides.elements()))
+                self._ledger.mark_answered(sent, sent=sent)
             except LedgerUnavailable as error:
                 if _is_about_the_rows(error):
                     return error

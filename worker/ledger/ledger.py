@@ -4,7 +4,7 @@ Decisions 3 and 12.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,8 +14,10 @@ from uuid import UUID
 from psycopg_pool import ConnectionPool
 
 from producer.shared.postgres.prepared import PreparedStatement, boolean, float8, integer, timestamptz
+from worker.domain.accepts import SentAccepts
 from worker.domain.deadline import Deadline
 from worker.domain.settlement import Instruction, PostedTransaction, Settlement, State
+from worker.ledger.accepts import NONE_SENT, SentByEvent, accepts_by_event, accepts_json
 from worker.ledger.database import Database, DeadlineConnection
 
 # An attempt that has not begun or ended this long after it should have counts as lost.
@@ -154,32 +156,36 @@ class Ledger:
         row = self._database.one_row("SELECT * FROM give_up_event(%s)", (event_id,))
         return None if row[0] is None else settlement_of(row)
 
-    def close(self, event_id: UUID, state: State, *, error: str | None = None, sent: int = 0) -> bool:
-        """Bring the event to a bad end, refused or expired, after `sent` more accepts.
+    def close(
+        self, event_id: UUID, state: State, *, error: str | None = None, sent: SentAccepts = ()
+    ) -> bool:
+        """Bring the event to a bad end, refused or expired, after these accepts more.
 
         True if that changed anything. Without an `error` the record keeps the last one.
         """
         row = self._database.one_row(
-            "SELECT close_event(%s, %s, %s, %s::integer)", (event_id, state, error, sent)
+            "SELECT close_event(%s, %s, %s, %s::json)", (event_id, state, error, accepts_json(sent))
         )
         return bool(row[0])
 
-    def mark_answered(self, event_ids: list[UUID], *, sent_besides: Sequence[UUID] = ()) -> int:
+    def mark_answered(self, event_ids: Iterable[UUID], *, sent: SentByEvent = NONE_SENT) -> int:
         """Bring events to their good end, all in one commit; returns how many that changed.
 
-        One accept was sent for each; `sent_besides` holds an event once for each further one.
+        `sent` has the accepts of each: those in vain, and the one that was acknowledged.
         """
-        row = self._database.one_row("SELECT mark_answered(%s, %s::uuid[])", (event_ids, list(sent_besides)))
-        return int(row[0])
+        # In one order for all, so that no two groups can each hold what the other waits for.
+        ids = sorted(event_ids)
+        accepts = accepts_by_event(sent.get(each, ()) for each in ids)
+        return int(self._database.one_row("SELECT mark_answered(%s, %s::json)", (ids, accepts))[0])
 
-    def postpone(self, event_id: UUID, *, delay_seconds: float, error: str, sent: int = 0) -> bool:
-        """Record that the next attempt is due after `delay_seconds`, and `sent` more accepts.
+    def postpone(self, event_id: UUID, *, delay_seconds: float, error: str, sent: SentAccepts = ()) -> bool:
+        """Record that the next attempt is due after `delay_seconds`, and these accepts more.
 
         True if the event is still open.
         """
         row = self._database.one_row(
-            "SELECT postpone_event(%s, %s, %s, %s::integer)",
-            (event_id, delay_seconds + OVERDUE_SECONDS, error, sent),
+            "SELECT postpone_event(%s, %s, %s, %s::json)",
+            (event_id, delay_seconds + OVERDUE_SECONDS, error, accepts_json(sent)),
         )
         return bool(row[0])
 

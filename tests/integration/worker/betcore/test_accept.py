@@ -1,7 +1,7 @@
 """The accept client against a real peer that behaves well, badly, and worse."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -62,9 +62,14 @@ class Blocking:
         self._accept = accept
         self._loop = loop
         self.sent: list[bytes] = []
+        self.replies: list[AcceptReply] = []
 
     def send(self, body: bytes, deadline: Deadline) -> AcceptReply:
-        return self._loop.run(self._accept.send(body, deadline, lambda: self.sent.append(body)))
+        def sent() -> Callable[[AcceptReply], None]:
+            self.sent.append(body)
+            return self.replies.append
+
+        return self._loop.run(self._accept.send(body, deadline, sent))
 
 
 @contextmanager

@@ -80,7 +80,9 @@ def call_all(url: str) -> None:
         token = TokenEndpoint(client, base_url=url, credentials={}, timeout_seconds=TIMEOUT_SECONDS)
         assert token.fetch().text == "t"
         accept = AcceptClient(Caller(), base_url=url, bearers=StaticBearer("static"))
-        answer = loop.run(accept.send(b"{}", Deadline(time.monotonic() + TIMEOUT_SECONDS), lambda: None))
+        answer = loop.run(
+            accept.send(b"{}", Deadline(time.monotonic() + TIMEOUT_SECONDS), lambda: lambda _: None)
+        )
         loop.run(accept.close())
     assert answer.verdict is Verdict.ACKNOWLEDGED
 

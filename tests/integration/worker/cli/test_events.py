@@ -9,6 +9,7 @@ import pytest
 
 from cashback_client.contract import OWN_PRODUCER
 from tests.support import command
+from tests.support.accepts import sent_accept
 from tests.support.books import add_user, cancel, ledger_on, new_event, payout
 from worker.domain.settlement import State
 from worker.ledger.ledger import Ledger, VerifiedEvent
@@ -42,7 +43,9 @@ def test_show_gives_all_events_of_a_cashback_and_what_they_did_to_the_books(
     reversal = new_event(480)
     ledger.settle(reversal, cancel(480, "188509", "10.50"))
     ledger.mark_answered([first.event_id])
-    ledger.close(again.event_id, State.REFUSED, error="BETCORE said 103752", sent=2)
+    ledger.close(
+        again.event_id, State.REFUSED, error="BETCORE said 103752", sent=[sent_accept(1), sent_accept(2)]
+    )
     settled(ledger, 481)
 
     document = command.run("show", "480", "--json", database_url=database_url).document

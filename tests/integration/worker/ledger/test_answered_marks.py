@@ -1,6 +1,6 @@
 """Marks are written off the path, many in one commit, and kept while PostgreSQL is away."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from tests.support.books import add_user, new_event, payout, policy, pool_of
+from worker.ledger.accepts import NONE_SENT, SentByEvent
 from worker.ledger.answered_marks import AnsweredMarks
 from worker.ledger.ledger import Ledger, VerifiedEvent
 
@@ -100,10 +101,11 @@ class Surprised(Ledger):
 
     unlucky: UUID | None = None
 
-    def mark_answered(self, event_ids: list[UUID], *, sent_besides: Sequence[UUID] = ()) -> int:
-        if self.unlucky in event_ids:
+    def mark_answered(self, event_ids: Iterable[UUID], *, sent: SentByEvent = NONE_SENT) -> int:
+        ids = list(event_ids)
+        if self.unlucky in ids:
             raise RuntimeError("unforeseen")
-        return super().mark_answered(event_ids, sent_besides=sent_besides)
+        return super().mark_answered(ids, sent=sent)
 
 
 def refuse_mark_of(database_url: str, event: VerifiedEvent) -> None:
