@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 
 from producer.shared.settings.agreed import SharedSettings
-from producer.shared.settings.environment import ENV_PREFIX
+from producer.shared.settings.environment import ENV_PREFIX, EnvironmentSettings
 from producer.shared.settings.servers import DatabaseSettings
 from producer.shared.settings.tokens import split
 from worker.betcore.token_endpoint import fits_a_header
@@ -18,8 +18,8 @@ _LONGEST_LEASE_SECONDS: Final = 6.0
 _LOOKUP_SHARE: Final = 0.25
 
 
-class WorkerSettings(SharedSettings):
-    """Settings of one worker process."""
+class CredentialSettings(EnvironmentSettings):
+    """What accepts are sent with: credentials for the Token endpoint, or an access token."""
 
     client_id: str | None = Field(default=None, description="Partner id for BETCORE's Token endpoint.")
     client_secret: SecretStr | None = Field(default=None, description="Secret for BETCORE's Token endpoint.")
@@ -36,6 +36,18 @@ class WorkerSettings(SharedSettings):
         min_length=1,
         description="Name of the secret member in the Token endpoint's request.",
     )
+
+    @field_validator("bearer_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not fits_a_header(value.get_secret_value()):
+            raise ValueError("must be visible ASCII characters alone, as it goes into a header")
+        return value
+
+
+class WorkerSettings(CredentialSettings, SharedSettings):
+    """Settings of one worker process."""
+
     cancel_types: Annotated[frozenset[int], NoDecode, BeforeValidator(split)] = Field(
         default=frozenset({-1, -2}), description="TransactionTypes that cancel a payout, separated by commas."
     )
@@ -136,13 +148,6 @@ class WorkerSettings(SharedSettings):
     def lookups_at_once(self) -> int:
         """How many of the task threads may wait for keys that are not known: the others settle meanwhile."""
         return max(1, int(_LOOKUP_SHARE * self.concurrency))
-
-    @field_validator("bearer_token")
-    @classmethod
-    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not fits_a_header(value.get_secret_value()):
-            raise ValueError("must be visible ASCII characters alone, as it goes into a header")
-        return value
 
     @model_validator(mode="after")
     def _can_authenticate(self) -> Self:

@@ -8,6 +8,7 @@ import click
 
 from worker.cli.commands.accounts import accounts
 from worker.cli.commands.audit import audit
+from worker.cli.commands.doctor import doctor
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.replay import replay
@@ -29,7 +30,7 @@ def cashback() -> None:
     """
 
 
-for _command in (migrate, accounts, show, list_events, quarantine, audit, completion, replay):
+for _command in (migrate, accounts, show, list_events, quarantine, audit, completion, replay, doctor):
     cashback.add_command(_command)
 add_examples(cashback)
 

@@ -54,12 +54,12 @@ _KEYS_A_LOOK: Final = 1_000
 _MAX_FOUND: Final = 64
 _MAX_SHOWN_CHARS: Final = 80
 _LOOK: Final = resources.files("worker.queue").joinpath("look_at_lists.lua").read_text("utf-8")
-_PRIORITY_ADVICE: Final = "have the sender set no priority: workers take from one list for each queue"
-_LIST_ADVICE: Final = f"have the sender put onto {QUEUE}; what is ours there: LMOVE (list) {QUEUE} RIGHT LEFT"
-_PARTNER_ADVICE: Final = (
+PRIORITY_ADVICE: Final = "have the sender set no priority: workers take from one list for each queue"
+LIST_ADVICE: Final = f"have the sender put onto {QUEUE}; what is ours there: LMOVE (list) {QUEUE} RIGHT LEFT"
+PARTNER_ADVICE: Final = (
     "name the partner in CASHBACK_PARTNERS and start the workers anew, or take its user of Redis away"
 )
-_RIGHTS_ADVICE: Final = "let the user in CASHBACK_REDIS_URL run what deploy/redis/users.conf has for it"
+RIGHTS_ADVICE: Final = "let the user in CASHBACK_REDIS_URL run what deploy/redis/users.conf has for it"
 
 _log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class UnreadLists:
     def _note_found(self, cursor: bytes, keys: Sequence[bytes]) -> None:
         """Have lists of partners that nobody is known to read looked at from the next time on."""
         if not cursor and self._cursor:
-            _log.warning("lists_of_partners_not_looked_for", what_to_do=_RIGHTS_ADVICE)
+            _log.warning("lists_of_partners_not_looked_for", what_to_do=RIGHTS_ADVICE)
         self._cursor = cursor
         # What is gone makes room for others; a list that fills again is found again.
         self._found = {name: None for name in self._found if name in self._heads}
@@ -117,10 +117,10 @@ class UnreadLists:
     def _tell_moved(self, moved: Sequence[int]) -> None:
         for (name, queue), entries in zip(self._of_priority.items(), moved, strict=True):
             if entries:
-                shown = _shown(name)
-                self._moved.labels(list=shown).inc(entries)
+                list_name = shown(name)
+                self._moved.labels(list=list_name).inc(entries)
                 _log.warning(
-                    "entries_moved", list=shown, queue=queue, entries=entries, what_to_do=_PRIORITY_ADVICE
+                    "entries_moved", list=list_name, queue=queue, entries=entries, what_to_do=PRIORITY_ADVICE
                 )
 
     def _compare(self, found: dict[str, tuple[int, bytes]]) -> None:
@@ -128,7 +128,7 @@ class UnreadLists:
         refused = [name for name, (entries, _) in found.items() if entries < 0]
         if refused:
             self._refused |= frozenset(refused)
-            _log.warning("lists_not_looked_at", lists=len(refused), what_to_do=_RIGHTS_ADVICE)
+            _log.warning("lists_not_looked_at", lists=len(refused), what_to_do=RIGHTS_ADVICE)
         heads = {name: head for name, head in found.items() if head[0] > 0}
         unread = {
             name: entries
@@ -138,14 +138,15 @@ class UnreadLists:
         self._heads = heads
         for name in unread.keys() | self._told.keys():
             entries = unread.get(name, 0)
-            self._unread.labels(list=_shown(name)).set(entries)
+            self._unread.labels(list=shown(name)).set(entries)
             if entries and entries != self._told.get(name):
-                advice = _PARTNER_ADVICE if name in self._found else _LIST_ADVICE
-                _log.error("entries_nobody_reads", list=_shown(name), entries=entries, what_to_do=advice)
+                advice = PARTNER_ADVICE if name in self._found else LIST_ADVICE
+                _log.error("entries_nobody_reads", list=shown(name), entries=entries, what_to_do=advice)
         self._told = unread
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """Return how a list is called where people read it."""
     queue, separator, priority = name.partition(SEPARATOR)
-    shown = f"{queue} (priority {priority})" if separator else name
-    return shown.encode("unicode_escape").decode()[:_MAX_SHOWN_CHARS]
+    text = f"{queue} (priority {priority})" if separator else name
+    return text.encode("unicode_escape").decode()[:_MAX_SHOWN_CHARS]

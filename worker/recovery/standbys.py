@@ -12,7 +12,7 @@ from worker.ledger.database import Database
 from worker.metrics import Metrics
 
 # Who subscribes to single tables takes nobody's place. A state that we may not see is null.
-_STANDBYS: Final = """
+STANDBYS: Final = """
     SELECT
         current_setting('synchronous_commit') NOT IN ('off', 'local')
             AND current_setting('synchronous_standby_names') <> '',
@@ -22,11 +22,11 @@ _STANDBYS: Final = """
     FROM pg_stat_replication LEFT JOIN pg_replication_slots ON active_pid = pid
     WHERE slot_type IS DISTINCT FROM 'logical' AND pid IS NOT NULL
 """
-_WHAT_TO_DO: Final = (
+WHAT_TO_DO: Final = (
     "a failover now loses the newest commits, which BETCORE was told of: set synchronous_standby_names, "
     "or accept that; see docs/standby.md"
 )
-_HOW_TO_SEE: Final = "GRANT pg_monitor TO the service's role, or look at pg_stat_replication yourself"
+HOW_TO_SEE: Final = "GRANT pg_monitor TO the service's role, or look at pg_stat_replication yourself"
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Standbys:
 
     def look(self) -> None:
         """Look; raises LedgerUnavailable."""
-        commits_wait, standbys, asynchronous, unknown = self._database.one_row(_STANDBYS, ())
+        commits_wait, standbys, asynchronous, unknown = self._database.one_row(STANDBYS, ())
         if unknown:
             self._gauge.set(math.nan)
             self._tell("unknown", standbys=unknown)
@@ -56,6 +56,6 @@ class Standbys:
             return
         self._told = finding
         if finding == "asynchronous":
-            _log.warning("standbys_asynchronous", standbys=standbys, what_to_do=_WHAT_TO_DO)
+            _log.warning("standbys_asynchronous", standbys=standbys, what_to_do=WHAT_TO_DO)
         elif finding == "unknown":
-            _log.info("standbys_unknown", standbys=standbys, what_to_do=_HOW_TO_SEE)
+            _log.info("standbys_unknown", standbys=standbys, what_to_do=HOW_TO_SEE)

@@ -18,7 +18,9 @@ FUNCTIONS_VERSION: Final = 1
 RECORDS: Final = "record_receipts"
 """What a receiver calls, and"""
 SETTLES: Final = "settle_event"
-"""what a worker does."""
+"""what a worker does;"""
+OPERATES: Final = "prepare_accounts_import"
+"""what a person may call, by the command."""
 
 STATE: Final[LiteralString] = """
     SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
@@ -29,7 +31,9 @@ STATE: Final[LiteralString] = """
         (SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = to_regclass('receipts')),
         to_regclass('receipts_pkey') IS NOT NULL
 """
-"""One row, for `PostgresState.of`; the parameter is RECORDS or SETTLES. It reads the catalog alone."""
+"""One row, for `PostgresState.of`; the parameter is RECORDS, SETTLES or OPERATES. It reads the
+catalog alone.
+"""
 
 _VERSIONS: Final[LiteralString] = (
     "SELECT (SELECT max(version) FROM schema_versions), (SELECT max(version) FROM schema_functions)"
@@ -113,7 +117,7 @@ class SchemaVersions:
 def check_postgres(database_url: str, calls: str) -> list[Verdict]:
     """Ask, through a connection of its own, and return what is wrong. Raises SettingsError.
 
-    `calls` is RECORDS or SETTLES: the role must be able to.
+    `calls` is RECORDS, SETTLES or OPERATES: the role must be able to.
     """
     try:
         with psycopg.connect(
