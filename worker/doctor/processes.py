@@ -11,7 +11,7 @@ from producer.protocol.reply import ReplyUnreadable, read_bounded
 from producer.shared.outgoing import http_client
 from worker.doctor.finding import Finding, fault, good
 from worker.doctor.redis import client
-from worker.queue.held import LEASES, RETURNED
+from worker.queue.transport.held import LEASES, RETURNED
 
 _WORKERS: Final = "workers"
 _RECEIVER: Final = "receiver"

@@ -12,7 +12,7 @@ from cashback_client.envelope import message_in
 from worker.doctor.finding import Finding, advice, fault, good, unchecked
 from worker.doctor.redis import client
 from worker.doctor.settings import PartnerSettings, given, is_given
-from worker.queue.held import LANDING, RETURNED
+from worker.queue.transport.held import LANDING, RETURNED
 from worker.queue.unread_lists import (
     LIST_ADVICE,
     PARTNER_ADVICE,

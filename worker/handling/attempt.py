@@ -9,6 +9,7 @@ from uuid import UUID
 
 from cashback_client.contract import SettleMessage
 from worker.betcore.accept import AcceptReply
+from worker.domain.accepts import SentAccepts
 from worker.domain.deadline import Deadline
 from worker.domain.settlement import Step
 
@@ -36,9 +37,9 @@ class Attempt:
 
 
 class AfterReply(Protocol):
-    """Says what follows from BETCORE's reply to an answer's `sent` accepts, in any thread; never raises."""
+    """Says what follows from a reply to an answer whose accepts were `sent`, in any thread; never raises."""
 
-    def __call__(self, answer: "Answer", reply: AcceptReply, *, sent: int) -> Step:
+    def __call__(self, answer: "Answer", reply: AcceptReply, *, sent: SentAccepts) -> Step:
         """Return what the caller is to do."""
         ...
 

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from worker.betcore.accept import AcceptReply, Verdict
+from worker.domain.accepts import SentAccepts
 from worker.domain.deadline import Backoff
 from worker.domain.settlement import Done, Step
 from worker.errors import LedgerUnavailable
@@ -98,12 +99,12 @@ class Replays:
                 after_reply=partial(self._after_reply, replay, claimed_at),
             )
         except TokenNotOnRecord as error:
-            self._ended(replay, ReplayState.FAILED, sent=0, error=str(error))
+            self._ended(replay, ReplayState.FAILED, error=str(error))
             return
         self._answering.send(answer, then=lambda _step: None)
 
     def _after_reply(
-        self, replay: Replay, claimed_at: float, _answer: Answer, reply: AcceptReply, *, sent: int
+        self, replay: Replay, claimed_at: float, _answer: Answer, reply: AcceptReply, *, sent: SentAccepts
     ) -> Step:
         """Take down what came of an accept, in any thread, and write nothing: the next round does."""
         if reply.verdict is Verdict.ACKNOWLEDGED:
@@ -132,7 +133,7 @@ class Replays:
         replay: Replay,
         state: ReplayState,
         *,
-        sent: int,
+        sent: SentAccepts = (),
         error: str | None = None,
         delay_seconds: float | None = None,
     ) -> None:

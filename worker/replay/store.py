@@ -10,7 +10,9 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from worker.domain.accepts import SentAccepts
 from worker.domain.settlement import Settlement
+from worker.ledger.accepts import accepts_by_event
 from worker.ledger.database import Database
 from worker.ledger.ledger import settlement_of
 
@@ -56,12 +58,12 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a replay's accepts, `sent` in number; while it is open it is due after `delay_seconds`."""
+    """What came of a replay, whose accepts were `sent`; while it is open it is due after `delay_seconds`."""
 
     replay_id: int
     tries: int
     state: ReplayState
-    sent: int
+    sent: SentAccepts = ()
     error: str | None = None
     delay_seconds: float | None = None
 
@@ -112,14 +114,14 @@ class ReplayStore:
     def note(self, outcomes: Sequence[Outcome]) -> int:
         """Put outcomes on record, all in one commit; returns how many counted."""
         (noted,) = self._database.one_row(
-            "SELECT note_replays(%s, %s::integer[], %s, %s::integer[], %s::text[], %s::double precision[])",
+            "SELECT note_replays(%s, %s::integer[], %s, %s::text[], %s::double precision[], %s::json)",
             (
                 [outcome.replay_id for outcome in outcomes],
                 [outcome.tries for outcome in outcomes],
                 [outcome.state.value for outcome in outcomes],
-                [outcome.sent for outcome in outcomes],
                 [outcome.error for outcome in outcomes],
                 [outcome.delay_seconds for outcome in outcomes],
+                accepts_by_event(outcome.sent for outcome in outcomes),
             ),
         )
         return int(noted)

@@ -139,26 +139,30 @@ BEGIN
 END $$;
 
 -- Put on record what came of replays. The arrays stand side by side: the tries at which each was claimed; 'answered',
--- 'failed', or 'open' for one more try after p_delays seconds; the accepts that were sent, and what BETCORE said.
+-- 'failed', or 'open' for one more try after p_delays seconds; what BETCORE said; and in p_accepts, for each, an object whose
+-- `accepts` are those that were sent.
 --
 -- An acknowledgement counts whoever brings it. All else counts from the worker alone that has the replay: whoever lost it
 -- meanwhile knows less. Returns how many counted.
 CREATE OR REPLACE FUNCTION note_replays(
-    p_replay_ids bigint[], p_tries integer[], p_states text[], p_sent integer[], p_errors text[],
-    p_delays double precision[]
+    p_replay_ids bigint[], p_tries integer[], p_states text[], p_errors text[], p_delays double precision[], p_accepts json
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_noted bigint;
     v_answered uuid[];
-    v_sent_besides uuid[];
+    v_answered_accepts json;
+    v_others uuid[];
+    v_others_accepts json;
 BEGIN
     WITH told AS MATERIALIZED (
-        SELECT * FROM unnest(p_replay_ids, p_tries, p_states, p_sent, p_errors, p_delays)
-            AS given (replay_id, tries, state, sent, error, delay_seconds)
+        SELECT * FROM ROWS FROM (
+            unnest(p_replay_ids), unnest(p_tries), unnest(p_states), unnest(p_errors), unnest(p_delays),
+            json_to_recordset(p_accepts) AS (accepts accept_attempt[])
+        ) AS given (replay_id, tries, state, error, delay_seconds, accepts)
     ), noted AS (
         UPDATE replays SET
             state = told.state,
-            sent = replays.sent + told.sent,
+            sent = replays.sent + coalesce(cardinality(told.accepts), 0),
             error = CASE WHEN told.state <> 'answered' THEN left(told.error, 500) END,
             due_at = clock_timestamp() + make_interval(secs => coalesce(told.delay_seconds, 0)),
             is_leased = false,
@@ -166,20 +170,21 @@ BEGIN
         FROM told
         WHERE replays.replay_id = told.replay_id AND replays.state <> 'answered'
             AND (told.state = 'answered' OR (replays.state = 'open' AND replays.tries = told.tries))
-        RETURNING replays.event_id, told.state, told.sent
-    ), counted AS (
-        UPDATE receipts SET attempts = attempts + noted.sent
-        FROM noted
-        WHERE receipts.event_id = noted.event_id AND noted.state <> 'answered' AND noted.sent > 0
+        RETURNING replays.event_id, told.state, json_build_object('accepts', told.accepts) AS accepts
     )
     SELECT
         count(*),
-        array_agg(event_id) FILTER (WHERE state = 'answered'),
-        ARRAY(SELECT event_id FROM noted, generate_series(2, sent) WHERE state = 'answered')
-    INTO v_noted, v_answered, v_sent_besides
+        array_agg(event_id ORDER BY event_id) FILTER (WHERE state = 'answered'),
+        json_agg(accepts ORDER BY event_id) FILTER (WHERE state = 'answered'),
+        array_agg(event_id ORDER BY event_id) FILTER (WHERE state <> 'answered'),
+        json_agg(accepts ORDER BY event_id) FILTER (WHERE state <> 'answered')
+    INTO v_noted, v_answered, v_answered_accepts, v_others, v_others_accepts
     FROM noted;
     IF v_answered IS NOT NULL THEN
-        PERFORM mark_answered(v_answered, v_sent_besides);
+        PERFORM mark_answered(v_answered, v_answered_accepts);
+    END IF;
+    IF v_others IS NOT NULL THEN
+        PERFORM add_to_ended(v_others, v_others_accepts);
     END IF;
     RETURN v_noted;
 END $$;

@@ -1,6 +1,7 @@
 """Replays: the same accept once more, with backoff, and never a credit."""
 
 import re
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -35,6 +36,12 @@ def outcomes(at: Bench) -> dict[str, float]:
     }
 
 
+def accepts_of(connection: psycopg.Connection, event_id: UUID) -> list[tuple[int | None, int | None]]:
+    """Return HTTP status and ErrorCode of each accept of an event that is on record."""
+    query = "SELECT sent.status, sent.code FROM receipts, unnest(accepts) AS sent WHERE event_id = %s"
+    return list(connection.execute(query.encode(), (event_id,)))
+
+
 def test_an_unconfirmed_event_is_sent_once_more_and_confirmed(database_url: str) -> None:
     with bench(database_url, ACK) as at, replaying(at, database_url) as replays:
         event = ended(at)
@@ -50,6 +57,7 @@ def test_an_unconfirmed_event_is_sent_once_more_and_confirmed(database_url: str)
         assert replay_of(at, event.event_id) == ("answered", 1, 1, None)
         assert outcomes(at) == {"answered": 1}
         assert books(at.connection) == before
+        assert accepts_of(at.connection, event.event_id) == [(200, 200)]
 
 
 def declined() -> list[tuple[int, dict[str, object]]]:
@@ -105,6 +113,7 @@ def test_what_gets_no_acknowledgement_is_tried_again_until_it_is_enough(database
         run_until_ended(at, replays)
 
         assert replay_of(at, event.event_id) == ("failed", 3, 3, "HTTP 200, ErrorCode 102823")
+        assert accepts_of(at.connection, event.event_id) == [(200, 102823)] * 3
         assert len(at.accepts()) == 3
         assert (books(at.connection), at.receipt(event.message)) == before
 
