@@ -28,8 +28,16 @@ from producer.copies.postgres import (
     state_of,
     states_of,
 )
+from producer.protocol.asked import read_asked
 from producer.shared.postgres.abandoned import AbandonedConnections
-from producer.shared.postgres.prepared import PreparedStatement, float8, int8_array, text_array, uuid_array
+from producer.shared.postgres.prepared import (
+    PreparedStatement,
+    float8,
+    int8_array,
+    number_array_text,
+    text_array,
+    uuid_array,
+)
 from producer.shared.postgres.session import TAKES_NO_WRITES
 from producer.shared.preconditions.postgres import PostgresState
 
@@ -40,8 +48,12 @@ NEXT_ATTEMPT_SECONDS: Final = 3.0
 GROUPS_AT_ONCE: Final = 2
 MAX_GROUP_SIZE: Final = 100
 
-_RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7, $8)"
-_RECORD_TYPES: Final = ("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8", "text[]")
+_RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_RECORD_TYPES: Final = (
+    *("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8", "text[]"),
+    *("text[]", "int4[]", "numeric[]"),
+)
+_RECORD_TEXTS: Final = (9, 10)
 _PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s, %s)"
 # Waiting cancels are not among them; a message that was lost may be, for some seconds.
 _STUCK: Final = 3
@@ -91,7 +103,7 @@ class Receipts:
         cutoff_seconds: float,
         deadline_seconds: float,
     ) -> None:
-        self._statement = PreparedStatement("record_receipts", _RECORD, _RECORD_TYPES)
+        self._statement = PreparedStatement("record_receipts", _RECORD, _RECORD_TYPES, texts=_RECORD_TEXTS)
         next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 4)
         self._seconds = [float8(each) for each in (cutoff_seconds, deadline_seconds, next_attempt_seconds)]
         self._pool_size = pool_size
@@ -195,6 +207,7 @@ class Receipts:
 
     def _parameters(self, group: Group) -> list[bytes | None]:
         events = [member.item for member in group]
+        asked = [read_asked(event.data) for event in events]
         return [
             uuid_array([event.event_id for event in events]),
             text_array([event.message.token for event in events]),
@@ -202,6 +215,9 @@ class Receipts:
             int8_array([event.message.received_at_ms for event in events]),
             *self._seconds,
             _producers(events),
+            text_array([each.user_id for each in asked]),
+            number_array_text([each.transaction_type for each in asked]),
+            number_array_text([each.amount for each in asked]),
         ]
 
     async def _call(self, work: Callable[[Connection], Awaitable[Result]], *, until: float) -> Result:

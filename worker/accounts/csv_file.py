@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from cashback_client.number import read_decimal
+from producer.protocol.asked import MAX_USER_ID_CHARS
 from worker.domain import money
-from worker.domain.settlement import MAX_USER_ID_CHARS
 from worker.errors import WorkerError
 
 HEADER: Final = ("user_id", "currency", "status", "balance")

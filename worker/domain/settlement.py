@@ -6,11 +6,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from cashback_client.number import read_decimal, read_whole
+from cashback_client.number import read_decimal
+from producer.protocol.asked import read_asked
 
 PAYOUT_TYPE: Final = 1
-MAX_USER_ID_CHARS: Final = 128
-_INT32: Final = range(-(2**31), 2**31)
 
 
 class Kind(StrEnum):
@@ -129,15 +128,16 @@ def read_instruction(
 
     docs/data.md says what is read as what (decision 31).
     """
-    transaction_type = _read_transaction_type(data.get("TransactionType"))
-    user_id = _read_user_id(data.get("PartnerUserId"))
+    asked = read_asked(data)
     tax = data.get("TaxAmount")
     return Instruction(
         cashback_id=cashback_id,
-        kind=_kind_of(transaction_type, cancel_types) if user_id is not None and "Amount" in data else None,
-        transaction_type=transaction_type,
-        user_id=user_id if user_id is None or _can_be_stored(user_id) else None,
-        amount=read_decimal(data.get("Amount")),
+        kind=_kind_of(asked.transaction_type, cancel_types)
+        if asked.names_user and "Amount" in data
+        else None,
+        transaction_type=asked.transaction_type,
+        user_id=asked.user_id,
+        amount=asked.amount,
         tax=Decimal(0) if tax is None else read_decimal(tax),
     )
 
@@ -153,21 +153,3 @@ def _kind_of(transaction_type: int | None, cancel_types: frozenset[int]) -> Kind
     if transaction_type == PAYOUT_TYPE:
         return Kind.PAYOUT
     return Kind.CANCEL if transaction_type in cancel_types else None
-
-
-def _read_transaction_type(value: object) -> int | None:
-    number = read_whole(value)
-    return number if number is not None and number in _INT32 else None
-
-
-def _read_user_id(value: object) -> str | None:
-    """Return the text that names a user, whatever stands in it; None where it has no usual length."""
-    if not isinstance(value, str):
-        number = read_whole(value)
-        value = None if number is None else str(number)
-    return value if value is not None and 0 < len(value) <= MAX_USER_ID_CHARS else None
-
-
-def _can_be_stored(text: str) -> bool:
-    """Say whether PostgreSQL takes the text: it has no NUL and no lone surrogates."""
-    return text.isprintable() or not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in text)

@@ -7,6 +7,7 @@ a statement of seven parameters that cost three times what sending it does. Deci
 import struct
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 from weakref import WeakSet
@@ -23,6 +24,7 @@ _GOOD: Final = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 # element with its length before it. Source: PostgreSQL, src/backend/utils/adt/arrayfuncs.c, array_recv.
 _ARRAY_HEAD: Final = struct.Struct(">iIIii")
 _LENGTH: Final = struct.Struct(">i")
+_NULL: Final = _LENGTH.pack(-1)
 _FLOAT8: Final = struct.Struct(">d")
 _UUID_BYTES: Final = 16
 _INT8_BYTES: Final = 8
@@ -99,13 +101,21 @@ def int8_array(values: Sequence[int]) -> bytes:
     return _array_head("int8", len(values)) + struct.pack(">" + "iq" * len(values), *flat)
 
 
-def text_array(values: Sequence[str]) -> bytes:
+def text_array(values: Sequence[str | None]) -> bytes:
     """Return a text[] as a parameter."""
-    parts = [_array_head("text", len(values))]
+    parts = [_array_head("text", len(values), has_nulls=None in values)]
     for value in values:
-        raw = value.encode()
-        parts += (_LENGTH.pack(len(raw)), raw)
+        if value is None:
+            parts.append(_NULL)
+        else:
+            raw = value.encode()
+            parts += (_LENGTH.pack(len(raw)), raw)
     return b"".join(parts)
+
+
+def number_array_text(values: Sequence[int | Decimal | None]) -> bytes:
+    """Return an array of numbers as a parameter that is text: what PostgreSQL has for exact ones is long."""
+    return f"{{{','.join(['NULL' if value is None else str(value) for value in values])}}}".encode()
 
 
 def uuid_array(values: Sequence[UUID]) -> bytes:
@@ -114,8 +124,8 @@ def uuid_array(values: Sequence[UUID]) -> bytes:
     return _array_head("uuid", len(values)) + b"".join([length + value.bytes for value in values])
 
 
-def _array_head(type_name: str, number: int) -> bytes:
-    return _ARRAY_HEAD.pack(1, 0, postgres.types[type_name].oid, number, 1)
+def _array_head(type_name: str, number: int, *, has_nulls: bool = False) -> bytes:
+    return _ARRAY_HEAD.pack(1, has_nulls, postgres.types[type_name].oid, number, 1)
 
 
 def _oid_of(type_name: str) -> int:

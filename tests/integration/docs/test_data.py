@@ -15,6 +15,7 @@ from cashback_client.contract import DataError, SettleMessage, cashback_id_of, r
 from deploy.local.environment import ROOT
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
+from producer.protocol.asked import read_asked
 from tests.support.accept_answers import ACK
 from tests.support.books import CANCEL_TYPES, database_of
 from tests.support.handler_bench import USER, Bench, bench
@@ -110,6 +111,7 @@ class Service:
             with pytest.raises(BadMessage):
                 self.worker.handle(message)
             return status, NOTHING
+        self.check_record(message, data)
         before = len(self.worker.accepts())
         step = self.worker.handle(message)
         if isinstance(step, RetryAt):
@@ -118,6 +120,15 @@ class Service:
         assert step == Done(State.ANSWERED)
         (accept,) = self.worker.accepts()[before:]
         return status, str(accept["ErrorCode"])
+
+    def check_record(self, message: SettleMessage, data: str) -> None:
+        """Hold the receipt, which is not decided yet, to what is read of its data."""
+        asked = read_asked(read_data(data))
+        (row,) = self.worker.connection.execute(
+            "SELECT state, user_id, transaction_type, amount FROM receipts WHERE event_id = %s",
+            (message.event_id,),
+        ).fetchall()
+        assert row == ("received", asked.user_id, asked.transaction_type, asked.amount)
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,30 @@
 -- many rows at once and in another order, and one row in somebody's hand must not hold up all members for
 -- long. The group is then undone and its members settle one by one.
 
--- Lock the receipts of a group; those that are missing are made. A receipt that somebody else is just making does not undo
--- the group: its message overtook it.
+-- Lock the receipts of a group; those that are missing are made, and what a receipt does not say of what its event asks for is
+-- written to it. A receipt that somebody else is just making does not undo the group: its message overtook it.
 CREATE OR REPLACE FUNCTION lock_group_receipts(
     p_events json, p_event_ids uuid[], p_cutoff_seconds double precision, p_deadline_seconds double precision
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_locked bigint;
+    v_unsaid bigint;
     v_made bigint;
 BEGIN
-    PERFORM FROM receipts WHERE event_id = ANY (p_event_ids) ORDER BY event_id FOR NO KEY UPDATE;
-    GET DIAGNOSTICS v_locked = ROW_COUNT;
+    SELECT count(*), count(*) FILTER (WHERE (user_id, transaction_type, amount) IS NULL) INTO v_locked, v_unsaid
+    FROM (
+        SELECT user_id, transaction_type, amount
+        FROM receipts WHERE event_id = ANY (p_event_ids) ORDER BY event_id FOR NO KEY UPDATE
+    ) AS locked;
+    IF v_unsaid > 0 THEN
+        UPDATE receipts
+        SET user_id = given.user_id, transaction_type = given.transaction_type, amount = given.amount
+        FROM json_to_recordset(p_events) AS given (event_id uuid, user_id text, transaction_type integer, amount numeric)
+        WHERE receipts.event_id = given.event_id
+            AND (receipts.user_id, receipts.transaction_type, receipts.amount) IS NULL
+            AND NOT (given.user_id, given.transaction_type, given.amount) IS NULL
+            AND receipts.state <> ALL ('{answered,refused,expired}');
+    END IF;
     IF v_locked = cardinality(p_event_ids) THEN
         RETURN;
     END IF;
@@ -24,14 +37,15 @@ BEGIN
     FROM (
         SELECT array_agg(event_id) AS event_ids, array_agg(token) AS tokens, array_agg(cashback_id) AS cashback_ids,
             array_agg((extract(epoch FROM received_at) * 1000)::bigint) AS received_ms, max(hold_seconds) AS hold_seconds,
-            array_agg(producer) AS producers
+            array_agg(producer) AS producers, array_agg(user_id) AS user_ids,
+            array_agg(transaction_type) AS transaction_types, array_agg(amount) AS amounts
         FROM json_to_recordset(p_events) AS given (
             event_id uuid, token text, cashback_id bigint, received_at timestamptz, hold_seconds double precision,
-            producer text)
+            producer text, user_id text, transaction_type integer, amount numeric)
         WHERE NOT EXISTS (SELECT FROM receipts WHERE receipts.event_id = given.event_id)
     ) AS missing CROSS JOIN LATERAL record_receipts(
         event_ids, tokens, cashback_ids, received_ms, p_cutoff_seconds, p_deadline_seconds, missing.hold_seconds,
-        producers) AS recorded;
+        producers, user_ids, transaction_types, amounts) AS recorded;
     -- The insert has waited for what others made in between. To lock it now is out of order, and what that can
     -- lead to ends by the lock_timeout of settle_events.
     IF v_locked + v_made <> cardinality(p_event_ids) THEN

@@ -29,8 +29,9 @@ BEGIN
     RAISE EXCEPTION 'event % is not the one of its token', p_event_id USING ERRCODE = 'check_violation';
 END $$;
 
--- Record that an event was received; true if it is new. p_producer: who handed it in; null: our own receiver. The times count from the earlier of the
--- receiver's stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
+-- Record that an event was received; true if it is new. p_producer: who handed it in; null: our own receiver. User, type and
+-- amount are what its token asks for; null where that cannot be read. The times count from the earlier of the receiver's
+-- stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
 CREATE OR REPLACE FUNCTION record_receipt(
     p_event_id uuid,
     p_token text,
@@ -39,7 +40,10 @@ CREATE OR REPLACE FUNCTION record_receipt(
     p_cutoff_seconds double precision,
     p_deadline_seconds double precision,
     p_next_attempt_seconds double precision,
-    p_producer text DEFAULT NULL
+    p_producer text DEFAULT NULL,
+    p_user_id text DEFAULT NULL,
+    p_transaction_type integer DEFAULT NULL,
+    p_amount numeric DEFAULT NULL
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_received_at timestamptz := least(p_received_at, clock_timestamp());
@@ -48,13 +52,15 @@ BEGIN
         PERFORM refuse_event(p_event_id);
     END IF;
     INSERT INTO receipts
-        (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at, producer)
+        (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at, producer,
+        user_id, transaction_type, amount)
     VALUES (
         p_event_id, p_cashback_id, v_received_at,
         v_received_at + make_interval(secs => p_cutoff_seconds),
         v_received_at + make_interval(secs => p_deadline_seconds),
         v_received_at + make_interval(secs => p_next_attempt_seconds),
-        nullif(p_producer, own_producer())
+        nullif(p_producer, own_producer()),
+        p_user_id, p_transaction_type, p_amount
     )
     ON CONFLICT (event_id) DO NOTHING;
     IF NOT FOUND THEN
@@ -67,7 +73,7 @@ END $$;
 
 -- Record that several events were received, in one statement and so with one flush to disk. Returns the ids of
 -- those that are new. The arrays stand side by side, one element for each event; p_received_ms is Unix time in
--- milliseconds, p_producers is null where all are of our own receiver. The times of each count as in record_receipt; of
+-- milliseconds, p_producers is null where all are of our own receiver; the last three are what the tokens ask for. The times of each count as in record_receipt; of
 -- an event that stands there twice the earlier one counts. All or none: a row that cannot be stored fails the statement, and the caller then records one by
 -- one.
 CREATE OR REPLACE FUNCTION record_receipts(
@@ -78,7 +84,10 @@ CREATE OR REPLACE FUNCTION record_receipts(
     p_cutoff_seconds double precision,
     p_deadline_seconds double precision,
     p_next_attempt_seconds double precision,
-    p_producers text[] DEFAULT NULL
+    p_producers text[] DEFAULT NULL,
+    p_user_ids text[] DEFAULT NULL,
+    p_transaction_types integer[] DEFAULT NULL,
+    p_amounts numeric[] DEFAULT NULL
 ) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := clock_timestamp();
@@ -93,15 +102,18 @@ BEGIN
             CASE WHEN event_id = event_id_of(token) THEN event_id ELSE refuse_event(event_id) END AS event_id,
             token, cashback_id,
             least(to_timestamp(received_ms / 1000::double precision), v_now) AS received_at,
-            nullif(producer, own_producer()) AS producer
-        FROM unnest(p_event_ids, p_tokens, p_cashback_ids, p_received_ms, p_producers)
-            AS given (event_id, token, cashback_id, received_ms, producer)
+            nullif(producer, own_producer()) AS producer, user_id, transaction_type, amount
+        FROM unnest(p_event_ids, p_tokens, p_cashback_ids, p_received_ms, p_producers,
+                p_user_ids, p_transaction_types, p_amounts)
+            AS given (event_id, token, cashback_id, received_ms, producer, user_id, transaction_type, amount)
         ORDER BY event_id, received_ms
     ), recorded AS (
         INSERT INTO receipts
-            (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at, producer)
+            (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at, producer,
+            user_id, transaction_type, amount)
         SELECT event_id, cashback_id, received_at,
-            received_at + v_cutoff, received_at + v_deadline, received_at + v_next_attempt, producer
+            received_at + v_cutoff, received_at + v_deadline, received_at + v_next_attempt, producer,
+            user_id, transaction_type, amount
         FROM made
         -- In one order for all, so that no two groups can each hold what the other waits for.
         ORDER BY event_id

@@ -15,6 +15,12 @@ BEGIN
             (OLD.event_id, OLD.cashback_id, OLD.received_at, OLD.credit_cutoff_at, OLD.deadline_at, OLD.producer) THEN
         RAISE EXCEPTION 'event, cashback, times and producer of a receipt never change'
             USING ERRCODE = 'integrity_constraint_violation';
+    -- Said once, by who makes the receipt or by who settles it.
+    ELSIF (NEW.user_id, NEW.transaction_type, NEW.amount) IS DISTINCT FROM (
+            coalesce(OLD.user_id, NEW.user_id), coalesce(OLD.transaction_type, NEW.transaction_type),
+            coalesce(OLD.amount, NEW.amount)) THEN
+        RAISE EXCEPTION 'what event % asks for never changes', OLD.event_id
+            USING ERRCODE = 'integrity_constraint_violation';
     ELSIF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
             ('received', 'settled'),
             ('settled', 'answered'), ('settled', 'refused'), ('settled', 'expired'),

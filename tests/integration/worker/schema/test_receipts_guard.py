@@ -80,6 +80,12 @@ FIXED = [
     }.items()
 ]
 
+ASKED = [
+    Forbidden(f"asks for {what}", change(PAID, what), (GUARD,), "asks for never changes")
+    for column, value in {"user_id": "'eve'", "transaction_type": "7", "amount": "amount + 1"}.items()
+    for what in (f"{column} = {value}", f"{column} = NULL")
+]
+
 WAYS = [
     *(
         Forbidden(name, change(event, changes), (GUARD,), "cannot go from")
@@ -259,7 +265,7 @@ def receipts(filled: psycopg.Connection) -> Iterator[psycopg.Connection]:
         yield filled
 
 
-@pytest.mark.parametrize("forbidden", [*DECIDED, *FIXED, *WAYS, *TRUTH], ids=str)
+@pytest.mark.parametrize("forbidden", [*DECIDED, *FIXED, *ASKED, *WAYS, *TRUTH], ids=str)
 def test_the_schema_refuses(receipts: psycopg.Connection, forbidden: Forbidden) -> None:
     expect_refused(receipts, forbidden)
 

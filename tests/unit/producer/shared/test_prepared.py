@@ -2,6 +2,7 @@
 
 import struct
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from producer.shared.postgres.prepared import (
     float8,
     int8_array,
     integer,
+    number_array_text,
     text_array,
     timestamptz,
     uuid_array,
@@ -45,6 +47,17 @@ def test_a_number_that_is_no_bigint_is_refused(value: int) -> None:
 @given(st.lists(TEXT, min_size=1))
 def test_an_array_of_texts(values: list[str]) -> None:
     assert text_array(values) == as_psycopg_writes(values)
+
+
+@given(st.lists(TEXT | st.none(), min_size=1).filter(any))
+def test_an_array_of_texts_some_of_which_are_null(values: list[str | None]) -> None:
+    assert text_array(values) == as_psycopg_writes(values)
+
+
+def test_an_array_of_exact_numbers_some_of_which_are_null() -> None:
+    values = [Decimal("10.50"), None, 7, Decimal("1E+1"), Decimal("-0.1E-28")]
+
+    assert number_array_text(values) == b"{10.50,NULL,7,1E+1,-1E-29}"
 
 
 @given(st.lists(st.uuids(), min_size=1))
