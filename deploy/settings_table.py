@@ -13,13 +13,14 @@ from producer.shared.settings.environment import ENV_PREFIX, is_secret
 from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.shared.broker import BrokerSettings
 from worker.schema.settings import MigrateSettings
-from worker.settings import WorkerSettings
+from worker.settings import ReconcileSettings, WorkerSettings
 
 _READERS: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("receiver", ReceiverSettings),
     ("worker", WorkerSettings),
     ("flower", MonitorSettings),
     ("command", BrokerSettings),
+    ("command", ReconcileSettings),
     ("command", MigrateSettings),
 )
 

@@ -18,6 +18,17 @@ _LONGEST_LEASE_SECONDS: Final = 6.0
 _LOOKUP_SHARE: Final = 0.25
 
 
+class RetentionSettings(EnvironmentSettings):
+    """How long receipts are kept: who asks for one that is missing has to know."""
+
+    receipt_retention_days: float = Field(
+        default=180.0,
+        gt=0,
+        le=36_500,
+        description="How long answered receipts are kept, in days; expired and refused ones stay.",
+    )
+
+
 class CredentialSettings(EnvironmentSettings):
     """What accepts are sent with: credentials for the Token endpoint, or an access token."""
 
@@ -45,7 +56,7 @@ class CredentialSettings(EnvironmentSettings):
         return value
 
 
-class WorkerSettings(CredentialSettings, SharedSettings):
+class WorkerSettings(CredentialSettings, RetentionSettings, SharedSettings):
     """Settings of one worker process."""
 
     cancel_types: Annotated[frozenset[int], NoDecode, BeforeValidator(split)] = Field(
@@ -98,12 +109,6 @@ class WorkerSettings(CredentialSettings, SharedSettings):
     )
     sweep_limit: int = Field(
         default=200, ge=1, le=10_000, description="Overdue events taken at once, per worker process."
-    )
-    receipt_retention_days: float = Field(
-        default=180.0,
-        gt=0,
-        le=36_500,
-        description="How long answered receipts are kept, in days; expired and refused ones stay.",
     )
     token_retention_days: float = Field(
         default=30.0,
@@ -175,3 +180,7 @@ class WorkerSettings(CredentialSettings, SharedSettings):
 
 class CommandSettings(DatabaseSettings):
     """Settings of the operator's command: the database, and nothing else."""
+
+
+class ReconcileSettings(CommandSettings, RetentionSettings):
+    """Settings of `cashback reconcile`."""

@@ -11,6 +11,7 @@ from worker.cli.commands.audit import audit
 from worker.cli.commands.doctor import doctor
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.quarantine import quarantine
+from worker.cli.commands.reconcile import reconcile
 from worker.cli.commands.replay import replay
 from worker.cli.commands.schema import migrate
 from worker.cli.help.completion import completion
@@ -30,7 +31,18 @@ def cashback() -> None:
     """
 
 
-for _command in (migrate, accounts, show, list_events, quarantine, audit, completion, replay, doctor):
+for _command in (
+    migrate,
+    accounts,
+    show,
+    list_events,
+    quarantine,
+    audit,
+    completion,
+    replay,
+    doctor,
+    reconcile,
+):
     cashback.add_command(_command)
 add_examples(cashback)
 

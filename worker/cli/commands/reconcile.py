@@ -1,0 +1,149 @@
+"""`cashback reconcile`: whether the books, the receipts and BETCORE's answers agree."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from worker.cli.printing.output import as_json_option, print_document
+
+if TYPE_CHECKING:
+    from worker.reconciliation.period import Period
+    from worker.reconciliation.reconciling import Report
+
+_SECONDS: Final = 3_600.0
+_MAX_SHOWN: Final = 10_000
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option(
+    "--day", metavar="DATE", help="The day to look at, such as 2026-11-25; yesterday if nothing is said."
+)
+@click.option(
+    "--timezone", default="UTC", show_default=True, metavar="NAME", help="Whose day, such as Europe/Berlin."
+)
+@click.option("--from", "since", metavar="TIME", help="In the place of a day: from this ISO 8601 time …")
+@click.option("--until", metavar="TIME", help="… until this one, each with its zone; now if nothing is said.")
+@click.option(
+    "--show",
+    "shown",
+    type=click.IntRange(0, _MAX_SHOWN),
+    default=20,
+    show_default=True,
+    help="How many differences of each check are shown.",
+)
+@click.option("--csv", "csv_file", type=_FILE, help="Write all differences to this file.")
+@click.option(
+    "--metrics", type=_FILE, help="Write the result for Prometheus' textfile collector to this file (*.prom)."
+)
+@as_json_option
+def reconcile(  # noqa: PLR0913 - one argument per option
+    *,
+    day: str | None,
+    timezone: str,
+    since: str | None,
+    until: str | None,
+    shown: int,
+    csv_file: Path | None,
+    metrics: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Look whether the books, the receipts and what BETCORE acknowledged agree.
+
+    Balances, sums and business keys are looked at in all of the books; the rest is of a day or a period:
+    what was posted and what was received in it. All of it is one snapshot, and nothing is changed. What is in
+    flight is pending and not wrong. Ends with 1 when something is off. docs/operating/reconcile.md says what
+    each check means and what to do.
+
+    \b
+    Examples:
+      cashback reconcile
+      cashback reconcile --day 2026-11-25 --timezone Europe/Berlin
+      cashback reconcile --from 2026-11-25T00:00Z --until 2026-11-25T12:00Z --csv off.csv
+
+    JSON: {"since", "until", "checked_at", "differences", "pending", "checks": [{"check", "what", "weight",
+    "scope", "looked_at", "differences", "pending", "shown": [{"cashback_id", "transaction_type",
+    "transaction_id", "event_id", "user_id", "currency", "ours", "theirs", "at", "line_number", "detail"}]}]};
+    weight is wrong or information, and information counts in no sum.
+    """
+    period = _period(day, timezone, since, until)
+
+    from worker.cli.printing.reconcile import print_report, report_document
+    from worker.cli.printing.reconcile_files import write_metrics
+
+    try:
+        report = _run(period, shown=shown, csv_file=csv_file)
+        if metrics is not None:
+            write_metrics(metrics, report)
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename} cannot be written: {error.strerror or error}"
+        ) from error
+    if as_json:
+        print_document(report_document(report))
+    else:
+        print_report(report)
+    if report.differences:
+        raise click.exceptions.Exit(1)
+
+
+def _run(period: "Period", *, shown: int, csv_file: Path | None) -> "Report":
+    from producer.shared.settings.environment import load
+    from worker.cli.printing.reconcile_files import csv_sink
+    from worker.cli.printing.steps import steps
+    from worker.cli.shared.database import open_database
+    from worker.reconciliation.books import BOOKS
+    from worker.reconciliation.receipts import RECEIPTS
+    from worker.reconciliation.reconciling import Run, one_snapshot
+    from worker.reconciliation.reconciling import reconcile as run_checks
+    from worker.settings import ReconcileSettings
+
+    settings = load(ReconcileSettings)
+    checks = [*BOOKS, *RECEIPTS]
+    with (
+        csv_sink(csv_file) as sink,
+        open_database(timeout_seconds=_SECONDS, looks_up=False) as connection,
+        steps(len(checks)) as step,
+        one_snapshot(connection),
+    ):
+        return run_checks(
+            connection,
+            Run(
+                period=period,
+                checks=checks,
+                keep_receipts=timedelta(days=settings.receipt_retention_days),
+                shown=shown,
+                sink=sink,
+                started=lambda check: step(check.name),
+            ),
+        )
+
+
+def _period(day: str | None, timezone: str, since: str | None, until: str | None) -> "Period":
+    from worker.reconciliation.period import Period, day_of, read_moment, read_zone
+
+    if since is None and until is not None:
+        raise click.UsageError("--until needs --from")
+    if since is not None and day is not None:
+        raise click.UsageError("give --day or --from, not both")
+    try:
+        if since is not None:
+            end = datetime.now(UTC) if until is None else read_moment(until)
+            period = Period(since=read_moment(since), until=end)
+        else:
+            zone = read_zone(timezone)
+            period = day_of(_day(day) or datetime.now(zone).date() - timedelta(days=1), zone)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if period.since >= period.until:
+        raise click.UsageError("the period ends before it begins: --from must be earlier than --until")
+    return period
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!a} is no date: write 2026-11-25") from None
