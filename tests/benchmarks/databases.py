@@ -9,7 +9,7 @@ from psycopg import sql
 
 from deploy.local.postgres import PostgresServer
 from tests.benchmarks.errors import BenchmarkFailed
-from worker.accounts.importing import import_accounts
+from worker.accounts.importing import ImportNote, import_accounts
 from worker.schema.migrate import migrate
 
 # Of 16 MB each.
@@ -57,7 +57,11 @@ def create_ledger(server: PostgresServer, name: str, *, users: int) -> None:
     migrate(url)
     lines = "".join(f"u-{number},EUR,active,0\n" for number in range(users))
     with psycopg.connect(url, autocommit=True) as connection:
-        import_accounts(connection, io.BytesIO(b"user_id,currency,status,balance\n" + lines.encode()))
+        import_accounts(
+            connection,
+            io.BytesIO(b"user_id,currency,status,balance\n" + lines.encode()),
+            note=ImportNote(file_name="accounts.csv", person="the benchmark"),
+        )
         connection.execute("VACUUM ANALYZE")
 
 

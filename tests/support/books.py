@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from cashback_client.contract import event_id_of
 from deploy.local.postgres import PostgresServer
 from tests.support.roles import as_role
+from worker.accounts.importing import ImportNote
 from worker.domain.settlement import Instruction, Kind
 from worker.ledger.database import DeadlineConnection, open_pool
 from worker.ledger.ledger import Ledger, LedgerPolicy, VerifiedEvent
@@ -24,6 +25,8 @@ from worker.schema.roles import WORKER
 CUTOFF_SECONDS = 600.0
 DEADLINE_SECONDS = 900.0
 CANCEL_TYPES = frozenset({-1, -2})
+
+IMPORT_NOTE = ImportNote(file_name="accounts.csv", person="the tests")
 
 _numbers = itertools.count(1)
 

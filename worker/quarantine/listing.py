@@ -125,38 +125,34 @@ def open_ids(connection: psycopg.Connection[Any], *, reason: str, after: int, li
     return [row[0] for row in connection.execute(query)]
 
 
-def requeue(
+def requeue(  # noqa: PLR0913 - what is put back where, and who says so
     connection: psycopg.Connection[Any],
     push: Callable[[str, bytes], None],
     quarantine_id: int,
     *,
+    person: str,
+    because: str | None = None,
     again: bool = False,
 ) -> None:
-    """Put a message back with `push(queue, message)`, byte for byte, and mark its row.
+    """Put a message back with `push(queue, message)`, byte for byte; its row and the audit say so.
 
-    Raises NotFound, NotWhole and, unless `again`, AlreadyRequeued; and what `push` raises, and then the row
-    is not marked. The row stays locked until the message is there, so two operators do not send it twice,
+    Raises NotFound, NotWhole and, unless `again`, AlreadyRequeued; and what `push` raises, and then nothing
+    is marked or noted. The row stays locked until the message is there: two operators do not send it twice,
     and a worker that rejects it again waits and counts it. A death after the push and before the commit
     leaves a message that was put back and looks as if it was not: better sent twice than never.
     """
     with connection.transaction():
-        query = sql.SQL(
-            "SELECT queue, message, octet_length(message) = message_bytes, {} FROM quarantine "
-            "WHERE quarantine_id = {} FOR UPDATE"
-        ).format(_OPEN, quarantine_id)
-        row = connection.execute(query).fetchone()
-        if row is None:
+        row = connection.execute(
+            "SELECT outcome, queue, message FROM requeue_message(%s, %s, %s, %s)",
+            (quarantine_id, again, person, because),
+        ).fetchone()
+        outcome, queue, message = row or ("not_found", "", b"")
+        if outcome == "not_found":
             raise _not_found(quarantine_id)
-        queue, message, is_whole, is_open = row
-        if not is_whole:
+        if outcome == "not_whole":
             raise NotWhole(f"of quarantined message {quarantine_id} only the beginning is kept")
-        if not (is_open or again):
+        if outcome == "already_requeued":
             raise AlreadyRequeued(f"quarantined message {quarantine_id} was put back and has not returned")
-        connection.execute(
-            "UPDATE quarantine SET requeued_at = clock_timestamp(), requeue_count = requeue_count + 1 "
-            "WHERE quarantine_id = %s",
-            (quarantine_id,),
-        )
         push(queue, bytes(message))
 
 

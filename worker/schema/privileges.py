@@ -12,7 +12,6 @@ from worker.schema.roles import (
     READS,
     ROLES,
     STATISTICS,
-    UPDATES,
     RoleNames,
     RoleTooMighty,
     schema_of,
@@ -104,8 +103,7 @@ _TOO_MUCH: Final[LiteralString] = f"""
         UNION ALL
         SELECT name, 7, 'may write to the table ' || relname FROM powers, tables
         WHERE has_table_privilege(powers.oid, tables.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')
-            OR (role || ' ' || relname <> ALL (%(updates)s)
-                AND has_any_column_privilege(powers.oid, tables.oid, 'INSERT, UPDATE'))
+            OR has_any_column_privilege(powers.oid, tables.oid, 'INSERT, UPDATE')
         UNION ALL
         SELECT name, 8, 'may take numbers from ' || relname FROM powers, sequences
         WHERE has_sequence_privilege(powers.oid, sequences.oid, 'USAGE, UPDATE')
@@ -160,11 +158,9 @@ def grant(
     for role in ROLES:
         for right in sorted(_wanted(role) - standing[role]):
             is_function = right.kind == "FUNCTION"
-            columns = sql.SQL("({})").format(sql.Identifier(right.column)) if right.column else sql.SQL("")
             connection.execute(
-                sql.SQL("GRANT {} {} ON {} {} TO {}").format(
+                sql.SQL("GRANT {} ON {} {} TO {}").format(
                     sql.SQL(right.privilege),
-                    columns,
                     sql.SQL(right.kind),
                     signature_of[right.name] if is_function else sql.Identifier(right.name),
                     sql.Identifier(names.name(role)),
@@ -192,11 +188,6 @@ def _wanted(role: str) -> frozenset[_Right]:
         [
             *(_Right("TABLE", table, "SELECT") for table in READS[role]),
             *(_Right("FUNCTION", function, "EXECUTE") for function in CALLS[role]),
-            *(
-                _Right("TABLE", table, "UPDATE", column)
-                for table, columns in UPDATES.get(role, {}).items()
-                for column in columns
-            ),
         ]
     )
 
@@ -234,7 +225,6 @@ def _parameters(names: RoleNames, tables: Sequence[str], signatures: Sequence[st
         "roles": list(ROLES),
         "harmless": list(_HARMLESS),
         "reads": [f"{role} {right.name}" for role, right in rights if right.privilege == "SELECT"],
-        "updates": [f"{role} {right.name}" for role, right in rights if right.privilege == "UPDATE"],
         "calls": [f"{role} {right.name}" for role, right in rights if right.privilege == "EXECUTE"],
     }
 

@@ -31,9 +31,10 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("quarantine_message", "claim_replays", "note_replays", "prune_replays", "missing_parts"),
     ),
     OPERATOR: (
-        *("prepare_accounts_import", "check_accounts_import", "apply_accounts_import"),
-        *("set_account_status", "adjust_account", "decide_adjustment", "order_replay"),
-        "missing_parts",
+        *("prepare_accounts_import", "check_accounts_import", "new_accounts_share"),
+        "apply_accounts_import",
+        *("set_account_status", "adjust_account", "decide_adjustment", "requeue_message"),
+        *("order_replay", "missing_parts"),
     ),
     READER: ("missing_parts",),
 }
@@ -54,11 +55,6 @@ READS: Final[Mapping[str, tuple[str, ...]]] = {
     READER: (*_VERSIONS, *_BOOKS, *_REPLAYS),
 }
 """The tables that each role may read."""
-UPDATES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    # The operator marks what was put back into its queue.
-    OPERATOR: {"quarantine": ("requeued_at", "requeue_count")},
-}
-"""The columns of tables that a role may write to itself."""
 
 # Who sees the snapshots, the standbys, and the transactions that still write, of other roles too.
 STATISTICS: Final = "pg_read_all_stats"

@@ -10,6 +10,7 @@ import click
 
 from worker.cli.help.suggested import REASONS, suggesting
 from worker.cli.printing.output import as_json_option, print_document, print_table
+from worker.cli.shared.reason import reason_option
 from worker.errors import NotFound, WorkerError
 
 if TYPE_CHECKING:
@@ -115,10 +116,17 @@ def show_message(*, quarantine_id: int, body: bool, as_json: bool) -> None:
 @click.argument("quarantine_ids", metavar="[ID]...", type=_ID, nargs=-1)
 @click.option("--reason", help="With --all: the reason of the messages.")
 @click.option("--all", "every", is_flag=True, help="All open messages of --reason, oldest first.")
+@reason_option("--because", required=False)
 @click.option("--again", is_flag=True, help="Also what was put back already and has not returned.")
 @as_json_option
-def requeue_messages(
-    *, quarantine_ids: tuple[int, ...], reason: str | None, every: bool, again: bool, as_json: bool
+def requeue_messages(  # noqa: PLR0913 - one argument per option
+    *,
+    quarantine_ids: tuple[int, ...],
+    reason: str | None,
+    every: bool,
+    because: str | None,
+    again: bool,
+    as_json: bool,
 ) -> None:
     """Put messages back onto the queues they came from, byte for byte: by ID, or --reason R --all.
 
@@ -141,7 +149,7 @@ def requeue_messages(
         push = stack.enter_context(open_queues())
         try:
             for each in _open_ids(connection, reason) if reason is not None else quarantine_ids:
-                fault = _requeue(connection, push, each, again=again)
+                fault = _requeue(connection, push, each, because=because, again=again)
                 if fault is None:
                     requeued.append(each)
                 else:
@@ -167,12 +175,14 @@ def _requeue(
     push: Callable[[str, bytes], None],
     quarantine_id: int,
     *,
+    because: str | None,
     again: bool,
 ) -> WorkerError | None:
+    from worker.cli.shared.person import person
     from worker.quarantine import listing
 
     try:
-        listing.requeue(connection, push, quarantine_id, again=again)
+        listing.requeue(connection, push, quarantine_id, person=person(), because=because, again=again)
     except (NotFound, listing.NotWhole, listing.AlreadyRequeued) as error:
         return error
     return None

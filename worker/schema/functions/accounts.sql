@@ -1,6 +1,6 @@
 -- The import of accounts: one transaction of three steps. prepare_accounts_import makes the temporary table
 -- imported_accounts, COPY fills it, and after check_accounts_import has found no fault apply_accounts_import opens
--- and updates accounts, set by set. All three act as the owner (decision 39): the caller may but fill the table.
+-- and updates accounts, set by set. All act as the owner (decision 39): the caller may but fill the table.
 
 -- One row per account of the file. line_number counts from 1; the amount is in minor units.
 CREATE OR REPLACE FUNCTION prepare_accounts_import() RETURNS void LANGUAGE plpgsql AS $$
@@ -62,10 +62,26 @@ BEGIN
     LIMIT p_limit;
 END $$;
 
+-- About how many of the file's accounts are new, from 0 to 1: a look at some pages of it, for those who wait.
+-- After check_accounts_import, which has counted the rows.
+CREATE OR REPLACE FUNCTION new_accounts_share() RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+    v_rows double precision := (SELECT reltuples FROM pg_class WHERE oid = to_regclass('pg_temp.imported_accounts'));
+BEGIN
+    PERFORM require_prepared_import();
+    RETURN (
+        SELECT coalesce(avg(CASE WHEN accounts.user_id IS NULL THEN 1 ELSE 0 END), 0)
+        FROM imported_accounts AS imported TABLESAMPLE SYSTEM (least(100, 100 * 10000 / greatest(v_rows, 1)))
+            LEFT JOIN accounts USING (user_id));
+END $$;
+
 -- Open the accounts that are new, each with its balance as an opening transaction, and give the others the
--- status of the file. The balance of an account that exists is the ledger's and stays as it is.
-CREATE OR REPLACE FUNCTION apply_accounts_import(OUT opened bigint, OUT updated bigint, OUT unchanged bigint)
-LANGUAGE plpgsql SET work_mem = '64MB' AS $$
+-- status of the file. The balance of an account that exists is the ledger's and stays as it is. The audit has the name
+-- of the file, its SHA-256 in hexadecimal digits, and the counts.
+CREATE OR REPLACE FUNCTION apply_accounts_import(
+    p_file text, p_sha256 text, p_person text, p_reason text,
+    OUT opened bigint, OUT updated bigint, OUT unchanged bigint
+) LANGUAGE plpgsql SET work_mem = '64MB' AS $$
 DECLARE
     -- Looked up once: joined, the house accounts tempt the planner into their product with all rows.
     v_house jsonb := (SELECT jsonb_object_agg(currency, account_id) FROM accounts WHERE kind = 'opening');
@@ -119,4 +135,6 @@ BEGIN
         GET DIAGNOSTICS updated = ROW_COUNT;
     END IF;
     unchanged := v_rows - opened - updated;
+    PERFORM note_action('accounts.import', p_file, p_person, p_reason, NULL,
+        jsonb_build_object('sha256', p_sha256, 'opened', opened, 'updated', updated, 'unchanged', unchanged));
 END $$;

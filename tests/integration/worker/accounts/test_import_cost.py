@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.books import IMPORT_NOTE
 from tests.support.many_rows import buffers_of
 from worker.accounts.importing import import_accounts
 
@@ -17,7 +18,9 @@ BUFFERS = 45
 
 def run_import(connection: psycopg.Connection[Any], *, prefix: str, accounts: int) -> None:
     rows = "".join(f"{prefix}{number},EUR,active,{number + 1}.50\n" for number in range(accounts))
-    import_accounts(connection, io.BytesIO(f"user_id,currency,status,balance\n{rows}".encode()))
+    import_accounts(
+        connection, io.BytesIO(f"user_id,currency,status,balance\n{rows}".encode()), note=IMPORT_NOTE
+    )
 
 
 def self_ms(connection: psycopg.Connection[Any], function: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.books import SOUND, audit, balances, cancel, ledger_on, new_event, payout
+from tests.support.books import IMPORT_NOTE, SOUND, audit, balances, cancel, ledger_on, new_event, payout
 from worker.accounts.csv_file import MAX_FAULTS, BadAccountsFile
 from worker.accounts.importing import ImportCounts, ImportInDoubt, import_accounts
 
@@ -23,7 +23,7 @@ def books(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def run_import(connection: psycopg.Connection[Any], *rows: str) -> ImportCounts:
     content = HEADER + "".join(f"{row}\n" for row in rows)
-    return import_accounts(connection, io.BytesIO(content.encode()))
+    return import_accounts(connection, io.BytesIO(content.encode()), note=IMPORT_NOTE)
 
 
 def counts(opened: int, updated: int, unchanged: int) -> ImportCounts:
@@ -209,7 +209,7 @@ def test_a_connection_that_is_lost_during_an_import_leaves_nothing_and_says_what
         psycopg.connect(database_url, autocommit=True) as connection,
         pytest.raises(ImportInDoubt, match="import the same file again, what stands is left alone"),
     ):
-        import_accounts(connection, CutOff(f"{HEADER}1,EUR,active,1\n".encode()))
+        import_accounts(connection, CutOff(f"{HEADER}1,EUR,active,1\n".encode()), note=IMPORT_NOTE)
 
     assert rows_in(books) == (0, 0, 0)
     assert run_import(books, "1,EUR,active,1") == counts(1, 0, 0)

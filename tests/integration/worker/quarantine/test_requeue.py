@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 
@@ -15,9 +16,11 @@ from tests.support import bad_messages, command
 from tests.support.bad_messages import Bench, good, settle
 from tests.support.betcore import ISSUER
 from tests.support.books import pool_of
+from tests.support.roles import as_role
 from worker.ledger.database import Database
 from worker.quarantine.description import Description, describe_bytes
 from worker.quarantine.writer import QuarantineStore
+from worker.schema.roles import OPERATOR
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def store(database_url: str) -> Iterator[QuarantineStore]:
 
 
 def cashback(bench: Bench, *arguments: str, **settings: str) -> command.Finished:
-    servers = {"database_url": bench.database_url, "redis_url": bench.redis_url}
+    servers = {"database_url": as_role(bench.database_url, OPERATOR), "redis_url": bench.redis_url}
     with command.start("quarantine", *arguments, **(servers | settings)) as process:
         return command.finish(process)
 
@@ -51,6 +54,14 @@ def in_queue(bench: Bench, queue: str = QUEUE) -> list[bytes]:
     with redis.Redis.from_url(bench.redis_url) as client:
         entries: list[bytes] = client.lrange(queue, 0, -1)
     return entries
+
+
+def noted(bench: Bench) -> list[tuple[Any, ...]]:
+    with psycopg.connect(bench.database_url) as connection:
+        return connection.execute(
+            "SELECT action, subject, person, reason, (before ->> 'requeue_count')::int, "
+            "(after ->> 'requeue_count')::int FROM audit ORDER BY audit_id"
+        ).fetchall()
 
 
 def test_an_event_is_credited_when_its_cause_is_repaired_and_it_is_put_back(bench: Bench) -> None:
@@ -125,6 +136,18 @@ def test_a_message_is_put_back_once_unless_it_is_asked_for_again(
     assert len(in_queue(bench)) == 2
 
 
+def test_what_is_put_back_is_on_record_with_who_and_why(bench: Bench, store: QuarantineStore) -> None:
+    first, second = (store.keep(garbage(number))[0] for number in range(2))
+    cashback(bench, "requeue", str(first), "--because", "ticket 7", person="anna@desk")
+    cashback(bench, "requeue", "--reason", "unreadable", "--all", person="ben@desk")
+    cashback(bench, "requeue", str(first), person="ben@desk")
+
+    assert noted(bench) == [
+        ("quarantine.requeue", str(first), "anna@desk", "ticket 7", 0, 1),
+        ("quarantine.requeue", str(second), "ben@desk", None, 0, 1),
+    ]
+
+
 def test_while_redis_is_away_nothing_is_marked_as_put_back(bench: Bench, store: QuarantineStore) -> None:
     quarantine_id, _ = store.keep(garbage(1))
 
@@ -134,6 +157,7 @@ def test_while_redis_is_away_nothing_is_marked_as_put_back(bench: Bench, store: 
     assert "Redis cannot be reached, check CASHBACK_REDIS_URL" in done.stderr
     assert "Traceback" not in done.stderr
     assert bench.rows()[0]["requeued_at"] is None
+    assert noted(bench) == []
 
 
 def test_what_was_too_long_to_be_kept_whole_is_not_put_back(bench: Bench, store: QuarantineStore) -> None:

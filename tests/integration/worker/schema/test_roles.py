@@ -9,7 +9,17 @@ from psycopg import sql
 
 from producer.shared.preconditions.postgres import RECORDS, SETTLES, check_postgres
 from producer.shared.preconditions.verdict import Kind
-from tests.support.books import SOUND, add_user, audit, balances, new_event, payout, policy, pool_of
+from tests.support.books import (
+    IMPORT_NOTE,
+    SOUND,
+    add_user,
+    audit,
+    balances,
+    new_event,
+    payout,
+    policy,
+    pool_of,
+)
 from tests.support.receipts import event, recorded_together
 from tests.support.roles import Roles, roles_of
 from worker.accounts.importing import import_accounts
@@ -18,6 +28,7 @@ from worker.schema.files import shipped_files
 from worker.schema.privileges import ENTRY_POINTS
 from worker.schema.roles import CALLS, OPERATOR, READER, RECEIVER, ROLES, WORKER
 
+APPLY = "SELECT * FROM apply_accounts_import('file', 'digest', 'me', NULL)"
 OURS = [name for file in shipped_files().function_files for name in file.functions]
 
 
@@ -34,6 +45,7 @@ def test_each_process_does_its_work_with_its_own_role(roles: Roles) -> None:
         counts = import_accounts(
             operator,
             io.BytesIO(b"user_id,currency,status,balance\nalice,EUR,active,1.00\nbob,EUR,active,0\n"),
+            note=IMPORT_NOTE,
         )
     assert counts.opened == 2
 
@@ -181,7 +193,7 @@ def test_an_import_that_nobody_prepared_is_not_read_with_the_owners_rights(roles
             "CREATE FUNCTION pg_temp.evil() RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT 1::bigint'"
         )
         operator.execute(own.encode())
-        for call in ("SELECT * FROM check_accounts_import(1)", "SELECT * FROM apply_accounts_import()"):
+        for call in ("SELECT * FROM check_accounts_import(1)", APPLY):
             with (
                 pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="prepare"),
                 operator.transaction(),
@@ -214,7 +226,7 @@ def test_the_table_of_an_import_can_be_filled_and_nothing_else(roles: Roles, cha
 
         operator.execute("INSERT INTO imported_accounts VALUES (1, 'alice', 'EUR', 'active', 100)")
         assert operator.execute("SELECT * FROM check_accounts_import(1)").fetchall() == []
-        assert operator.execute("SELECT * FROM apply_accounts_import()").fetchall() == [(1, 0, 0)]
+        assert operator.execute(APPLY).fetchall() == [(1, 0, 0)]
 
 
 def test_a_process_says_at_start_what_its_role_is(roles: Roles) -> None:

@@ -49,6 +49,15 @@ MONEY: Final = {
     "hide what is open from the sweep": "UPDATE sweep_bound SET bound = 'infinity'",
     "take a message out of quarantine": "DELETE FROM quarantine",
     "change a message in quarantine": "UPDATE quarantine SET message = ''",
+    "mark a message by hand": "UPDATE quarantine SET requeued_at = now(), requeue_count = requeue_count + 1",
+    "post an adjustment by hand": "SELECT post_adjustment(accounts, 1) FROM accounts WHERE user_id = 'alice'",
+    "ask for an adjustment by hand": (
+        "INSERT INTO adjustments (adjustment_key, account_id, amount_minor, reason, asked_person) "
+        "SELECT 'key', account_id, 1, 'why', 'me' FROM accounts WHERE user_id = 'alice'"
+    ),
+    "reject an adjustment by hand": "UPDATE adjustments SET state = 'rejected'",
+    "raise the limit of adjustments": "UPDATE correction_rules SET adjust_limit = 1000000",
+    "be told other rules": "SELECT set_correction_rules(1000000, 1000000, 'person', true, 'me')",
     "write another version": "UPDATE schema_versions SET version = 9999",
     "write another version of the functions": "UPDATE schema_functions SET version = 9999",
     "take a number": "SELECT nextval('transactions_transaction_id_seq')",
@@ -124,10 +133,11 @@ NOT_FOR_OTHERS: Final = {
     "ask how events stand": ("SELECT states_of(ARRAY[gen_random_uuid()], NULL)", {RECEIVER}),
     "open accounts": ("SELECT prepare_accounts_import()", {OPERATOR}),
     "read a message in quarantine": ("SELECT message FROM quarantine", {OPERATOR}),
-    "mark a message as put back": (
-        "UPDATE quarantine SET requeued_at = now(), requeue_count = requeue_count + 1",
-        {OPERATOR},
-    ),
+    "mark a message as put back": ("SELECT requeue_message(1, false, 'me', NULL)", {OPERATOR}),
+    "block an account": ("SELECT set_account_status('nobody', 'blocked', 'me', 'why')", {OPERATOR}),
+    "adjust a balance": ("SELECT adjust_account('key', 'alice', 1, 'me', 'why')", {OPERATOR}),
+    "approve an adjustment": ("SELECT decide_adjustment('key', true, 'me', 'why')", {OPERATOR}),
+    "read the adjustments": ("SELECT * FROM adjustments", {OPERATOR, READER}),
     "read the receipts": ("SELECT * FROM receipts", {OPERATOR, READER}),
     "read the accounts": ("SELECT * FROM accounts", {OPERATOR, READER}),
     "read the entries": ("SELECT * FROM entries", {OPERATOR, READER}),
