@@ -107,7 +107,8 @@ BEGIN
     -- Rights change without a word to the plan, which may say no for longer than it is true.
     v_missing := missing_parts();
     IF v_missing <> '{}' THEN
-        RAISE EXCEPTION 'the schema is not whole, and nothing is settled: missing are %', array_to_string(v_missing, ', ')
+        RAISE EXCEPTION 'the schema is not whole, and nothing is settled: missing are %', concat(array_to_string(v_missing[:5], ', '),
+                CASE WHEN cardinality(v_missing) > 5 THEN format(' and %s more', cardinality(v_missing) - 5) END)
             USING ERRCODE = 'CB002', HINT = 'A restore is under way or broke off: let it end, or restore into a new '
                 'database (docs/operating/backup.md).';
     END IF;
