@@ -14,6 +14,7 @@ from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.reconcile import reconcile
 from worker.cli.commands.replay import replay
 from worker.cli.commands.schema import migrate
+from worker.cli.commands.trigger import trigger
 from worker.cli.help.completion import completion
 from worker.cli.help.examples import add_examples
 from worker.cli.help.group import SectionedGroup
@@ -42,6 +43,7 @@ for _command in (
     replay,
     doctor,
     reconcile,
+    trigger,
 ):
     cashback.add_command(_command)
 add_examples(cashback)

@@ -56,6 +56,12 @@ EXAMPLES: Final = MappingProxyType(
             "cashback quarantine requeue --reason future_version --all",
         ),
         "migrate": ("cashback migrate", "cashback migrate --json"),
+        "trigger": (
+            "cashback trigger payout",
+            "cashback trigger late           # expires unconfirmed, for a replay",
+            "cashback trigger burst --count 200",
+            "cashback trigger payout --user 188510 --amount 3.50 --json",
+        ),
         "completion": (
             'eval "$(cashback completion bash)"    # in ~/.bashrc',
             'eval "$(cashback completion zsh)"     # in ~/.zshrc',

@@ -1,0 +1,1 @@
+"""The simulated BETCORE of `make up`, as `cashback trigger` asks it for makes, over HTTP."""
