@@ -72,6 +72,10 @@ class Metrics:
             "cashback_oldest_snapshot_seconds",
             "Age of the oldest snapshot of the database, as of the last look",
         )
+        self.unconfirmed = self._gauge(
+            "cashback_unconfirmed_events",
+            "Events for which money moved and BETCORE has acknowledged none, as of the last look",
+        )
         self.lost_commits = self._gauge(
             "cashback_ledger_lost_commits",
             "Transactions that the ledger answered for once and does not have any more: it was rewound",

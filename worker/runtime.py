@@ -187,6 +187,7 @@ def _sweeper(
         SnapshotWatch(database, handler.metrics, warn_seconds=settings.snapshot_warning_seconds),
         Standbys(database, handler.metrics),
         Wholeness(database, on_look=handler.metrics.missing_parts.set),
+        handler.metrics.unconfirmed,
     )
     lists = UnreadLists(queue_watch.broker.ask, handler.metrics, partners=settings.partners)
     jobs.append(Job(name="look_at_lists", every_seconds=LOOK_SECONDS, run=lists.look))

@@ -14,6 +14,8 @@ from worker.ledger.database import Database
 # Above the time that a transaction takes, and that two servers' clocks differ by, and short enough: what was
 # closed within it is read again by each look.
 _BOUND_MARGIN_SECONDS: Final = 60.0
+# Beyond it nobody counts one by one.
+_MOST_UNCONFIRMED: Final = 10_000
 _BEFORE_ALL: Final = datetime.fromtimestamp(0, tz=UTC)
 
 
@@ -115,6 +117,10 @@ class OverdueReceipts:
         """
         (received_at,) = self._database.one_row("SELECT received_first(%s)", (list(at_head),))
         return received_at or _BEFORE_ALL
+
+    def unconfirmed(self) -> int:
+        """Return of how many events money moved and nobody acknowledged it, counted up to a limit."""
+        return int(self._database.one_row("SELECT count_unconfirmed(%s)", (_MOST_UNCONFIRMED,))[0])
 
     def raise_bound(self) -> None:
         """Have later looks begin at what is open now, less a margin, and not at what was closed long ago."""

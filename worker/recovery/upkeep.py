@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from prometheus_client import Gauge
 
 from worker.errors import LedgerUnavailable
 from worker.ledger.wholeness import Wholeness
@@ -19,6 +20,7 @@ _BELOW_BOUND_SECONDS: Final = 600.0
 _SNAPSHOT_SECONDS: Final = 60.0
 _STANDBYS_SECONDS: Final = 60.0
 _WHOLENESS_SECONDS: Final = 10.0
+_UNCONFIRMED_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -55,7 +57,11 @@ class Upkeep:
 
 
 def upkeep_jobs(
-    overdue: OverdueReceipts, snapshots: SnapshotWatch, standbys: Standbys, wholeness: Wholeness
+    overdue: OverdueReceipts,
+    snapshots: SnapshotWatch,
+    standbys: Standbys,
+    wholeness: Wholeness,
+    unconfirmed: Gauge,
 ) -> list[Job]:
     """Return the jobs of a worker. The look below the bound comes first, as it moves the bound down."""
     return [
@@ -64,4 +70,9 @@ def upkeep_jobs(
         Job(name="look_at_snapshots", every_seconds=_SNAPSHOT_SECONDS, run=snapshots.look),
         Job(name="look_at_standbys", every_seconds=_STANDBYS_SECONDS, run=standbys.look),
         Job(name="look_at_schema", every_seconds=_WHOLENESS_SECONDS, run=wholeness.look),
+        Job(
+            name="count_unconfirmed",
+            every_seconds=_UNCONFIRMED_SECONDS,
+            run=lambda: unconfirmed.set(overdue.unconfirmed()),
+        ),
     ]

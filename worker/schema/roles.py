@@ -29,6 +29,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("hold_events", "give_up_overdue", "expire_overdue", "claim_overdue", "received_first"),
         *("raise_sweep_bound", "lower_sweep_bound", "prune_receipts", "prune_tokens", "prune_quarantine"),
         *("quarantine_message", "claim_replays", "note_replays", "prune_replays", "missing_parts"),
+        "count_unconfirmed",
     ),
     OPERATOR: (
         *("prepare_accounts_import", "check_accounts_import", "new_accounts_share"),

@@ -111,6 +111,11 @@ LANGUAGE sql AS $$
     SELECT count(*), count(*) FILTER (WHERE closed.unconfirmed) FROM closed
 $$;
 
+-- How many events are unconfirmed, counted up to `p_most`: money moved, and BETCORE has not said that it knows.
+CREATE OR REPLACE FUNCTION count_unconfirmed(p_most integer) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT count(*) FROM (SELECT FROM receipts WHERE unconfirmed LIMIT p_most) AS counted
+$$;
+
 -- When the first of these events that is on record was received; null where none is. They lie at the queue's head, the
 -- next one to be taken first, and the queue is first in, first out: whoever was received before has left it. What a
 -- message says of its time is not asked: anybody can write one.

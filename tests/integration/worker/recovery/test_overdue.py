@@ -12,7 +12,11 @@ import psycopg
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from worker.ledger.database import Database
 from worker.ledger.ledger import Ledger, VerifiedEvent
+from worker.metrics import Metrics
 from worker.recovery.overdue import Expired, OverdueReceipts
+from worker.recovery.snapshots import SnapshotWatch
+from worker.recovery.standbys import Standbys
+from worker.recovery.upkeep import upkeep_jobs
 
 CUTOFF_SECONDS = 600.0
 DEADLINE_SECONDS = 900.0
@@ -25,6 +29,7 @@ class Books:
     ledger: Ledger
     overdue: OverdueReceipts
     connection: psycopg.Connection
+    database: Database
 
     def received(self, cashback_id: int, *, age_seconds: float, overdue: bool = True) -> VerifiedEvent:
         """Record a receipt as the receiver does, overdue or not."""
@@ -50,6 +55,15 @@ class Books:
         assert row is not None
         return row[0], row[1], row[2]
 
+    def counted_unconfirmed(self) -> float | None:
+        """Have the job of a worker count the unconfirmed ones, and return what its metric says then."""
+        metrics = Metrics()
+        snapshots = SnapshotWatch(self.database, metrics, warn_seconds=600)
+        jobs = upkeep_jobs(self.overdue, snapshots, Standbys(self.database, metrics), metrics.unconfirmed)
+        (job,) = (job for job in jobs if job.name == "count_unconfirmed")
+        job.run()
+        return metrics.registry.get_sample_value("cashback_unconfirmed_events")
+
 
 @contextmanager
 def books(database_url: str, *, limit: int = 100, hurry_seconds: float = 5.0) -> Iterator[Books]:
@@ -58,14 +72,15 @@ def books(database_url: str, *, limit: int = 100, hurry_seconds: float = 5.0) ->
         pool_of(database_url, size=4) as pool,
     ):
         add_user(connection, "ann")
+        database = Database(pool, timeout_seconds=30)
         overdue = OverdueReceipts(
-            Database(pool, timeout_seconds=30),
+            database,
             limit=limit,
             hold_seconds=60.0,
             hurry_seconds=hurry_seconds,
             cutoff_seconds=CUTOFF_SECONDS,
         )
-        yield Books(Ledger(pool, policy=policy(), timeout_seconds=30), overdue, connection)
+        yield Books(Ledger(pool, policy=policy(), timeout_seconds=30), overdue, connection, database)
 
 
 def test_what_was_not_decided_by_its_cutoff_is_given_up(database_url: str) -> None:
@@ -123,6 +138,11 @@ def test_what_nobody_acknowledged_by_its_deadline_expires_and_says_whether_money
 
         assert at.state(credited) == ("expired", 200, True)
         assert at.state(declined) == ("expired", 102823, False)
+        assert at.counted_unconfirmed() == 1
+
+        at.ledger.mark_answered([credited.event_id])
+
+        assert at.counted_unconfirmed() == 0
 
 
 def test_an_overdue_event_is_claimed_once_however_many_ask(database_url: str) -> None:

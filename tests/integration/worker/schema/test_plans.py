@@ -54,6 +54,7 @@ STATEMENTS: Final = {
         " WHERE transactions.cashback_id = asked.cashback_id"
         " AND transactions.transaction_type = asked.transaction_type)"
     ),
+    "count what is unconfirmed": "SELECT count_unconfirmed(10000)",
     "newest transaction": "SELECT max(transaction_id) FROM transactions",
     "progress": "SELECT * FROM progress_of(ARRAY[md5('answered 1')::uuid, md5('waiting 1')::uuid], 3, NULL)",
     "progress of a partner": "SELECT * FROM progress_of(ARRAY[md5('waiting 1')::uuid], 3, 'edge')",
