@@ -12,6 +12,7 @@ import psycopg
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from worker.ledger.database import Database
 from worker.ledger.ledger import Ledger, VerifiedEvent
+from worker.ledger.wholeness import Wholeness
 from worker.metrics import Metrics
 from worker.recovery.overdue import Expired, OverdueReceipts
 from worker.recovery.snapshots import SnapshotWatch
@@ -59,7 +60,9 @@ class Books:
         """Have the job of a worker count the unconfirmed ones, and return what its metric says then."""
         metrics = Metrics()
         snapshots = SnapshotWatch(self.database, metrics, warn_seconds=600)
-        jobs = upkeep_jobs(self.overdue, snapshots, Standbys(self.database, metrics), metrics.unconfirmed)
+        standbys = Standbys(self.database, metrics)
+        wholeness = Wholeness(self.database, on_look=metrics.missing_parts.set)
+        jobs = upkeep_jobs(self.overdue, snapshots, standbys, wholeness, metrics.unconfirmed)
         (job,) = (job for job in jobs if job.name == "count_unconfirmed")
         job.run()
         return metrics.registry.get_sample_value("cashback_unconfirmed_events")
