@@ -29,9 +29,9 @@ BEGIN
     RAISE EXCEPTION 'event % is not the one of its token', p_event_id USING ERRCODE = 'check_violation';
 END $$;
 
--- Record that an event was received; true if it is new. p_producer: who handed it in; null: our own receiver. User, type and
--- amount are what its token asks for; null where that cannot be read. The times count from the earlier of the receiver's
--- stamp and this server's clock: a receiver whose clock runs ahead gains no time by it.
+-- Record that an event was received; true if it is new. p_producer: who handed it in; null: our own receiver. What it asks
+-- for is written by who settles it. The times count from the earlier of the receiver's stamp and this server's clock: a
+-- receiver whose clock runs ahead gains no time by it.
 CREATE OR REPLACE FUNCTION record_receipt(
     p_event_id uuid,
     p_token text,
@@ -40,10 +40,7 @@ CREATE OR REPLACE FUNCTION record_receipt(
     p_cutoff_seconds double precision,
     p_deadline_seconds double precision,
     p_next_attempt_seconds double precision,
-    p_producer text DEFAULT NULL,
-    p_user_id text DEFAULT NULL,
-    p_transaction_type integer DEFAULT NULL,
-    p_amount numeric DEFAULT NULL
+    p_producer text DEFAULT NULL
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_received_at timestamptz := least(p_received_at, clock_timestamp());
@@ -52,15 +49,13 @@ BEGIN
         PERFORM refuse_event(p_event_id);
     END IF;
     INSERT INTO receipts
-        (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at, producer,
-        user_id, transaction_type, amount)
+        (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at, producer)
     VALUES (
         p_event_id, p_cashback_id, v_received_at,
         v_received_at + make_interval(secs => p_cutoff_seconds),
         v_received_at + make_interval(secs => p_deadline_seconds),
         v_received_at + make_interval(secs => p_next_attempt_seconds),
-        nullif(p_producer, own_producer()),
-        p_user_id, p_transaction_type, p_amount
+        nullif(p_producer, own_producer())
     )
     ON CONFLICT (event_id) DO NOTHING;
     IF NOT FOUND THEN

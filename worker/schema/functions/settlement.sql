@@ -183,7 +183,7 @@ BEGIN
     SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM record_receipt(p_event_id, p_token, p_cashback_id, p_received_at,
-            p_cutoff_seconds, p_deadline_seconds, p_hold_seconds, p_producer, p_user_id, p_transaction_type, p_amount);
+            p_cutoff_seconds, p_deadline_seconds, p_hold_seconds, p_producer);
         SELECT * INTO v_receipt FROM receipts WHERE event_id = p_event_id FOR NO KEY UPDATE;
     END IF;
 
@@ -201,7 +201,7 @@ BEGIN
             settled_at = CASE WHEN v_receipt.code IS NOT NULL THEN coalesce(settled_at, clock_timestamp()) END,
             runs = runs + 1,
             next_attempt_at = clock_timestamp() + make_interval(secs => p_hold_seconds),
-            -- A receipt may have been made by who did not say so.
+            -- The receipt may have been made here, or by who did not say so.
             user_id = coalesce(user_id, p_user_id),
             transaction_type = coalesce(transaction_type, p_transaction_type),
             amount = coalesce(amount, p_amount)

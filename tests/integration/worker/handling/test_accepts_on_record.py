@@ -157,6 +157,7 @@ def test_what_was_put_on_record_is_not_put_there_again(database_url: str, end: s
         message, ledger = on.message(), on.handler.ledger
         on.handle(message)
         assert len(on_record(on, message)) == 1
+        versions = []
         for _ in range(2):
             # The first reply was lost, say.
             if end == "mark":
@@ -169,7 +170,9 @@ def test_what_was_put_on_record_is_not_put_there_again(database_url: str, end: s
                 assert not ledger.postpone(
                     message.event_id, delay_seconds=1, error="e", sent=[sent_accept(1)]
                 )
+            versions += on.connection.execute("SELECT xmin::text FROM receipts").fetchall()
 
+        assert versions[0] == versions[1]
         first, second = on_record(on, message)
         assert first.worker == "here:1"  # an hour ago by its own clock, and so before the other
         assert (second.worker, second.attempts) == (WORKER, 2)
