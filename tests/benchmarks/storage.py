@@ -2,7 +2,8 @@
 
 No worker and no receiver runs: one session calls the SQL functions that they call. Groups of 16 events go
 from receipt (`record_receipts`) through settlement (`settle_events`) to the mark that they were answered
-(`mark_answered`), each call a transaction, each event a payout with a token of the size of BETCORE's.
+(`mark_answered`, with the one accept that was sent), each call a transaction, each event a payout with a
+token of the size of BETCORE's.
 
 - **wal**: what the log grew by (`pg_current_wal_insert_lsn`). PostgreSQL writes a page whole when it is first
   changed after a checkpoint, which depends on how often there is one. So a checkpoint and a warm-up stand
@@ -18,6 +19,8 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
@@ -30,6 +33,8 @@ from tests.benchmarks.measure import Table, interleave
 from tests.benchmarks.rig import Rig
 from tests.benchmarks.tokens import USERS
 from tests.support.plans import LASTING_PLANS
+from worker.domain.accepts import SentAccept
+from worker.ledger.accepts import accepts_by_event
 
 NAME: Final = "storage"
 ROW: Final = "in groups of 16"
@@ -44,9 +49,10 @@ _TOKEN_CHARS: Final = 844
 # So that a slow machine meets no cut-off.
 _CUTOFF_SECONDS: Final = 3_000
 _DEADLINE_SECONDS: Final = 3_600
-_RECORD: Final = "SELECT count(*) FROM record_receipts(%s, %s, %s, %s, %s, %s, 3)"
+_RECORD: Final = "SELECT count(*) FROM record_receipts(%s, %s, %s, %s, %s, %s, 3, NULL, %s, %s, %s)"
 _SETTLE: Final = "SELECT count(*) FROM settle_events(%s, %s, %s, false) WHERE code = 200"
-_MARK: Final = "SELECT mark_answered(%s)"
+_MARK: Final = "SELECT mark_answered(%s, %s::json)"
+_WORKER: Final = "cashback-worker-7d9f8b6c5-x2x4q:7"
 _LOOK: Final = """
     SELECT
         pg_current_wal_insert_lsn() - '0/0',
@@ -125,14 +131,29 @@ def _run(connection: psycopg.Connection, *, first: int, events: int) -> None:
                 [received_ms] * len(group),
                 _CUTOFF_SECONDS,
                 _DEADLINE_SECONDS,
+                [event["user_id"] for event in group],
+                [event["transaction_type"] for event in group],
+                [Decimal(event["amount"]) for event in group],
             ),
         )
         settled = connection.execute(
             _SETTLE, (json.dumps(group, default=str), _CUTOFF_SECONDS, _DEADLINE_SECONDS)
         ).fetchone()
-        marked = connection.execute(_MARK, (ids,)).fetchone()
+        marked = connection.execute(_MARK, (ids, accepts_by_event([_accept()] for _ in ids))).fetchone()
         if settled != (len(group),) or marked != (len(group),):
             raise BenchmarkFailed(f"of {len(group)} events {settled} were credited and {marked} marked")
+
+
+def _accept() -> SentAccept:
+    """Return the accept of an event that was answered at once."""
+    return SentAccept(
+        sent_at=datetime.now(UTC),
+        duration_ms=12,
+        status=200,
+        code=200,
+        worker=_WORKER,
+        detail="Success",
+    )
 
 
 def _groups(first: int, events: int) -> Iterator[list[dict[str, Any]]]:

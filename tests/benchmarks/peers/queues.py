@@ -1,9 +1,10 @@
 """Events as the receiver leaves them: a receipt in PostgreSQL and an envelope in Redis, of one moment."""
 
 import itertools
+import json
 import time
 import uuid
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha512
 from typing import Any, Final, TypeVar
@@ -11,9 +12,10 @@ from typing import Any, Final, TypeVar
 import psycopg
 import redis
 
-from cashback_client.contract import QUEUE, SettleMessage
+from cashback_client.contract import QUEUE, SettleMessage, read_data
 from cashback_client.envelope import EntryWriter
 from producer.copies.receipts import NEXT_ATTEMPT_SECONDS
+from producer.protocol.asked import Asked, read_asked
 from tests.benchmarks.rig import Rig
 from tests.support.held import held
 from worker.queue.summary import describe
@@ -27,11 +29,8 @@ _BEHIND_CASHBACK_ID: Final = 1_000_000_001
 _ORIGIN: Final = "receiver1@benchmark"
 _TOGETHER: Final = 500
 _REDIS_SECONDS: Final = 60.0
-# The receiver's own function for each receipt, all in one commit.
-_RECORD: Final = """
-    SELECT count(record_receipt(event_id, token, cashback_id, to_timestamp(%s / 1000.0), %s, %s, %s))
-    FROM unnest(%s::uuid[], %s::text[], %s::bigint[]) AS event (event_id, token, cashback_id)
-"""
+# The receiver's own function, all in one commit.
+_RECORD: Final = "SELECT count(*) FROM record_receipts(%s, %s, %s, %s, %s, %s, %s, NULL, %s, %s, %s)"
 
 
 def received_now(tokens: Iterable[str]) -> list[SettleMessage]:
@@ -51,19 +50,30 @@ def record_receipts(
     if not messages:
         return
     last = first_cashback_id + len(messages)
+    asked = [_asked_by(message.token) for message in messages]
     with psycopg.connect(database_url) as connection:
         connection.execute(
             _RECORD,
             (
-                messages[0].received_at_ms,
-                deadline_seconds - RESERVE_SECONDS,
-                deadline_seconds,
-                NEXT_ATTEMPT_SECONDS,
                 [message.event_id for message in messages],
                 [message.token for message in messages],
                 list(range(first_cashback_id, last)),
+                [message.received_at_ms for message in messages],
+                deadline_seconds - RESERVE_SECONDS,
+                deadline_seconds,
+                NEXT_ATTEMPT_SECONDS,
+                [each.user_id for each in asked],
+                [each.transaction_type for each in asked],
+                [each.amount for each in asked],
             ),
         )
+
+
+def _asked_by(token: str) -> Asked:
+    """Return what a token of our own asks for."""
+    payload = token.split(".")[1]
+    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return read_asked(read_data(claims["data"]))
 
 
 def receiver_entries(messages: Iterable[SettleMessage]) -> Iterator[bytes]:
