@@ -1,4 +1,4 @@
-"""Runs the operator's command as an operator does: as a process of its own."""
+"""Runs the operator's command as an operator does, as a process of its own; or within this one."""
 
 import json
 import os
@@ -7,8 +7,11 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from click.testing import CliRunner
+
 from deploy.local.environment import ROOT
 from tests.support.output_schemas import assert_fits, name_of
+from worker.cli import cashback
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,17 @@ def finish(process: subprocess.Popen[bytes], *, stdin: bytes = b"", timeout_seco
     """Give a started command the rest of its input and wait for its end."""
     stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
     return Finished(process.returncode, stdout.decode(), stderr.decode(), _schema_of(process.args))
+
+
+def run_here(*arguments: str, columns: int | None = None, **settings: str) -> Finished:
+    """Run `cashback` within this process, which takes a tenth of the time; it prints `columns` wide."""
+    names: dict[str, str | None] = {name: None for name in os.environ if name.startswith("CASHBACK_")}
+    names |= {f"CASHBACK_{name.upper()}": value for name, value in settings.items()}
+    names["COLUMNS"] = None if columns is None else str(columns)
+    done = CliRunner().invoke(cashback, arguments, env=names, prog_name="cashback")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Finished(done.exit_code, done.stdout, done.stderr, name_of(arguments))
 
 
 def _schema_of(arguments: object) -> str | None:

@@ -58,6 +58,15 @@ SELECT md5('ended ' || number)::uuid, number, moment, moment + interval '25 seco
 FROM generate_series(1, %(rows)s / 10) AS number JOIN transactions ON cashback_id = number,
     LATERAL (SELECT now() - interval '1 hour' - number * interval '10 second' AS moment) AS at
 """
+_DECLINED: Final = """
+INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, deadline_at, next_attempt_at,
+    state, code, settled_at, closed_at, user_id)
+SELECT md5('declined ' || number)::uuid, 3 * %(rows)s + number, moment, moment + interval '25 seconds',
+    moment + interval '30 seconds', moment, CASE WHEN number % 2 = 0 THEN 'answered' ELSE 'expired' END,
+    CASE WHEN number % 10 = 0 THEN 103801 ELSE 103779 END, moment, moment, 'user ' || number % 1000
+FROM generate_series(1, %(rows)s / 10) AS number,
+    LATERAL (SELECT now() - interval '1 hour' - number * interval '10 second' AS moment) AS at
+"""
 _TOKENS: Final = """
 INSERT INTO tokens (slot, received_at, event_id, token)
 SELECT token_slot(received_at), received_at, event_id, 'token'
@@ -82,7 +91,7 @@ def fill(connection: psycopg.Connection, *, rows: int) -> None:
         # Past all guards, for speed.
         connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
     receipts = (_RECEIPTS + kind for kind in (_ANSWERED, _WAITING, _UNANSWERED, _ENDED))
-    for statement in (_ACCOUNTS, _TRANSACTIONS, _ENTRIES, *receipts, _TOKENS, _QUARANTINE):
+    for statement in (_ACCOUNTS, _TRANSACTIONS, _ENTRIES, *receipts, _DECLINED, _TOKENS, _QUARANTINE):
         connection.execute(statement.replace(" % ", " %% "), {"rows": rows})
     for table in TABLES:
         connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")

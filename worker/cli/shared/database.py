@@ -27,10 +27,13 @@ def database_url() -> str:
 
 
 @contextmanager
-def open_database(*, timeout_seconds: float, looks_up: bool = True) -> Iterator[DeadlineConnection]:
+def open_database(
+    *, timeout_seconds: float, statement_seconds: float | None = None, looks_up: bool = True
+) -> Iterator[DeadlineConnection]:
     """Connect for the length of the block, which may wait for PostgreSQL `timeout_seconds` from now.
 
-    A command looks rows up by their keys, as a worker does; not `looks_up` is one that reads whole tables.
+    One statement may take `statement_seconds`, or all of that time. A command looks rows up by their keys, as
+    a worker does; not `looks_up` is one that reads whole tables.
 
     Raises SettingsError, and psycopg.OperationalError when the database is away or does not answer.
     """
@@ -38,7 +41,7 @@ def open_database(*, timeout_seconds: float, looks_up: bool = True) -> Iterator[
     # The server gives up too when the client is gone or no longer waits.
     session = Session(
         application_name="cashback",
-        statement_timeout_ms=int(timeout_seconds * 1000),
+        statement_timeout_ms=int((statement_seconds or timeout_seconds) * 1000),
         lasting_plans=looks_up,
         writes=False,
     )

@@ -73,6 +73,12 @@ COMMENT ON COLUMN receipts.producer IS
 CREATE INDEX receipts_by_cashback ON receipts (cashback_id);
 -- Newest first within a state, a page at a time: `cashback list`. Oldest first: retention.
 CREATE INDEX receipts_ended ON receipts (state, received_at) WHERE state IN ('answered', 'refused', 'expired');
+-- What was declined, by whom and by what code: `cashback list`. A credit is in neither, and is found by its user's entries
+-- (decision 47).
+CREATE INDEX receipts_declined_by_user ON receipts (user_id, state, received_at)
+    WHERE state IN ('answered', 'refused', 'expired') AND code <> 200;
+CREATE INDEX receipts_declined_by_code ON receipts (code, state, received_at)
+    WHERE state IN ('answered', 'refused', 'expired') AND code <> 200;
 -- Unconfirmed receipts are few among many, so a page of them must not be searched for among the others.
 CREATE INDEX receipts_unconfirmed ON receipts (received_at, event_id) WHERE unconfirmed;
 -- What the sweep asks, by when it has to look at a receipt. Of what is settled that is the next attempt, or the

@@ -166,7 +166,12 @@ def test_list_after_an_unknown_event_ends_with_1(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["list"], "say which events: --state or --unconfirmed"),
+        (["list"], "say which events: --state or --unconfirmed, --user"),
+        (["list", "--producer", "edge"], "--producer has no index of its own: give one of --since"),
+        (["list", "--state", "answered", "--error", "x"], "--error has no index of its own"),
+        (["list", "--code", "200"], "--code 200 has no index of its own"),
+        (["list", "--unconfirmed", "--all"], "--all goes with --csv or --json"),
+        (["list", "--unconfirmed", "--csv", "--json"], "--csv and --json exclude each other"),
         (["list", "--state", "lost"], "'lost' is not one of"),
         (["list", "--state", "settled", "--limit", "1001"], "1001 is not in the range"),
         (
@@ -176,7 +181,7 @@ def test_list_after_an_unknown_event_ends_with_1(database_url: str) -> None:
         (["list", "--state", "settled", "--after", "7"], "'7' is not a valid UUID"),
         (["show", "0"], "0 is not in the range"),
         (["show", str(2**63)], "is not in the range"),
-        (["show", "x"], "'x' is not a valid integer range"),
+        (["show", "x"], "'x' is neither a CashbackId (a number) nor an event id (a UUID)"),
     ],
 )
 def test_wrong_use_ends_with_2_and_says_what_is_wrong(

@@ -3,11 +3,14 @@
 Held by the buffers that are read, not by time. With PLANS_ROWS=2000000 it is the same for two million.
 """
 
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -17,7 +20,8 @@ from tests.support.books import database_of
 from tests.support.many_rows import buffers_of, fill, know
 from tests.support.plans import LASTING_PLANS
 from worker.cli.queries.accounts import read_account
-from worker.cli.queries.events import EventFilter, list_events, read_cashback
+from worker.cli.queries.cashback import read_cashback, read_event
+from worker.cli.queries.events import EventFilter, list_events
 from worker.cli.shared.database import open_database
 from worker.domain.settlement import State
 from worker.quarantine.listing import list_quarantined, open_ids, read_quarantined
@@ -96,12 +100,28 @@ STATEMENTS: Final = {
         " NULL, NULL, '', 0)"
     ),
 }
+EVENT_ID: Final = UUID(hashlib.md5(b"answered 1", usedforsecurity=False).hexdigest())
 # Of the command.
 LOOKS: Final[dict[str, Callable[[psycopg.Connection[Any]], object]]] = {
     **{f"list {state}": partial(list_events, wanted=EventFilter(state=state), limit=50) for state in State},
     "list": partial(list_events, wanted=EventFilter(), limit=50),
     "list unconfirmed": partial(list_events, wanted=EventFilter(unconfirmed=True), limit=50),
+    "list by code": partial(list_events, wanted=EventFilter(code=103801), limit=50),
+    "list by code and state": partial(
+        list_events, wanted=EventFilter(code=103801, state="answered"), limit=50
+    ),
+    "list by user": partial(list_events, wanted=EventFilter(user_id="user 7"), limit=50),
+    "list by user and state": partial(
+        list_events, wanted=EventFilter(user_id="user 7", state="expired"), limit=50
+    ),
+    "list by cashback": partial(list_events, wanted=EventFilter(cashback_id=7), limit=50),
+    "list by time": partial(
+        list_events,
+        wanted=EventFilter(state="answered", until=datetime.now(UTC) - timedelta(hours=2)),
+        limit=50,
+    ),
     "show": lambda connection: read_cashback(connection, 1, limit=50),
+    "show an event": lambda connection: read_event(connection, EVENT_ID),
     "account": lambda connection: read_account(connection, "user 7", limit=20),
     "account of many entries": lambda connection: read_account(connection, "user 1", limit=20),
     "quarantine list": lambda connection: list_quarantined(
@@ -114,7 +134,7 @@ LOOKS: Final[dict[str, Callable[[psycopg.Connection[Any]], object]]] = {
     "quarantine requeue": lambda connection: open_ids(connection, reason="unknown_task", after=0, limit=50),
 }
 # No index holds open events by the time of their receipt: one more would be written by each event.
-WHAT_WAITS: Final = ("list", "list received", "list settled")
+WHAT_WAITS: Final = ("list", "list received", "list settled", "list by code", "list by user")
 
 _runs = itertools.count(1)
 

@@ -96,9 +96,9 @@ def test_a_command_that_runs_imports_what_it_works_with() -> None:
 
 
 def test_the_largest_cashback_id_is_the_contracts() -> None:
-    show = cashback.commands["show"]
+    listing = cashback.commands["list"]
 
-    (cashback_id,) = (each for each in show.params if each.name == "cashback_id")
+    (cashback_id,) = (each for each in listing.params if each.name == "cashback_id")
 
     assert isinstance(cashback_id.type, click.IntRange)
     assert (cashback_id.type.min, cashback_id.type.max) == (1, MAX_CASHBACK_ID)
