@@ -5,7 +5,16 @@ from typing import Any, Final
 
 import psycopg
 
-TABLES: Final = ("accounts", "transactions", "entries", "receipts", "tokens", "quarantine")
+TABLES: Final = (
+    "accounts",
+    "transactions",
+    "entries",
+    "receipts",
+    "tokens",
+    "quarantine",
+    "replay_orders",
+    "replays",
+)
 # Events that were answered, that wait, that wait for their next attempt, that ended badly, by number.
 # Every tenth cashback went to user 1.
 _ACCOUNTS: Final = """
@@ -78,6 +87,19 @@ SELECT sha256(number::text::bytea), CASE WHEN number % 100 = 0 THEN 'unknown_tas
     '', 'cashback', '{}', '', 0
 FROM generate_series(1, least(%(rows)s, 10000)) AS number
 """
+# As many replays that ended as there are cashbacks, and an order that is open for what ended badly.
+_ORDERS: Final = """
+INSERT INTO replay_orders (person, reason, rate, next_due_at, ended_at)
+VALUES ('anna', 'test', 10, now(), now()), ('anna', 'test', 200, now() - interval '1 hour', NULL)
+"""
+_REPLAYS: Final = """
+INSERT INTO replays (order_id, event_id, state, tries, window_ends_at, ended_at)
+SELECT 1, md5('answered ' || number)::uuid, 'answered', 1, now(), now()
+FROM generate_series(1, %(rows)s) AS number
+UNION ALL
+SELECT 2, md5('ended ' || number)::uuid, 'open', 0, NULL, NULL
+FROM generate_series(1, %(rows)s / 10) AS number
+"""
 
 
 def fill(connection: psycopg.Connection, *, rows: int) -> None:
@@ -91,7 +113,8 @@ def fill(connection: psycopg.Connection, *, rows: int) -> None:
         # Past all guards, for speed.
         connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
     receipts = (_RECEIPTS + kind for kind in (_ANSWERED, _WAITING, _UNANSWERED, _ENDED))
-    for statement in (_ACCOUNTS, _TRANSACTIONS, _ENTRIES, *receipts, _DECLINED, _TOKENS, _QUARANTINE):
+    others = (_DECLINED, _TOKENS, _QUARANTINE, _ORDERS, _REPLAYS)
+    for statement in (_ACCOUNTS, _TRANSACTIONS, _ENTRIES, *receipts, *others):
         connection.execute(statement.replace(" % ", " %% "), {"rows": rows})
     for table in TABLES:
         connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")

@@ -120,3 +120,13 @@ def books(connection: psycopg.Connection) -> tuple[Any, ...]:
     row = connection.execute(BOOKS).fetchone()
     assert row is not None
     return tuple(row)
+
+
+def outcomes(at: Bench) -> dict[str, float]:
+    """Return what was counted of replays that ended, by outcome."""
+    return {
+        sample.labels["outcome"]: sample.value
+        for metric in at.handler.metrics.replays.collect()
+        for sample in metric.samples
+        if sample.name == "cashback_replays_total"
+    }

@@ -68,6 +68,11 @@ class Answering:
         self._is_stopping = False
         self._all_landed = threading.Event()
 
+    @property
+    def max_in_flight(self) -> int:
+        """How many accepts may wait for BETCORE at once."""
+        return self._max_in_flight
+
     def start(self) -> None:
         """Start the event loop."""
         self.handler.metrics.waiting_accepts.set_function(lambda: len(self._flights))

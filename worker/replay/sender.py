@@ -23,8 +23,9 @@ from worker.replay.store import Outcome, Replay, ReplayState, ReplayStore
 
 # One accept may wait so long for its answer: less than the lease.
 ATTEMPT_SECONDS: Final = 10.0
-# Of a worker, at once: accepts of fresh events have room for thousands, and keep it.
-MAX_IN_FLIGHT: Final = 400
+# Of the accepts that a worker may have in flight: those of fresh events keep the rest.
+_SHARE: Final = 5
+_MAX_IN_FLIGHT: Final = 400
 BACKOFF: Final = Backoff(base_seconds=1.0, cap_seconds=8.0)
 # Outcomes that PostgreSQL does not take one by one either: so many, and the rest waits.
 _MOST_FAILURES: Final = 2
@@ -51,6 +52,7 @@ class Replays:
         self._backoff = backoff
         self._attempt_seconds = attempt_seconds
         self._random = random
+        self._max_in_flight = min(_MAX_IN_FLIGHT, max(1, answering.max_in_flight // _SHARE))
         self._monotonic = answering.handler.monotonic
         # What is in hand, until when; and what came of it and is not on record yet.
         self._held: dict[int, float] = {}
@@ -81,9 +83,9 @@ class Replays:
     def _claim_and_send(self) -> None:
         now = self._monotonic()
         self._held = {replay_id: ends_at for replay_id, ends_at in self._held.items() if ends_at > now}
-        if len(self._held) >= MAX_IN_FLIGHT:
+        if len(self._held) >= self._max_in_flight:
             return
-        claimed = self._store.claim(limit=MAX_IN_FLIGHT - len(self._held))
+        claimed = self._store.claim(limit=self._max_in_flight - len(self._held))
         for state in claimed.ended:
             self._count(state)
         for replay in claimed.replays:

@@ -99,7 +99,8 @@ def replay(  # noqa: PLR0913 - one argument per option
     \b
     cashback replay --unconfirmed --since 2h --dry-run
     cashback replay --unconfirmed --since 2h --reason "BETCORE was away, ticket 77"
-    cashback replay 0d0c3bd4-3d4e-8c1f-9a57-6d0f3c1a2b4c --reason "asked for by Anna" --yes
+    cashback replay EVENT_ID EVENT_ID --reason "Anna of BETCORE asked for it"
+    cashback replay --from ids.txt --rate 50 --reason "ticket 77" --yes
 
     Ends with 1 when a replay failed or is still open at the end, or an event was asked for in vain.
 

@@ -49,6 +49,11 @@ STATEMENTS: Final = {
     "prune receipts": "SELECT prune_receipts(15552000, 500)",
     "prune tokens": "SELECT * FROM prune_tokens(2592000, 500)",
     "prune quarantine": "SELECT prune_quarantine(2592000, 20000, 500)",
+    "prune replays": "SELECT prune_replays(15552000, 500)",
+    "claim replays": "SELECT count(*) FROM claim_replays(5, 600, 600, 5)",
+    "note replays": (
+        "SELECT note_replays(ARRAY[{rows} + {run}], ARRAY[1], '{{open}}', '{{1}}', '{{x}}', ARRAY[60.0])"
+    ),
     "move the bound": "SELECT raise_sweep_bound(60)",
     "look below the bound": "SELECT lower_sweep_bound()",
     "compare with the witness": (
