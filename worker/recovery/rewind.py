@@ -4,10 +4,10 @@ A failover to a standby that was behind leaves one, a split brain does, and an o
 Decision 27.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, LiteralString
 
 import structlog
 
@@ -35,6 +35,9 @@ _MISSING: Final = """
 
 _log = structlog.get_logger(__name__)
 
+Ask = Callable[[LiteralString, Sequence[object]], list[tuple[Any, ...]]]
+"""Runs a query with its parameters and returns the rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rewinds:
@@ -52,22 +55,13 @@ class Rewinds:
         """
         lost = self.witness.lost()
         seen = [*self.witness.newest(), *noted]
-        missing = self._missing([*lost, *seen])
+        missing = missing_keys(self.database.rows, [*lost, *seen])
         if gone := [commit for commit in seen if _key(commit) in missing]:
             self._tell(gone, seen)
         if back := [commit for commit in lost if _key(commit) not in missing]:
             self.witness.move_back(back)
             _log.info("lost_commits_back", commits=len(back), first=_names(back))
         self.metrics.lost_commits.set(len(missing))
-
-    def _missing(self, commits: list[Commit]) -> set[tuple[int, int]]:
-        keys = sorted({_key(commit) for commit in commits})
-        missing: set[tuple[int, int]] = set()
-        for start in range(0, len(keys), _MAX_ASKED):
-            asked = keys[start : start + _MAX_ASKED]
-            cashback_ids, types = zip(*asked, strict=True)
-            missing.update(self.database.rows(_MISSING, (list(cashback_ids), list(types))))
-        return missing
 
     def _tell(self, gone: list[Commit], seen: list[Commit]) -> None:
         new = self.witness.move_to_lost(gone)
@@ -88,8 +82,30 @@ class Rewinds:
         )
 
 
+def missing_keys(ask: Ask, commits: Iterable[Commit]) -> set[tuple[int, int]]:
+    """Return the business keys of those commits that are not in the ledger."""
+    keys = sorted({_key(commit) for commit in commits})
+    missing: set[tuple[int, int]] = set()
+    for start in range(0, len(keys), _MAX_ASKED):
+        asked = keys[start : start + _MAX_ASKED]
+        cashback_ids, types = zip(*asked, strict=True)
+        missing.update((row[0], row[1]) for row in ask(_MISSING, (list(cashback_ids), list(types))))
+    return missing
+
+
+def lost_commits(ask: Ask, commits: Iterable[Commit]) -> list[Commit]:
+    """Return the commits that are not in the ledger, each business key once, oldest first."""
+    known = {_key(commit): commit for commit in sorted(commits, key=_when, reverse=True)}
+    missing = missing_keys(ask, known.values())
+    return sorted((commit for key, commit in known.items() if key in missing), key=_when)
+
+
 def _key(commit: Commit) -> tuple[int, int]:
     return commit.cashback_id, commit.transaction_type
+
+
+def _when(commit: Commit) -> tuple[int, int, int]:
+    return commit.seen_at_ms, *_key(commit)
 
 
 def _names(commits: list[Commit]) -> list[str]:

@@ -38,6 +38,11 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--metrics", type=_FILE, help="Write the result for Prometheus' textfile collector to this file (*.prom)."
 )
+@click.option(
+    "--rewind",
+    is_flag=True,
+    help="List the transactions that Redis knows to be committed and that are not in the books.",
+)
 @as_json_option
 def reconcile(  # noqa: PLR0913 - one argument per option
     *,
@@ -48,6 +53,7 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     shown: int,
     csv_file: Path | None,
     metrics: Path | None,
+    rewind: bool,
     as_json: bool,
 ) -> None:
     r"""Look whether the books, the receipts and what BETCORE acknowledged agree.
@@ -66,8 +72,16 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     JSON: {"since", "until", "checked_at", "differences", "pending", "checks": [{"check", "what", "weight",
     "scope", "looked_at", "differences", "pending", "shown": [{"cashback_id", "transaction_type",
     "transaction_id", "event_id", "user_id", "currency", "ours", "theirs", "at", "line_number", "detail"}]}]};
-    weight is wrong or information, and information counts in no sum.
+    weight is wrong or information, and information counts in no sum. Of --rewind, which needs
+    CASHBACK_REDIS_URL: {"known", "lost": [{"partner_transaction_id", "cashback_id", "transaction_type",
+    "event_id", "transaction_id", "seen_at"}]}; known is how many commits Redis has on record, 2,000 and those
+    that were found to be lost at most.
     """
+    if rewind:
+        if any((day, since, until, csv_file, metrics)):
+            raise click.UsageError("--rewind looks at what Redis knows: it has no period and no files")
+        _list_lost(as_json=as_json)
+        return
     period = _period(day, timezone, since, until)
 
     from worker.cli.printing.reconcile import print_report, report_document
@@ -86,6 +100,25 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     else:
         print_report(report)
     if report.differences:
+        raise click.exceptions.Exit(1)
+
+
+def _list_lost(*, as_json: bool) -> None:
+    from worker.cli.printing.rewind import lost_document, print_lost
+    from worker.cli.shared.broker import read_witness
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
+    from worker.reconciliation.reconciling import one_snapshot
+    from worker.recovery.rewind import lost_commits
+
+    # Redis first: what it knows has been committed by then.
+    commits = read_witness()
+    with open_database(timeout_seconds=QUERY_SECONDS) as connection, one_snapshot(connection):
+        lost = lost_commits(lambda query, asked: connection.execute(query, asked).fetchall(), commits)
+    if as_json:
+        print_document(lost_document(lost, known=len(commits)))
+    else:
+        print_lost(lost, known=len(commits))
+    if lost:
         raise click.exceptions.Exit(1)
 
 
