@@ -38,11 +38,13 @@ from producer.receiver.two_copies import TwoCopies
 from producer.receiver.watches import start_watches
 from producer.shared.logs import configure_logs
 from producer.shared.postgres.session import refuse_shared_sessions
-from producer.shared.preconditions.checks import Checks
+from producer.shared.preconditions.checks import Check, Checks
+from producer.shared.preconditions.checks_off import ChecksOffNote
 from producer.shared.preconditions.postgres import RECORDS, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
+from producer.shared.settings.checks_off import checks_off
 from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
@@ -87,9 +89,10 @@ def last_word(sentence: str) -> None:
 
 
 def _preconditions(settings: ReceiverSettings, on_fatal: Callable[[str], None]) -> PreconditionWatch:
-    checks = {
+    note = ChecksOffNote(settings.database_url, checks_off(settings), process="receiver")
+    checks: dict[str, Check] = {
         "Redis": partial(check_redis, settings),
-        "PostgreSQL": partial(check_postgres, settings.database_url, RECORDS),
+        "PostgreSQL": note.after(partial(check_postgres, settings.database_url, RECORDS)),
     }
     return PreconditionWatch(Checks(checks), on_fatal=on_fatal)
 

@@ -19,10 +19,12 @@ from producer.shared.logs import configure_logs
 from producer.shared.outgoing import check_environment
 from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Checks
+from producer.shared.preconditions.checks_off import ChecksOffNote
 from producer.shared.preconditions.postgres import SETTLES, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector, connections_allowed
+from producer.shared.settings.checks_off import checks_off
 from producer.shared.settings.environment import SettingsError
 from worker.handling.answering import Answering
 from worker.handling.handler import Handler
@@ -53,11 +55,12 @@ class WorkerProcess:
         self.consumption = Consumption()
         self._ending = Ending(grace_seconds=settings.shutdown_grace_seconds, stop=_stop_celery)
         self._watchdog = Watchdog(on_death=self._ending.begin)
+        note = ChecksOffNote(settings.database_url, checks_off(settings), process="worker")
         self._preconditions = PreconditionWatch(
             Checks(
                 {
                     "Redis": partial(check_redis, app),
-                    "PostgreSQL": partial(check_postgres, settings.database_url, SETTLES),
+                    "PostgreSQL": note.after(partial(check_postgres, settings.database_url, SETTLES)),
                 }
             ),
             on_fatal=self._ending.begin,

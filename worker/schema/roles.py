@@ -23,13 +23,13 @@ READER: Final = "reader"
 ROLES: Final = (RECEIVER, WORKER, OPERATOR, READER)
 
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
-    RECEIVER: ("record_receipts", "progress_of", "states_of", "missing_parts"),
+    RECEIVER: ("record_receipts", "progress_of", "states_of", "missing_parts", "note_check_off"),
     WORKER: (
         *("settle_event", "settle_events", "give_up_event", "mark_answered", "close_event", "postpone_event"),
         *("hold_events", "give_up_overdue", "expire_overdue", "claim_overdue", "received_first"),
         *("raise_sweep_bound", "lower_sweep_bound", "prune_receipts", "prune_tokens", "prune_quarantine"),
         *("quarantine_message", "claim_replays", "note_replays", "prune_replays", "missing_parts"),
-        "count_unconfirmed",
+        *("count_unconfirmed", "note_check_off"),
     ),
     OPERATOR: (
         *("prepare_accounts_import", "check_accounts_import", "new_accounts_share"),

@@ -22,3 +22,21 @@ CREATE OR REPLACE FUNCTION note_actions(
     )
     SELECT count(*) FROM noted
 $$;
+
+-- Put on record that a process began with a setting that switches a check off. Returns false, and notes nothing, where this
+-- database user has noted a thousand within the hour: who has its password cannot fill the audit.
+CREATE OR REPLACE FUNCTION note_check_off(p_person text, p_setting text, p_value text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_setting !~ '^CASHBACK_[A-Z0-9_]{1,80}$' THEN
+        RAISE EXCEPTION '% is no setting', quote_literal(left(p_setting, 100)) USING ERRCODE = 'invalid_parameter_value';
+    ELSIF 1000 <= (
+            SELECT count(*) FROM (
+                SELECT happened_at FROM audit WHERE action = 'settings.check_off' AND database_user = session_user
+                ORDER BY audit_id DESC LIMIT 1000
+            ) AS latest WHERE happened_at > clock_timestamp() - interval '1 hour') THEN
+        RETURN false;
+    END IF;
+    PERFORM note_action('settings.check_off', p_setting, left(p_person, 200), NULL, NULL,
+        jsonb_build_object('value', left(p_value, 200)));
+    RETURN true;
+END $$;
