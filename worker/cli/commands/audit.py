@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from worker.cli.help.suggested import ACTIONS, suggesting
-from worker.cli.printing.output import as_json_option, print_document, print_table
+from worker.cli.printing.output import as_json_option, print_document
 from worker.cli.shared.since import since_option
 
 _MAX_RECORDS: Final = 1_000
@@ -23,6 +23,8 @@ def audit() -> None:
     "--action", shell_complete=suggesting(ACTIONS), help="Only this action, such as accounts.adjust."
 )
 @click.option("--subject", help="Only what was done to this event, user, file or setting.")
+@click.option("--person", help="Only what this person did, by what was said.")
+@click.option("--user", "database_user", help="Only what this user of the database did.")
 @since_option("Only what happened since then")
 @click.option(
     "--limit",
@@ -37,6 +39,8 @@ def list_records(  # noqa: PLR0913 - one argument per option
     *,
     action: str | None,
     subject: str | None,
+    person: str | None,
+    database_user: str | None,
     since: datetime | None,
     limit: int,
     after: int | None,
@@ -45,16 +49,19 @@ def list_records(  # noqa: PLR0913 - one argument per option
     """List actions, newest first: who, from where, when, why, and what stood before and after.
 
     The database user is whom PostgreSQL let in; the person is what was said beside it (CASHBACK_PERSON, or
-    login and host).
+    login and host). docs/operating/audit.md names the actions.
 
     JSON: {"records": [{"audit_id", "happened_at", "action", "subject", "database_user", "client_address",
     "person", "reason", "before", "after"}], "next_after"}; next_after is the --after of the next page, null
     on the last one.
     """
+    from worker.cli.printing.audit import print_audit
     from worker.cli.queries.audit import AuditFilter, list_audit
     from worker.cli.shared.database import QUERY_SECONDS, open_database
 
-    wanted = AuditFilter(action=action, subject=subject, since=since, after=after)
+    wanted = AuditFilter(
+        action=action, subject=subject, person=person, database_user=database_user, since=since, after=after
+    )
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         page = list_audit(connection, wanted, limit=limit)
     if as_json:
@@ -62,10 +69,4 @@ def list_records(  # noqa: PLR0913 - one argument per option
             {"records": [asdict(record) for record in page.records], "next_after": page.next_after}
         )
         return
-    print_table(
-        "Actions, newest first",
-        ("id", "at", "action", "subject", "database user", "from", "person", "reason", "before", "after"),
-        [tuple(asdict(record).values()) for record in page.records],
-    )
-    if page.next_after is not None:
-        click.echo(f"There are more: --after {page.next_after}")
+    print_audit(page)

@@ -37,10 +37,12 @@ class AuditPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which actions: by what was done, what was acted on, since when (UTC), and before which one."""
+    """Which actions: by what was done, to what, by whom, since when (UTC), and before which one."""
 
     action: str | None = None
     subject: str | None = None
+    person: str | None = None
+    database_user: str | None = None
     since: datetime | None = None
     after: int | None = None
 
@@ -48,7 +50,8 @@ class AuditFilter:
 def list_audit(connection: psycopg.Connection[Any], wanted: AuditFilter, *, limit: int) -> AuditPage:
     """Return a page of at most `limit` actions, newest first."""
     conditions: list[sql.Composable] = [sql.SQL("true")]
-    for column, value in (("action", wanted.action), ("subject", wanted.subject)):
+    for column in ("action", "subject", "person", "database_user"):
+        value = getattr(wanted, column)
         if value is not None:
             conditions.append(sql.SQL("{} = {}").format(sql.Identifier(column), value))
     if wanted.since is not None:

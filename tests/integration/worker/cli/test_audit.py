@@ -1,9 +1,12 @@
 """`cashback audit list`, and that nobody can touch what it shows."""
 
+from typing import Any
+
 import psycopg
 import pytest
 
 from tests.support import command
+from tests.support.in_process import invoke
 from tests.support.roles import as_role
 from worker.schema.roles import OPERATOR, ROLES
 
@@ -52,6 +55,23 @@ def test_actions_are_found_by_what_was_done_and_to_whom(database_url: str) -> No
     assert found.exit_code == 0
     assert "bob" in found.stdout
     assert "alice" not in found.stdout
+
+
+def test_actions_are_found_by_who_did_them(database_url: str) -> None:
+    note(database_url, "alice")
+    [(database_user,)] = _read(database_url, "SELECT session_user")
+
+    def found(*options: str) -> list[str]:
+        ended = invoke("audit", "list", *options, "--json", database_url=database_url)
+        return [record["subject"] for record in ended.document("audit-list")["records"]]
+
+    assert found("--person", "anna@desk") == found("--user", database_user) == ["alice"]
+    assert found("--person", "ben@desk") == found("--user", "nobody") == []
+
+
+def _read(database_url: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database_url) as connection:
+        return connection.execute(query.encode()).fetchall()
 
 
 @pytest.mark.parametrize(
