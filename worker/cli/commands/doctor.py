@@ -36,12 +36,6 @@ def doctor(
     token is thrown away), the workers, the receiver, and what waits. A look changes nothing. What lacks a
     setting is not checked, and says which one. Ends with 1 where there is a fault.
 
-    \b
-    Examples:
-      cashback doctor
-      cashback doctor --only redis,clock --timeout 10
-      cashback doctor --json --receiver-url http://127.0.0.1:8000
-
     JSON: {"verdict", "checked_at", "version", "findings": [{"part", "name", "verdict", "what",
     "what_to_do"}]}; verdict is fault, advice, unchecked or good, that of the whole is the worst one; name is
     one of a fixed set; what_to_do is null where nothing is.

@@ -63,12 +63,6 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     flight is pending and not wrong. Ends with 1 when something is off. docs/operating/reconcile.md says what
     each check means and what to do.
 
-    \b
-    Examples:
-      cashback reconcile
-      cashback reconcile --day 2026-11-25 --timezone Europe/Berlin
-      cashback reconcile --from 2026-11-25T00:00Z --until 2026-11-25T12:00Z --csv off.csv
-
     JSON: {"since", "until", "checked_at", "differences", "pending", "checks": [{"check", "what", "weight",
     "scope", "looked_at", "differences", "pending", "shown": [{"cashback_id", "transaction_type",
     "transaction_id", "event_id", "user_id", "currency", "ours", "theirs", "at", "line_number", "detail"}]}]};

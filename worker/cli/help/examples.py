@@ -33,7 +33,35 @@ EXAMPLES: Final = MappingProxyType(
             "cashback audit list --since 24h",
             f"cashback audit list --subject {_EVENT}",
         ),
+        "doctor": (
+            "cashback doctor                        # all parts, the worst first",
+            "cashback doctor --only redis,queues --timeout 10",
+            "cashback doctor --json --receiver-url http://127.0.0.1:8000",
+        ),
+        "reconcile": (
+            "cashback reconcile                     # yesterday, in UTC",
+            "cashback reconcile --day 2026-11-25 --timezone Europe/Berlin",
+            "cashback reconcile --from 2026-11-25T00:00Z --csv off.csv",
+            "cashback reconcile --rewind            # after a restore",
+        ),
+        "replay": (
+            f"cashback replay {_EVENT} --reason 'ticket 7'",
+            "cashback replay --unconfirmed --since 2h --dry-run",
+            "cashback replay --unconfirmed --since 2h --reason 'ticket 7' --yes",
+        ),
         "accounts": ("cashback accounts show 188509",),
+        "accounts block": ("cashback accounts block 188509 --reason 'ticket 7'",),
+        "accounts unblock": ("cashback accounts unblock 188509 --reason 'ticket 7'",),
+        "accounts adjust": (
+            "cashback accounts adjust 188509 5.00 --key ticket-7 --reason 'paid twice'",
+            "cashback accounts adjust 188509 -5.00 --key ticket-8 --reason 'by mistake'",
+        ),
+        "accounts adjustments": (
+            "cashback accounts adjustments --open   # what waits for a second person",
+            "cashback accounts adjustments --user 188509",
+        ),
+        "accounts approve": ("cashback accounts approve ticket-7 --reason 'seen the ticket'",),
+        "accounts reject": ("cashback accounts reject ticket-7 --reason 'no such ticket'",),
         "accounts import": (
             "cashback accounts import accounts.csv",
             "cashback accounts import - < accounts.csv",
