@@ -7,13 +7,12 @@ import psycopg
 
 from tests.support.books import add_user, cancel, ledger_on, new_event, payout
 from worker.domain.settlement import State
-from worker.reconciliation.books import BOOKS
 from worker.reconciliation.check import Check
+from worker.reconciliation.checks import checks_with
 from worker.reconciliation.period import Period
-from worker.reconciliation.receipts import RECEIPTS
 from worker.reconciliation.reconciling import Report, Run, reconcile
 
-ALL = (*BOOKS, *RECEIPTS)
+ALL = checks_with(statement=False)
 
 
 def settle_a_day(database_url: str) -> None:

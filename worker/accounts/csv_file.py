@@ -3,36 +3,25 @@
 Memory is bounded whatever the file holds: lines, rows and the faults that are kept have limits.
 """
 
-import csv
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from cashback_client.number import read_decimal
 from producer.protocol.asked import MAX_USER_ID_CHARS
+from worker.csv_lines import MAX_FAULTS, BadFile, ByteLines, CsvLines, Fault, LineFault, shown, split
 from worker.domain import money
-from worker.errors import WorkerError
+
+__all__ = ["MAX_FAULTS", "AccountRow", "AccountsFile", "BadAccountsFile", "ByteLines", "Fault"]
 
 HEADER: Final = ("user_id", "currency", "status", "balance")
 STATUSES: Final = frozenset({"active", "blocked"})
 MAX_ROWS: Final = 5_000_000
 MAX_LINE_BYTES: Final = 4_096
-MAX_FAULTS: Final = 20
-"""How many faults of a file are reported one by one; the others are counted."""
 MAX_BALANCE_MINOR: Final = 10**15 - 1
 """As large as any amount that the ledger takes."""
 
-_BOM: Final = b"\xef\xbb\xbf"
-_SHOWN_CHARS: Final = 40
 # With four digits behind the point still below MAX_BALANCE_MINOR.
 _PLAIN_DIGITS: Final = 11
-
-
-class ByteLines(Protocol):
-    """What is read: an open binary file."""
-
-    def readline(self, size: int, /) -> bytes:
-        """Return the next line with its end, at most `size` bytes of it, or nothing at the end."""
 
 
 class AccountRow(NamedTuple):
@@ -45,46 +34,22 @@ class AccountRow(NamedTuple):
     balance_minor: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fault:
-    """What is wrong on one line, counted from 1."""
-
-    line_number: int
-    text: str
-
-
-class BadAccountsFile(WorkerError):
+class BadAccountsFile(BadFile):
     """The accounts file cannot be imported; nothing was changed."""
 
     reason = "bad_accounts_file"
-
-    def __init__(self, faults: Iterable[Fault], *, count: int) -> None:
-        self.faults = tuple(sorted(faults)[:MAX_FAULTS])
-        self.count = count
-        lines = [f"  line {fault.line_number}: {fault.text}" for fault in self.faults]
-        if count > len(lines):
-            lines.append(f"  and {count - len(lines)} more")
-        what = "1 fault" if count == 1 else f"{count} faults"
-        super().__init__("\n".join([f"nothing was imported, the file has {what}:", *lines]))
+    not_done = "nothing was imported"
 
 
-class _LineFault(ValueError):
-    """What is wrong with the line that is being read."""
-
-
-class AccountsFile:
+class AccountsFile(CsvLines):
     """Reads an accounts file once; iterate over the good rows, then look at `faults`.
 
     Iteration raises BadAccountsFile at once where going on makes no sense: the header is another one, a
-    line is too long, or there are too many rows. All other faults are kept (the first MAX_FAULTS) and
-    counted while the rest is read, so that one run shows them all.
+    line is too long, or there are too many rows.
     """
 
-    def __init__(self, lines: ByteLines) -> None:
-        self._lines = lines
-        self.faults: list[Fault] = []
-        self.fault_count = 0
-        self.row_count = 0
+    refusal = BadAccountsFile
+    max_line_bytes = MAX_LINE_BYTES
 
     def __iter__(self) -> Iterator[AccountRow]:
         """Yield the rows that are right by themselves, in the order of the file."""
@@ -96,95 +61,57 @@ class AccountsFile:
                 self._stop(line_number, f"a file may have at most {MAX_ROWS} accounts: split it")
             try:
                 row = _read_row(line_number, line)
-            except _LineFault as fault:
+            except LineFault as fault:
                 self._keep(line_number, str(fault))
             else:
                 yield row
 
-    def _numbered_lines(self) -> Iterator[tuple[int, bytes]]:
-        line_number = 0
-        while line := self._lines.readline(MAX_LINE_BYTES + 1):
-            line_number += 1
-            if len(line) > MAX_LINE_BYTES:
-                self._stop(line_number, f"the line is longer than {MAX_LINE_BYTES} bytes")
-            if line_number == 1:
-                line = line.removeprefix(_BOM)
-            content = line.rstrip(b"\r\n")
-            # An empty line holds no account; editors leave them at the end of a file.
-            if content or line_number == 1:
-                yield line_number, content
-
     def _check_header(self, line_number: int, line: bytes) -> None:
         try:
-            header = tuple(_split(line))
-        except _LineFault:
+            header = tuple(split(line))
+        except LineFault:
             header = ()
         if header != HEADER:
             self._stop(line_number, f"the header must be exactly {','.join(HEADER)}")
 
-    def _keep(self, line_number: int, text: str) -> None:
-        self.fault_count += 1
-        if len(self.faults) < MAX_FAULTS:
-            self.faults.append(Fault(line_number, text))
-
-    def _stop(self, line_number: int, text: str) -> None:
-        # Kept beyond the limit of faults too: it is why the rest of the file was not looked at.
-        self.fault_count += 1
-        self.faults = [*self.faults[: MAX_FAULTS - 1], Fault(line_number, text)]
-        raise BadAccountsFile(self.faults, count=self.fault_count)
-
 
 def _read_row(line_number: int, line: bytes) -> AccountRow:
-    fields = _split(line)
+    fields = split(line)
     if len(fields) != len(HEADER):
-        raise _LineFault(f"{len(fields)} fields instead of {len(HEADER)}")
+        raise LineFault(f"{len(fields)} fields instead of {len(HEADER)}")
     user_id, currency, status, balance = fields
     _check_user_id(user_id)
     if status not in STATUSES:
-        raise _LineFault(f"status {_shown(status)} is neither active nor blocked")
+        raise LineFault(f"status {shown(status)} is neither active nor blocked")
     return AccountRow(line_number, user_id, currency, status, _balance_minor(balance, currency))
-
-
-def _split(line: bytes) -> list[str]:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _LineFault("not UTF-8") from None
-    if '"' not in text:
-        return text.split(",")
-    try:
-        # Line by line, so that a forgotten quote spoils its own line and not the rest of the file.
-        return next(csv.reader((text,), strict=True))
-    except csv.Error as error:
-        raise _LineFault(f"not CSV: {error}") from None
 
 
 def _check_user_id(user_id: str) -> None:
     if not 1 <= len(user_id) <= MAX_USER_ID_CHARS:
-        raise _LineFault(f"user_id must have 1 to {MAX_USER_ID_CHARS} characters")
+        raise LineFault(f"user_id must have 1 to {MAX_USER_ID_CHARS} characters")
     if user_id != user_id.strip() or not user_id.isprintable():
         # Such an id would never be the one that BETCORE sends, and no one could see why.
-        raise _LineFault(f"user_id {_shown(user_id)} has characters that do not show, or spaces around it")
+        raise LineFault(f"user_id {shown(user_id)} has characters that do not show, or spaces around it")
 
 
 def _balance_minor(balance: str, currency: str) -> int:
     exponent = money.EXPONENTS.get(currency)
     if exponent is None:
-        raise _LineFault(f"currency {_shown(currency)} is no ISO 4217 code")
+        raise LineFault(f"currency {shown(currency)} is no ISO 4217 code")
     plain = _plain_minor(balance, exponent)
     if plain is not None:
         return plain
     # A spreadsheet that writes exponents has rounded.
     amount = None if "e" in balance.lower() else read_decimal(balance)
     if amount is None:
-        raise _LineFault(f"balance {_shown(balance)} is no plain decimal")
+        raise LineFault(f"balance {shown(balance)} is no plain decimal")
     if amount < 0:
-        raise _LineFault(f"balance {_shown(balance)} is negative")
+        raise LineFault(f"balance {shown(balance)} is negative")
     minor = money.to_minor(amount, exponent)
     if minor is None:
-        raise _LineFault(f"balance {_shown(balance)} has more digits than {currency}, which has {exponent}")
+        raise LineFault(f"balance {shown(balance)} has more digits than {currency}, which has {exponent}")
     if minor > MAX_BALANCE_MINOR:
-        raise _LineFault(f"balance {_shown(balance)} is too large")
+        raise LineFault(f"balance {shown(balance)} is too large")
     return minor
 
 
@@ -201,8 +128,3 @@ def _plain_minor(balance: str, exponent: int) -> int | None:
     ):
         return None
     return int(whole + fraction.ljust(exponent, "0"))
-
-
-def _shown(value: str) -> str:
-    short = value if len(value) <= _SHOWN_CHARS else f"{value[:_SHOWN_CHARS]}…"
-    return ascii(short) if not short.isprintable() else repr(short)

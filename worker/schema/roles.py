@@ -35,7 +35,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("prepare_accounts_import", "check_accounts_import", "new_accounts_share"),
         "apply_accounts_import",
         *("set_account_status", "adjust_account", "decide_adjustment", "requeue_message"),
-        *("order_replay", "missing_parts"),
+        *("order_replay", "missing_parts", "prepare_statement"),
     ),
     READER: ("missing_parts",),
 }
@@ -172,7 +172,7 @@ def _make_owner(connection: psycopg.Connection[Any], name: str) -> None:
             sql.Identifier(schema_of(connection)), sql.Identifier(name)
         )
     )
-    # For the table that an import of accounts goes through.
+    # For the tables that an import of accounts and a statement go through.
     _let_into_database(connection, name, sql.SQL("TEMPORARY"))
 
 

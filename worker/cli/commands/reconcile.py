@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
@@ -11,6 +11,7 @@ from worker.cli.printing.output import as_json_option, print_document
 if TYPE_CHECKING:
     from worker.reconciliation.period import Period
     from worker.reconciliation.reconciling import Report
+    from worker.reconciliation.statement_form import StatementForm
 
 _SECONDS: Final = 3_600.0
 _MAX_SHOWN: Final = 10_000
@@ -39,6 +40,19 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
     "--metrics", type=_FILE, help="Write the result for Prometheus' textfile collector to this file (*.prom)."
 )
 @click.option(
+    "--statement",
+    type=click.File("rb"),
+    help="A CSV file of BETCORE's side, in UTF-8; `-` reads standard input.",
+)
+@click.option(
+    "--map",
+    "columns",
+    metavar="NAME=COLUMN,…",
+    help="Its columns: cashback_id and any of amount, type, user, currency, status, at.",
+)
+@click.option("--map-file", type=click.File("rb"), help="The same and more of its form, in TOML.")
+@click.option("--delimiter", help="What parts its columns: `,`, `;`, `|` or `\\t`; found out if not said.")
+@click.option(
     "--rewind",
     is_flag=True,
     help="List the transactions that Redis knows to be committed and that are not in the books.",
@@ -53,6 +67,10 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     shown: int,
     csv_file: Path | None,
     metrics: Path | None,
+    statement: BinaryIO | None,
+    columns: str | None,
+    map_file: BinaryIO | None,
+    delimiter: str | None,
     rewind: bool,
     as_json: bool,
 ) -> None:
@@ -61,7 +79,7 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     Balances, sums and business keys are looked at in all of the books; the rest is of a day or a period:
     what was posted and what was received in it. All of it is one snapshot, and nothing is changed. What is in
     flight is pending and not wrong. Ends with 1 when something is off. docs/operating/reconcile.md says what
-    each check means and what to do.
+    each check means and what to do, and how a statement is read.
 
     JSON: {"since", "until", "checked_at", "differences", "pending", "checks": [{"check", "what", "weight",
     "scope", "looked_at", "differences", "pending", "shown": [{"cashback_id", "transaction_type",
@@ -72,17 +90,20 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     that were found to be lost at most.
     """
     if rewind:
-        if any((day, since, until, csv_file, metrics)):
+        if any((day, since, until, csv_file, metrics, statement)):
             raise click.UsageError("--rewind looks at what Redis knows: it has no period and no files")
         _list_lost(as_json=as_json)
         return
     period = _period(day, timezone, since, until)
+    form = _form(map_file, columns, delimiter, timezone) if statement is not None else None
+    if form is None and any((columns, map_file, delimiter)):
+        raise click.UsageError("--map, --map-file and --delimiter are about a --statement")
 
     from worker.cli.printing.reconcile import print_report, report_document
     from worker.cli.printing.reconcile_files import write_metrics
 
     try:
-        report = _run(period, shown=shown, csv_file=csv_file)
+        report = _run(period, shown=shown, csv_file=csv_file, statement=statement, form=form)
         if metrics is not None:
             write_metrics(metrics, report)
     except OSError as error:
@@ -116,36 +137,60 @@ def _list_lost(*, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _run(period: "Period", *, shown: int, csv_file: Path | None) -> "Report":
+def _run(
+    period: "Period",
+    *,
+    shown: int,
+    csv_file: Path | None,
+    statement: BinaryIO | None,
+    form: "StatementForm | None",
+) -> "Report":
     from producer.shared.settings.environment import load
+    from worker.cli.printing.progress import reading, steps
     from worker.cli.printing.reconcile_files import csv_sink
-    from worker.cli.printing.steps import steps
     from worker.cli.shared.database import open_database
-    from worker.reconciliation.books import BOOKS
-    from worker.reconciliation.receipts import RECEIPTS
+    from worker.reconciliation import loading
+    from worker.reconciliation.checks import checks_with
     from worker.reconciliation.reconciling import Run, one_snapshot
     from worker.reconciliation.reconciling import reconcile as run_checks
     from worker.settings import ReconcileSettings
 
     settings = load(ReconcileSettings)
-    checks = [*BOOKS, *RECEIPTS]
-    with (
-        csv_sink(csv_file) as sink,
-        open_database(timeout_seconds=_SECONDS, looks_up=False) as connection,
-        steps(len(checks)) as step,
-        one_snapshot(connection),
-    ):
-        return run_checks(
-            connection,
-            Run(
-                period=period,
-                checks=checks,
-                keep_receipts=timedelta(days=settings.receipt_retention_days),
-                shown=shown,
-                sink=sink,
-                started=lambda check: step(check.name),
-            ),
-        )
+    checks = checks_with(statement=form is not None)
+    with csv_sink(csv_file) as sink, open_database(timeout_seconds=_SECONDS, looks_up=False) as connection:
+        if form is not None:
+            loading.prepare(connection)
+        with one_snapshot(connection):
+            if statement is not None and form is not None:
+                with reading(statement) as lines:
+                    loading.load(connection, lines, form)
+            with steps(len(checks)) as step:
+                return run_checks(
+                    connection,
+                    Run(
+                        period=period,
+                        checks=checks,
+                        keep_receipts=timedelta(days=settings.receipt_retention_days),
+                        shown=shown,
+                        sink=sink,
+                        started=lambda check: step(check.name),
+                        has_types=form is not None and "type" in form.columns,
+                    ),
+                )
+
+
+def _form(
+    map_file: BinaryIO | None, columns: str | None, delimiter: str | None, timezone: str
+) -> "StatementForm":
+    from worker.reconciliation.statement_form import MAX_FORM_BYTES, BadForm, read_form
+
+    toml = None if map_file is None else map_file.read(MAX_FORM_BYTES + 1)
+    if toml is not None and len(toml) > MAX_FORM_BYTES:
+        raise click.UsageError(f"the map file is larger than {MAX_FORM_BYTES} bytes")
+    try:
+        return read_form(toml, columns=columns, delimiter=delimiter, timezone=timezone)
+    except BadForm as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _period(day: str | None, timezone: str, since: str | None, until: str | None) -> "Period":

@@ -47,6 +47,46 @@ def test_a_look_changes_nothing(reconcile: Reconcile, day: str) -> None:
     assert int(after[0]) == int(before[0]) + 1
 
 
+def test_a_statement_is_compared_as_the_operator_and_named_by_its_lines(
+    reconcile: Reconcile, tmp_path: Path
+) -> None:
+    statement = tmp_path / "theirs.csv"
+    statement.write_text(
+        "ID;Sum;Player\n1;10.50;ann\n2;10.50;ann\n3;9.50;ann\n4;10.50;ann\n5;10.50;ann\n99;1;zoe\n"
+    )
+    options = ("--statement", str(statement), "--map", "cashback_id=ID,amount=Sum,user=Player")
+
+    result = reconcile(*TODAY, *options, "--json")
+
+    document = json.loads(result.stdout)
+    assert_fits("reconcile", document)
+    assert (result.exit_code, document["differences"]) == (1, 2)
+    off = {
+        check["check"]: (difference["line_number"], difference["ours"], difference["theirs"])
+        for check in document["checks"]
+        for difference in check["shown"]
+        if check["weight"] == "wrong"
+    }
+    assert off == {"statement_amount": (4, "10.50", "9.50"), "statement_never_seen": (7, None, "1")}
+
+
+def test_a_statement_that_cannot_be_read_is_refused_with_its_lines(
+    reconcile: Reconcile, tmp_path: Path
+) -> None:
+    statement = tmp_path / "theirs.csv"
+    statement.write_text("ID;Sum\n1;10.50\nx;1\n2;much\n")
+
+    refused = reconcile(*TODAY, "--statement", str(statement), "--map", "cashback_id=ID,amount=Sum")
+    wrong = reconcile(*TODAY, "--statement", str(statement), "--map", "cashback_id=ID,sum=Sum")
+
+    assert refused.exit_code == 1
+    assert "nothing was compared, the file has 2 faults:" in refused.stderr
+    assert "line 3: cashback_id 'x' is no CashbackId" in refused.stderr
+    assert "line 4: amount 'much' is no plain decimal" in refused.stderr
+    assert wrong.exit_code == 2
+    assert reconcile(*TODAY, "--map", "cashback_id=ID").exit_code == 2
+
+
 def test_two_payouts_that_are_missing_and_an_account_that_is_off_are_named(
     reconcile: Reconcile, broken: Callable[..., None], tmp_path: Path
 ) -> None:
