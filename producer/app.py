@@ -33,6 +33,7 @@ from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
 from producer.receiver.openapi.operations import route
+from producer.receiver.pause import IntakePause
 from producer.receiver.routes import routes
 from producer.receiver.two_copies import TwoCopies
 from producer.receiver.watches import start_watches
@@ -135,6 +136,8 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
     backlog = new_backlog(OWN_PRODUCER)
     primary = PrimaryWatch(redis, timeout_seconds=settings.copy_timeout_seconds)
     metrics.watch_backlog(lambda: backlog.wait_seconds)
+    pause = IntakePause(receipts)
+    metrics.watch_pause(lambda: pause.until_seconds)
     copies = TwoCopies(
         receipts=receipts,
         messages=publisher,
@@ -158,6 +161,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         verifier=verifier,
         copies=copies,
         backlog=backlog,
+        pause=pause,
         metrics=metrics,
         clients=clients,
         failures=failures,
@@ -174,6 +178,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
             states=receipts,
             backlog=backlog,
             new_backlog=new_backlog,
+            pause=pause,
             registry=metrics.registry,
             clients=clients,
             failures=failures,
@@ -205,7 +210,9 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
             )
             keys.start()
             await receipts.open()
-            watches = {"backlog": backlog.watch(), "primary": primary.watch()}
+            # Before the first make: one that begins in a pause is paused.
+            await pause.look()
+            watches = {"backlog": backlog.watch(), "primary": primary.watch(), "pause": pause.watch()}
             if partners is not None:
                 stack.callback(partners.close)
                 watches |= partners.watches()
@@ -218,6 +225,7 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
         receipts=receipts,
         publisher=publisher,
         copies=copies,
+        pause=pause,
     )
     return routes(
         route("make", receiver),

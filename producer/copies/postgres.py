@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 
+from producer.copies.errors import CopyFailed
 from producer.shared.postgres.abandoned import STILL_RUNNING, AbandonedConnections
 from producer.shared.postgres.session import Session
 from producer.shared.preconditions.postgres import RECORDS, STATE, PostgresState
@@ -26,6 +27,7 @@ _LOCK_SHARE: Final = 0.25
 _STATES: Final = (
     "SELECT event_id, state, code, received_at, settled_at, closed_at, unconfirmed FROM states_of(%s, %s)"
 )
+_INTAKE: Final = "SELECT paused_until, seconds_left, person, reason FROM intake_state()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,19 @@ class EventState:
     settled_at: datetime | None
     closed_at: datetime | None
     unconfirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeState:
+    """How the intake stands by PostgreSQL's clock, and who closed or opened it last.
+
+    `paused_until` (UTC) is None where nobody has closed it, or somebody has opened it since.
+    """
+
+    paused_until: datetime | None
+    seconds_left: float
+    person: str | None
+    reason: str | None
 
 
 class ReceiptConnection(psycopg.AsyncConnection[Any]):
@@ -86,6 +101,15 @@ async def states_of(
     """Ask how those of these events stand that are on record; with `producer` only its own."""
     cursor = await connection.execute(_STATES, (list(event_ids), producer), prepare=True)
     return [EventState(*row) for row in await cursor.fetchall()]
+
+
+async def intake_state(connection: ReceiptConnection) -> IntakeState:
+    """Ask how the intake stands; raise CopyFailed where there is no word of it."""
+    cursor = await connection.execute(_INTAKE, prepare=True)
+    rows = await cursor.fetchall()
+    if not rows:
+        raise CopyFailed("PostgreSQL: the table intake is empty")
+    return IntakeState(*rows[0])
 
 
 def _in_seconds(seconds: float) -> float:

@@ -22,8 +22,10 @@ from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
 from producer.copies.postgres import (
     EventState,
+    IntakeState,
     ReceiptConnection,
     connection_options,
+    intake_state,
     severed_at,
     state_of,
     states_of,
@@ -176,6 +178,10 @@ class Receipts:
         """
         until = asyncio.get_running_loop().time() + timeout_seconds
         return await self._call(partial(states_of, event_ids=event_ids, producer=producer), until=until)
+
+    async def intake(self, *, timeout_seconds: float) -> IntakeState:
+        """Return how the intake stands; raise CopyFailed or CopyTimedOut."""
+        return await self._call(intake_state, until=asyncio.get_running_loop().time() + timeout_seconds)
 
     async def _record_group(self, group: Group) -> None:
         try:

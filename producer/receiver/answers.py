@@ -10,7 +10,7 @@
 | the body came too slowly                    | 408  | 103753    |
 | the body is too large                       | 413  | 103753    |
 | what is no HTTP, a head too slow, too large | 400, 408, 431 | 103753, by `http.protocol` |
-| nothing can be verified or copied, overload | 503  | 102823 Error adding transaction |
+| nothing can be verified or copied, overload, pause | 503 | 102823 Error adding transaction |
 
 The ErrorCodes are those of BETCORE's accept where one fits, and the HTTP status where none does. What a
 partner should answer to make is not published, so this table is to be confirmed with BETCORE. However many of
@@ -48,6 +48,7 @@ class NotReceived(ProducerError):
 
     reason = "not_received"
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    retry_after_seconds: int = RETRY_AFTER_SECONDS
 
 
 class NotAllowed(NotReceived):
@@ -103,6 +104,17 @@ class BacklogTooLong(NotReceived):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
 
+class IntakePaused(NotReceived):
+    """The intake is closed for planned work; send it again."""
+
+    reason = "paused"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, *, retry_after_seconds: int = RETRY_AFTER_SECONDS) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
 class NoCopyMade(NotReceived):
     """The make could not be stored; send it again."""
 
@@ -150,15 +162,16 @@ RECEIVED: Final = Answer(HTTPStatus.OK, ErrorCode.SUCCESS, "Success", "received"
 
 def answer_to(error: NotReceived | VerificationError) -> Answer:
     """Return the answer to a make that was not received, as the table above says."""
-    return _answer(type(error), str(error))  # type: ignore[arg-type]  # classes are hashable
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, NotReceived) else RETRY_AFTER_SECONDS
+    return _answer(type(error), str(error), retry_after_seconds)  # type: ignore[arg-type]  # classes are hashable
 
 
 @lru_cache(maxsize=_KEPT)
-def _answer(kind: type[NotReceived | VerificationError], message: str) -> Answer:
+def _answer(kind: type[NotReceived | VerificationError], message: str, retry_after_seconds: int) -> Answer:
     status = _status_of(kind)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         code, outcome = int(ErrorCode.ERROR_ADDING_TRANSACTION), "unavailable"
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        headers = {"Retry-After": str(retry_after_seconds)}
     else:
         code, outcome, headers = int(ErrorCode.REQUEST_DATA_ERROR), "rejected", {}
     if status in _OWN_CODES:

@@ -38,6 +38,7 @@ from producer.receiver.http.body import BODY_TIMEOUT_SECONDS, read_body, token_i
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.pause import IntakePause
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.log_tally import LogTally
 
@@ -65,6 +66,7 @@ class Receiver:
         verifier: Verifier,
         copies: TwoCopies,
         backlog: Backlog,
+        pause: IntakePause,
         metrics: ReceiverMetrics,
         clients: Clients,
         failures: FailedVerifications,
@@ -76,6 +78,7 @@ class Receiver:
         self._verifier = verifier
         self._copies = copies
         self._backlog = backlog
+        self._pause = pause
         self._metrics = metrics
         self._clients = clients
         self._failures = failures
@@ -145,6 +148,7 @@ class Receiver:
             raise NotAllowed
 
     def _check_room(self) -> None:
+        self._pause.refuse()
         if self._in_flight >= self._max_in_flight:
             raise Overloaded
         if self._backlog.is_too_long():

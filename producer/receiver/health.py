@@ -11,6 +11,7 @@ from producer.copies.errors import CopyFailed
 from producer.copies.stores import MessageStore, ReceiptStore
 from producer.protocol.keys import KeySet
 from producer.receiver.metrics import MESSAGE, RECEIPT
+from producer.receiver.pause import IntakePause
 from producer.receiver.two_copies import TwoCopies
 
 CHECK_TIMEOUT_SECONDS: Final = 1.0
@@ -24,7 +25,7 @@ _AWAY: Final = "away"
 class Health:
     """Answers /healthz and /readyz."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all are named where it is built
         self,
         *,
         keys: KeySet,
@@ -32,12 +33,14 @@ class Health:
         receipts: ReceiptStore,
         publisher: MessageStore,
         copies: TwoCopies,
+        pause: IntakePause,
     ) -> None:
         self._keys = keys
         self._verify_fallback = verify_fallback
         self._receipts = receipts
         self._publisher = publisher
         self._copies = copies
+        self._pause = pause
         self._asking: asyncio.Task[None] | None = None
         self._asked_at = float("-inf")
         self._answer: tuple[dict[str, object], int] = ({}, 503)
@@ -50,7 +53,8 @@ class Health:
         """Answer 200 if tokens can be verified and at least one copy can be made, 503 if not.
 
         Each part is named with "ok" or what is wrong with it; "away": it answers here, and makes do not yet
-        wait for it. Makes that are refused for the backlog leave it at 200.
+        wait for it. Makes that are refused for the backlog or a pause leave it at 200: who takes the receiver
+        out of its balancer for them would have makes go nowhere, and partners not see how their events stand.
         """
         loop = asyncio.get_running_loop()
         if self._asking is None and loop.time() - self._asked_at >= FRESH_SECONDS:
@@ -76,6 +80,8 @@ class Health:
         keys = self._keys_state()
         is_ready = keys != "none" and not {_OK, _AWAY}.isdisjoint({receipts, messages})
         parts = {"keys": keys, "postgresql": receipts, "redis": messages}
+        if self._pause.sentence is not None:
+            parts["intake"] = self._pause.sentence
         return {"ready": is_ready, "parts": parts}, 200 if is_ready else 503
 
     def _keys_state(self) -> str:

@@ -139,6 +139,15 @@ class ReceiverMetrics:
         )
         gauge.set_function(wait_seconds)
 
+    def watch_pause(self, until_seconds: Callable[[], float]) -> None:
+        """Report until when a person has closed the intake, read at each scrape."""
+        gauge = Gauge(
+            "cashback_intake_paused_until_seconds",
+            "Until when a person has closed the intake, as Unix time; 0 while it is open.",
+            registry=self.registry,
+        )
+        gauge.set_function(until_seconds)
+
     def key_fetched(self, result: str) -> None:
         """Count one fetch of the keys."""
         self.key_fetches.labels(result).inc()

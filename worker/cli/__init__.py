@@ -10,6 +10,7 @@ from worker.cli.commands.accounts import accounts
 from worker.cli.commands.audit import audit
 from worker.cli.commands.doctor import doctor
 from worker.cli.commands.events import list_events, show
+from worker.cli.commands.intake import pause, resume
 from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.reconcile import reconcile
 from worker.cli.commands.replay import replay
@@ -44,6 +45,8 @@ for _command in (
     doctor,
     reconcile,
     trigger,
+    pause,
+    resume,
 ):
     cashback.add_command(_command)
 add_examples(cashback)

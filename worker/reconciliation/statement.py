@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from producer.protocol.asked import MAX_USER_ID_CHARS, PAYOUT_TYPE
 from worker.csv_lines import BadFile, ByteLines, CsvLines, LineFault, shown, split
 from worker.domain.money import EXPONENTS
-from worker.domain.settlement import MAX_USER_ID_CHARS, PAYOUT_TYPE
 from worker.reconciliation.period import read_zone
 from worker.reconciliation.statement_form import StatementForm
 

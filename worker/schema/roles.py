@@ -23,7 +23,10 @@ READER: Final = "reader"
 ROLES: Final = (RECEIVER, WORKER, OPERATOR, READER)
 
 CALLS: Final[Mapping[str, tuple[str, ...]]] = {
-    RECEIVER: ("record_receipts", "progress_of", "states_of", "missing_parts", "note_check_off"),
+    RECEIVER: (
+        *("record_receipts", "progress_of", "states_of", "intake_state", "missing_parts"),
+        "note_check_off",
+    ),
     WORKER: (
         *("settle_event", "settle_events", "give_up_event", "mark_answered", "close_event", "postpone_event"),
         *("hold_events", "give_up_overdue", "expire_overdue", "claim_overdue", "received_first"),
@@ -35,7 +38,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("prepare_accounts_import", "check_accounts_import", "new_accounts_share"),
         "apply_accounts_import",
         *("set_account_status", "adjust_account", "decide_adjustment", "requeue_message"),
-        *("order_replay", "missing_parts", "prepare_statement"),
+        *("order_replay", "missing_parts", "prepare_statement", "pause_intake", "resume_intake"),
     ),
     READER: ("missing_parts",),
 }
@@ -44,7 +47,7 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
 _VERSIONS: Final = ("schema_versions", "schema_functions")
 _BOOKS: Final = (
     *("currencies", "accounts", "transactions", "entries", "receipts", "sweep_bound", "audit"),
-    *("correction_rules", "adjustments"),
+    *("correction_rules", "adjustments", "intake"),
 )
 _REPLAYS: Final = ("replay_orders", "replays")
 READS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import ClassVar, Final
 
 from producer.protocol.errors import KeysUnavailable, ProducerError
-from producer.receiver.answers import Internal, NoCopyMade
+from producer.receiver.answers import RETRY_AFTER_SECONDS, Internal, NoCopyMade
 
 UNAVAILABLE: Final = (KeysUnavailable, NoCopyMade, Internal)
 """What says nothing against an event: it is to be sent again. All else is final."""
@@ -15,6 +15,7 @@ class RequestRefused(ProducerError):
 
     reason = "request_refused"
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    retry_after_seconds: int = RETRY_AFTER_SECONDS
 
 
 class BadKey(RequestRefused):

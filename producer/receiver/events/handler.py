@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from producer.copies.errors import CopyFailed
 from producer.receiver.answers import (
-    RETRY_AFTER_SECONDS,
     BacklogTooLong,
     Internal,
     NotReceived,
@@ -48,6 +47,7 @@ from producer.receiver.http.body import read_body
 from producer.receiver.http.buckets import Buckets
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
+from producer.receiver.pause import IntakePause
 from producer.shared.log_tally import LogTally
 
 OK: Final = "ok"
@@ -72,6 +72,7 @@ class PartnerEvents:
         record: Record,
         backlog: Backlog,
         backlogs: Backlogs,
+        pause: IntakePause,
         metrics: PartnerMetrics,
         clients: Clients,
         failures: FailedVerifications,
@@ -84,6 +85,7 @@ class PartnerEvents:
         self._record = record
         self._backlog = backlog
         self._backlogs = backlogs
+        self._pause = pause
         self._metrics = metrics
         self._clients = clients
         self._failures = failures
@@ -157,6 +159,7 @@ class PartnerEvents:
 
     async def _submitted(self, request: Request, partner: Partner) -> Response:
         now_ms = self._now_ms()
+        self._pause.refuse()
         if self._backlog.is_too_long() or self._backlogs.is_too_long(partner.name):
             raise BacklogTooLong(_TOO_MUCH_WAITS)
         quota = self._limits.quota_of(partner, least_burst=MAX_EVENTS)
@@ -202,10 +205,8 @@ def _json(model: EventResults | EventShown) -> Response:
 
 def _problem(error: RequestRefused | NotReceived) -> Response:
     headers = {}
-    if isinstance(error, QuotaSpent):
+    if isinstance(error, QuotaSpent) or error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(error.retry_after_seconds)
-    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return problem(error.status, error.reason, str(error), headers)

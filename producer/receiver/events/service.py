@@ -21,6 +21,7 @@ from producer.receiver.events.taking.verifying import Lookups
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.openapi.operations import route
+from producer.receiver.pause import IntakePause
 from producer.receiver.two_copies import TwoCopies
 
 MAX_EVENTS_WIRE_BYTES: Final = 2 * MAX_EVENTS_BODY_BYTES
@@ -43,6 +44,7 @@ class PartnerService:
         states: StateStore,
         backlog: Backlog,
         new_backlog: Callable[[str], Backlog],
+        pause: IntakePause,
         registry: CollectorRegistry,
         clients: Clients,
         failures: FailedVerifications,
@@ -68,6 +70,7 @@ class PartnerService:
             record=record,
             backlog=backlog,
             backlogs=self._backlogs,
+            pause=pause,
             metrics=PartnerMetrics(registry),
             clients=clients,
             failures=failures,

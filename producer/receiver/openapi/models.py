@@ -53,13 +53,14 @@ class Alive(BaseModel):
 
 
 class Parts(BaseModel):
-    """For each part "ok", or what is wrong with it."""
+    """For each part "ok", or what is wrong with it; `intake` is there while a person has closed it."""
 
     model_config = ConfigDict(extra="forbid")
 
     keys: str
     postgresql: str
     redis: str
+    intake: str | None = None
 
 
 class Readiness(BaseModel):

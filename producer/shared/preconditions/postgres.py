@@ -11,7 +11,7 @@ from producer.shared.preconditions.verdict import CONFIRM_REFUSAL_SECONDS, NEVER
 from producer.shared.preconditions.whole import MISSING_PARTS, of_parts, why_not_whole
 from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 
-TABLES_VERSION: Final = 7
+TABLES_VERSION: Final = 8
 """The last migration that this program knows; a test holds both versions to `worker.schema.files`."""
 FUNCTIONS_VERSION: Final = 1
 

@@ -49,6 +49,8 @@ EXAMPLES: Final = MappingProxyType(
             "cashback replay --unconfirmed --since 2h --dry-run",
             "cashback replay --unconfirmed --since 2h --reason 'ticket 7' --yes",
         ),
+        "pause": ("cashback pause --for 20m --reason 'database upgrade'", "cashback pause --show"),
+        "resume": ("cashback resume --reason 'done early'",),
         "accounts": ("cashback accounts show 188509",),
         "accounts block": ("cashback accounts block 188509 --reason 'ticket 7'",),
         "accounts unblock": ("cashback accounts unblock 188509 --reason 'ticket 7'",),

@@ -22,6 +22,7 @@ from producer.receiver.handler import Receiver, unix_ms
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.pause import IntakePause
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
@@ -75,6 +76,7 @@ async def answer_of(
             backlog=Backlog(
                 receipts, longest_wait_seconds=12, cutoff_seconds=25, timeout_seconds=60, clock=time.time
             ),
+            pause=IntakePause(receipts),
             metrics=metrics,
             clients=Clients(proxies=(), header="x-forwarded-for"),
             failures=FailedVerifications(per_second=10_000),

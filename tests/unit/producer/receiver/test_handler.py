@@ -17,6 +17,7 @@ from producer.receiver.handler import Receiver
 from producer.receiver.http.clients import Clients
 from producer.receiver.http.failures import FailedVerifications
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.pause import IntakePause
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys, build_verifier
@@ -55,6 +56,7 @@ def receiver_with_clock(now_ms: int, metrics: ReceiverMetrics) -> Receiver:
         backlog=Backlog(
             receipts, longest_wait_seconds=12, cutoff_seconds=25, timeout_seconds=1, clock=time.time
         ),
+        pause=IntakePause(receipts),
         metrics=metrics,
         clients=Clients(proxies=(), header="x-forwarded-for"),
         failures=FailedVerifications(per_second=1),

@@ -10,11 +10,13 @@ from starlette.requests import Request
 
 from producer.receiver.health import FRESH_SECONDS, Health
 from producer.receiver.metrics import ReceiverMetrics
+from producer.receiver.pause import IntakePause
 from producer.receiver.two_copies import TwoCopies
 from producer.shared.settings.receiver import ReceiverSettings
 from producer.shared.wiring import build_keys
 from tests.support import virtual_time
 from tests.support.copies import TIMEOUT_SECONDS, Store, event
+from tests.support.intake import Intake
 
 SETTINGS = ReceiverSettings(
     redis_url="redis://cache.test/0",
@@ -29,6 +31,8 @@ class Scene:
 
     def __init__(self) -> None:
         self.receipts, self.messages = Store(), Store()
+        self.intake = Intake()
+        self.pause = IntakePause(self.intake)
         self.copies = TwoCopies(
             receipts=self.receipts,
             messages=self.messages,
@@ -46,6 +50,7 @@ class Scene:
             receipts=self.receipts,
             publisher=self.messages,
             copies=self.copies,
+            pause=self.pause,
         )
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
