@@ -12,6 +12,9 @@ from referencing import Registry, Resource
 from deploy.local.environment import ROOT
 from worker.cli import cashback
 
+# Options with which a command prints another document, and so has another schema.
+_VARIANTS: Final = {"reconcile": ("--rewind",)}
+
 SCHEMAS: Final = ROOT / "docs" / "operating" / "schemas"
 
 
@@ -28,8 +31,9 @@ def assert_fits(name: str, document: object) -> None:
 
 
 def commands_with_json() -> set[str]:
-    """Return the names of the schemas that there must be: one for each command that takes `--json`."""
-    return {name for name, command in _commands(cashback) if _takes_json(command)}
+    """Return the names of the schemas that there must be: one for each document that `--json` prints."""
+    names = {name for name, command in _commands(cashback) if _takes_json(command)}
+    return names | {_variant(name, option) for name, options in _VARIANTS.items() for option in options}
 
 
 def name_of(arguments: Sequence[str]) -> str | None:
@@ -41,7 +45,24 @@ def name_of(arguments: Sequence[str]) -> str | None:
             break
         command = command.commands[argument]
         words.append(argument)
-    return "-".join(words) if "--json" in arguments and _takes_json(command) else None
+    if "--json" not in arguments or not _takes_json(command):
+        return None
+    name = "-".join(words)
+    return next((_variant(name, option) for option in _VARIANTS.get(name, ()) if option in arguments), name)
+
+
+def words_of(name: str) -> str:
+    """Return how the command of a schema begins: `accounts show`, `reconcile --rewind`."""
+    variants = {
+        _variant(command, option): f"{command} {option}"
+        for command in _VARIANTS
+        for option in _VARIANTS[command]
+    }
+    return variants.get(name) or name.replace("-", " ")
+
+
+def _variant(name: str, option: str) -> str:
+    return f"{name}-{option.lstrip('-')}"
 
 
 def _commands(group: click.Group, *words: str) -> Iterator[tuple[str, click.Command]]:

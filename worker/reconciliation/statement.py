@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from producer.protocol.asked import MAX_USER_ID_CHARS, PAYOUT_TYPE
+from producer.protocol.asked import MAX_USER_ID_CHARS
 from worker.csv_lines import BadFile, ByteLines, CsvLines, LineFault, shown, split
 from worker.domain.money import EXPONENTS
+from worker.domain.settlement import PAYOUT_TYPE
 from worker.reconciliation.period import read_zone
 from worker.reconciliation.statement_form import StatementForm
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.output_schemas import SCHEMAS, assert_fits, commands_with_json, name_of, schema
+from tests.support.output_schemas import SCHEMAS, assert_fits, commands_with_json, name_of, schema, words_of
 
 NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
 COUNTS = {"opened": 1, "updated": 2, "unchanged": 3}
@@ -34,7 +34,7 @@ def test_it_is_a_closed_schema_of_the_draft_that_it_names(name: str) -> None:
 
     assert content["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
     Draft202012Validator.check_schema(content)
-    assert content["title"] == f"cashback {name.replace('-', ' ')} --json"
+    assert content["title"] == f"cashback {words_of(name)} --json"
     objects = list(objects_of(content))
     assert objects
     for each in objects:
@@ -55,4 +55,5 @@ def test_a_run_is_named_by_its_words() -> None:
     assert name_of(["accounts", "show", "188509", "--json"]) == "accounts-show"
     assert name_of(["list", "--json", "--state", "settled"]) == "list"
     assert name_of(["list", "--state", "settled"]) is None
+    assert name_of(["reconcile", "--rewind", "--json"]) == "reconcile-rewind"
     assert name_of(["--help"]) is None
