@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from tests.support.accept_answers import ACK, REFUSAL
+from tests.support.accepts import sent_accept
 from tests.support.betcore import cashback
 from tests.support.handler_bench import Bench, bench
 from tests.support.raw_betcore import in_turn, silence
@@ -20,6 +21,7 @@ from tests.support.replays import (
     run_until_ended,
 )
 from tests.support.roles import as_role
+from worker.ledger.accepts import accepts_by_event
 from worker.replay.store import ReplayState
 from worker.schema.roles import ROLES
 
@@ -160,9 +162,9 @@ def test_no_role_writes_to_replays_itself(database_url: str, role: str) -> None:
 
 def told(at: Bench, tries: int, state: str) -> None:
     at.connection.execute(
-        "SELECT note_replays(ARRAY[replay_id], ARRAY[%s], ARRAY[%s], ARRAY[1], ARRAY['x'],"
-        " ARRAY[NULL]::double precision[]) FROM replays",
-        (tries, state),
+        "SELECT note_replays(ARRAY[replay_id], ARRAY[%s], ARRAY[%s], ARRAY['x'],"
+        " ARRAY[NULL]::double precision[], %s) FROM replays",
+        (tries, state, accepts_by_event([[sent_accept(1)]])),
     )
 
 

@@ -52,7 +52,7 @@ STATEMENTS: Final = {
     "prune replays": "SELECT prune_replays(15552000, 500)",
     "claim replays": "SELECT count(*) FROM claim_replays(5, 600, 600, 5)",
     "note replays": (
-        "SELECT note_replays(ARRAY[{rows} + {run}], ARRAY[1], '{{open}}', '{{1}}', '{{x}}', ARRAY[60.0])"
+        "SELECT note_replays(ARRAY[{rows} + {run}], ARRAY[1], '{{open}}', '{{x}}', ARRAY[60.0], NULL)"
     ),
     "move the bound": "SELECT raise_sweep_bound(60)",
     "look below the bound": "SELECT lower_sweep_bound()",

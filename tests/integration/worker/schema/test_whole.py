@@ -35,7 +35,7 @@ CALLS: Final = {
     "settle_events": "SELECT settle_events(%(events)s, 600, 900, false)",
     "give_up_event": "SELECT give_up_event(%(id)s)",
     "give_up_overdue": "SELECT give_up_overdue(10)",
-    "apply_accounts_import": "SELECT apply_accounts_import()",
+    "apply_accounts_import": "SELECT apply_accounts_import('a file', repeat('0', 64), 'a person', NULL)",
     "adjust_account": "SELECT adjust_account('a key', 'ann', 1, 'a person', 'a reason')",
     "decide_adjustment": "SELECT decide_adjustment('a key', true, 'a person', 'a reason')",
 }

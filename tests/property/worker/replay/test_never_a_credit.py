@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.local.postgres import PostgresServer
+from tests.support.accepts import sent_accept
 from tests.support.books import SOUND, add_user, audit, cancel, database_of, ledger_on, new_event, payout
 from tests.support.replays import books
 from worker.domain.settlement import Instruction, State
+from worker.ledger.accepts import accepts_by_event
 from worker.ledger.ledger import Ledger
 
 STATES: Final = (State.SETTLED, State.EXPIRED, State.REFUSED, State.ANSWERED)
@@ -119,9 +121,14 @@ def act(connection: psycopg.Connection[Any], events: Events, action: tuple[Any, 
         known = connection.execute("SELECT replay_id, tries FROM replays ORDER BY replay_id").fetchall()
         replay_id, tries = known[place % len(known)] if known else (0, 0)
         connection.execute(
-            "SELECT note_replays(ARRAY[%s]::bigint[], ARRAY[%s]::integer[], ARRAY[%s], ARRAY[%s]::integer[],"
-            " ARRAY['x'], ARRAY[0]::double precision[])",
-            (replay_id, tries + off, state, sent),
+            "SELECT note_replays(ARRAY[%s]::bigint[], ARRAY[%s]::integer[], ARRAY[%s], ARRAY['x'],"
+            " ARRAY[0]::double precision[], %s)",
+            (
+                replay_id,
+                tries + off,
+                state,
+                accepts_by_event([[sent_accept(second) for second in range(sent)]]),
+            ),
         )
     else:
         connection.execute("SELECT prune_replays(%s, 100)", values)
