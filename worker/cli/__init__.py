@@ -11,6 +11,7 @@ from worker.cli.commands.audit import audit
 from worker.cli.commands.doctor import doctor
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.intake import pause, resume
+from worker.cli.commands.live import tail
 from worker.cli.commands.quarantine import quarantine
 from worker.cli.commands.reconcile import reconcile
 from worker.cli.commands.replay import replay
@@ -33,21 +34,7 @@ def cashback() -> None:
     """
 
 
-for _command in (
-    migrate,
-    accounts,
-    show,
-    list_events,
-    quarantine,
-    audit,
-    completion,
-    replay,
-    doctor,
-    reconcile,
-    trigger,
-    pause,
-    resume,
-):
+for _command in (migrate, accounts, show, list_events, quarantine, audit, completion, replay, doctor, reconcile, trigger, pause, resume, tail):
     cashback.add_command(_command)
 add_examples(cashback)
 

@@ -37,6 +37,20 @@ def since_option(meaning: str, name: str = "--since") -> Callable[[Any], Any]:
     )
 
 
+def duration_option(meaning: str, name: str, argument: str) -> Callable[[Any], Any]:
+    """Return an option that takes a length of time and gives seconds; `meaning` begins its help."""
+    return click.option(name, argument, callback=_seconds, help=f"{meaning}, such as 90s, 30m or 24h.")
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    length = _AGO.fullmatch(value)
+    if length is None:
+        raise click.BadParameter(f"{value!a} is no length of time such as 90s, 30m or 24h")
+    return float(int(length["count"]) * _UNIT_SECONDS[length["unit"]])
+
+
 def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
     if value is None:
         return None

@@ -22,6 +22,7 @@ from tests.support.plans import LASTING_PLANS
 from worker.cli.queries.accounts import read_account
 from worker.cli.queries.cashback import read_cashback, read_event
 from worker.cli.queries.events import EventFilter, list_events
+from worker.cli.queries.live import MAX_EVENTS, Live, LiveFilter
 from worker.cli.shared.database import open_database
 from worker.domain.settlement import State
 from worker.quarantine.listing import list_quarantined, open_ids, read_quarantined
@@ -127,6 +128,9 @@ LOOKS: Final[dict[str, Callable[[psycopg.Connection[Any]], object]]] = {
     ),
     "show": lambda connection: read_cashback(connection, 1, limit=50),
     "show an event": lambda connection: read_event(connection, EVENT_ID),
+    "tail": Live(LiveFilter(), since=None).look,
+    "tail of all": Live(LiveFilter(states=tuple(State)), since=None).look,
+    "tail of unconfirmed": Live(LiveFilter(unconfirmed=True), since=None).look,
     "account": lambda connection: read_account(connection, "user 7", limit=20),
     "account of many entries": lambda connection: read_account(connection, "user 1", limit=20),
     "quarantine list": lambda connection: list_quarantined(
@@ -138,6 +142,8 @@ LOOKS: Final[dict[str, Callable[[psycopg.Connection[Any]], object]]] = {
     "quarantine show": lambda connection: read_quarantined(connection, 1),
     "quarantine requeue": lambda connection: open_ids(connection, reason="unknown_task", after=0, limit=50),
 }
+# Read the newest of each state, however many there are.
+TAILS: Final = ("tail", "tail of all")
 # No index holds open events by the time of their receipt: one more would be written by each event.
 WHAT_WAITS: Final = ("list", "list received", "list settled", "list by code", "list by user")
 
@@ -195,9 +201,10 @@ def test_a_look_of_the_command_reads_few_buffers_of_many_rows(
 
     print(f"{statistics}: {read}")  # noqa: T201 - for whoever runs it by hand, with -s
     # then it reads few buffers, or what waits, where a list has to put that in order.
-    sorted_ = {name: read.pop(name) for name in WHAT_WAITS}
+    sorted_, tails = ({name: read.pop(name) for name in names} for names in (WHAT_WAITS, TAILS))
     assert {name: buffers for name, buffers in read.items() if buffers > FEW_BUFFERS} == {}
     assert {name: buffers for name, buffers in sorted_.items() if buffers > ROWS // 30} == {}
+    assert {name: buffers for name, buffers in tails.items() if buffers > 1.5 * MAX_EVENTS} == {}
 
 
 def _run(statement: str, connection: psycopg.Connection[Any]) -> None:

@@ -1,0 +1,114 @@
+"""`cashback tail`: events as they end."""
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from worker.cli.printing.output import as_json_option, print_json_line
+from worker.cli.shared.since import duration_option, since_option
+from worker.domain.settlement import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.cli.queries.live import LiveEvent, LiveFilter
+
+_EACH_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 30 * 86_400.0
+_MAX_COUNT: Final = 1_000_000
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Events as they come, too: received, and decided.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in State]), help="Only what comes to this state."
+)
+@click.option(
+    "--unconfirmed", is_flag=True, help="Only where money moved and BETCORE did not acknowledge it."
+)
+@click.option("--producer", help="Only what this producer handed in; betcore is our own receiver.")
+@since_option("Begin with what ended since then")
+@duration_option("End after this time", "--for", "for_seconds")
+@click.option("--count", type=click.IntRange(1, _MAX_COUNT), help="End after so many events.")
+@as_json_option
+def tail(  # noqa: PLR0913 - one argument per option
+    *,
+    every: bool,
+    state: str | None,
+    unconfirmed: bool,
+    producer: str | None,
+    since: datetime | None,
+    for_seconds: float | None,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """Follow events as they end, a line each, until Ctrl-C.
+
+    Looks once a second at the 2,000 newest events of each state; where that may not be all that ended, it
+    says so once. An event that went through between two looks has one line, with --all too.
+
+    JSON: one event on each line, as `cashback list` has them.
+    """
+    if every and (state or unconfirmed):
+        raise click.UsageError("--all goes with neither --state nor --unconfirmed")
+
+    # Ctrl-C is how it usually ends, wherever it is just then.
+    try:
+        from worker.cli.queries.live import LiveFilter
+
+        states = tuple(State) if every else LiveFilter.states_of(state)
+        wanted = LiveFilter(states=states, unconfirmed=unconfirmed, producer=producer)
+        seconds = min(_LONGEST_SECONDS if for_seconds is None else for_seconds, _LONGEST_SECONDS)
+        _follow(
+            wanted, since=since, ends_at=time.monotonic() + seconds, count=count, show=_shown(as_json=as_json)
+        )
+    except KeyboardInterrupt:
+        return
+
+
+def _follow(
+    wanted: "LiveFilter",
+    *,
+    since: datetime | None,
+    ends_at: float,
+    count: int | None,
+    show: "Callable[[LiveEvent], None]",
+) -> None:
+    from worker.cli.queries.live import Live
+    from worker.cli.shared.database import QUERY_SECONDS, open_database
+    from worker.domain.deadline import Deadline
+    from worker.time_limit import ends_by
+
+    live = Live(wanted, since=since)
+    shown = 0
+    has_said = False
+    with open_database(timeout_seconds=_LONGEST_SECONDS, statement_seconds=QUERY_SECONDS) as connection:
+        while True:
+            with ends_by(Deadline(time.monotonic() + QUERY_SECONDS)):
+                events = live.look(connection)
+            for event in events[: None if count is None else count - shown]:
+                show(event)
+                shown += 1
+            if not has_said and any(event.is_cut for event in events):
+                click.echo(
+                    "Too many events to follow: some may be missing here, see `cashback list`", err=True
+                )
+                has_said = True
+            left_seconds = ends_at - time.monotonic()
+            if shown == count or left_seconds <= 0:
+                return
+            time.sleep(min(_EACH_SECONDS, left_seconds))
+
+
+def _shown(*, as_json: bool) -> "Callable[[LiveEvent], None]":
+    from worker.cli.printing.events import event_document
+    from worker.cli.printing.live import print_event, print_header
+    from worker.cli.printing.output import console
+
+    if as_json:
+        return lambda event: print_json_line(event_document(event.plain))
+    screen = console()
+    print_header(screen)
+    return lambda event: print_event(event, screen)
