@@ -150,6 +150,8 @@ def _check_use(doing: _Doing, *, ways: list[bool]) -> None:
         raise click.UsageError(
             f"say why: --reason, with {_MAX_REASON_CHARS} characters at most (or look first, with --dry-run)"
         )
+    if not doing.yes and doing.as_json:
+        raise click.UsageError("nothing was done: --json asks nobody, so it takes --yes or --dry-run")
     if not doing.yes and not sys.stdin.isatty():
         raise click.UsageError(
             "nothing was done: without a terminal nobody can be asked. Look with --dry-run, do it with --yes"

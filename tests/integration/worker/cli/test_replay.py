@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import threading
@@ -218,6 +219,7 @@ def test_all_that_a_filter_says_must_hold(database_url: str, run: Run) -> None:
     ("arguments", "said"),
     [
         (("--unconfirmed", "--reason", "x"), "without a terminal nobody can be asked"),
+        (("--unconfirmed", "--reason", "x", "--json"), "it takes --yes"),
         (("--unconfirmed", "--yes"), "--reason"),
         (("--unconfirmed", "--yes", "--reason", "x" * 501), "500 characters"),
         (("--yes", "--reason", "x"), "say which events"),
@@ -225,7 +227,7 @@ def test_all_that_a_filter_says_must_hold(database_url: str, run: Run) -> None:
         (("--from", "-", "--yes", "--reason", "x"), "line 2: 'no id' is no event id"),
         (("--unconfirmed", "--rate", "201", "--yes", "--reason", "x"), "201"),
     ],
-    ids=["no terminal", "no reason", "long reason", "nothing", "two ways", "no id", "too fast"],
+    ids=["no terminal", "JSON", "no reason", "long reason", "nothing", "two ways", "no id", "too fast"],
 )
 def test_a_wrong_use_does_nothing(database_url: str, run: Run, arguments: tuple[str, ...], said: str) -> None:
     with bench(database_url, ACK) as at:
@@ -260,3 +262,32 @@ def test_at_a_terminal_it_asks(database_url: str, tmp_path: Path, answer: str, s
         assert process.returncode == (0 if answer == "y" else 1)
         assert (at.receipt(event.message) or ())[0] == state
         assert orders(at) == int(answer == "y")
+
+
+def commands_of(paper: Path) -> list[list[str]]:
+    """Return the arguments of the commands in the first block of a paper."""
+    block = paper.read_text("utf-8").split("```sh\n", 1)[1].split("```", 1)[0]
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+def test_the_commands_of_the_operating_page_find_replay_and_tell(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.cli.shared.database.configure_logs", lambda _level: None)
+    monkeypatch.setenv("CASHBACK_DATABASE_URL", as_role(database_url, OPERATOR))
+    with service(database_url) as at:
+        event = ended(at)
+        said = []
+        for arguments in commands_of(ROOT / "docs" / "operating" / "replay.md"):
+            given = [str(event.event_id) if each == "EVENT_ID" else each for each in arguments]
+            # Here is no terminal.
+            asked = given[0] == "replay" and "--dry-run" not in given
+            result = CliRunner().invoke(cashback_command, [*given, *(["--yes"] if asked else [])])
+            assert result.exit_code == 0, result.output
+            said.append(result.stdout)
+
+        assert at.receipt(event.message) == ("answered", 200, False, None)
+    found, shown, looked, done, audited = said
+    assert all(str(event.event_id) in text for text in (found, shown, looked, audited))
+    assert "1 answered, 0 failed, 0 open" in done
+    assert "ticket 77" in audited
