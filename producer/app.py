@@ -1,7 +1,6 @@
 """Composition root of the receiver; `python -m producer` serves what it builds."""
 
 import asyncio
-import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +36,7 @@ from producer.receiver.pause import IntakePause
 from producer.receiver.routes import routes
 from producer.receiver.two_copies import TwoCopies
 from producer.receiver.watches import start_watches
-from producer.shared.logs import configure_logs
+from producer.shared.logs import configure_logs, hand_over_logs
 from producer.shared.postgres.session import refuse_shared_sessions
 from producer.shared.preconditions.checks import Check, Checks
 from producer.shared.preconditions.checks_off import ChecksOffNote
@@ -45,6 +44,7 @@ from producer.shared.preconditions.postgres import RECORDS, check_postgres
 from producer.shared.preconditions.verdict import Unmet
 from producer.shared.preconditions.watch import PreconditionWatch
 from producer.shared.process import calm_collector
+from producer.shared.redis.processes import ProcessRecord, Telling
 from producer.shared.settings.checks_off import checks_off
 from producer.shared.settings.environment import ENV_PREFIX, SettingsError
 from producer.shared.settings.receiver import ReceiverSettings
@@ -107,7 +107,8 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
 
     `on_fatal` is told why it cannot do its work any more.
     """
-    _hand_over_server_logs()
+    # uvicorn has set up its handlers before it calls us.
+    hand_over_logs("uvicorn", "uvicorn.error")
     metrics = ReceiverMetrics(CollectorRegistry())
     client = betcore_client()
     # What was signed before a rotation concerns only the worker: here retired keys go at once.
@@ -135,6 +136,12 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
     )
     backlog = new_backlog(OWN_PRODUCER)
     primary = PrimaryWatch(redis, timeout_seconds=settings.copy_timeout_seconds)
+    telling = Telling(
+        client=redis,
+        record=ProcessRecord.of("receiver", settings),
+        keys_age=lambda: keys.age_seconds,
+        timeout_seconds=settings.copy_timeout_seconds,
+    )
     metrics.watch_backlog(lambda: backlog.wait_seconds)
     pause = IntakePause(receipts)
     metrics.watch_pause(lambda: pause.until_seconds)
@@ -212,7 +219,13 @@ def build_app(settings: ReceiverSettings, on_fatal: Callable[[str], None] = _go_
             await receipts.open()
             # Before the first make: one that begins in a pause is paused.
             await pause.look()
-            watches = {"backlog": backlog.watch(), "primary": primary.watch(), "pause": pause.watch()}
+            stack.push_async_callback(telling.farewell)
+            watches = {
+                "backlog": backlog.watch(),
+                "primary": primary.watch(),
+                "pause": pause.watch(),
+                "process": telling.watch(),
+            }
             if partners is not None:
                 stack.callback(partners.close)
                 watches |= partners.watches()
@@ -248,11 +261,3 @@ def _partner_keys(settings: ReceiverSettings) -> PartnerKeys | None:
     except KeysUnreadable as error:
         variable = "PARTNER_KEYS_FILE" if path else "PARTNER_KEYS"
         raise SettingsError(f"{ENV_PREFIX}{variable}: {error}") from None
-
-
-def _hand_over_server_logs() -> None:
-    """Let uvicorn's own lines go the way of all others; it has set up its handlers before it calls us."""
-    for name in ("uvicorn", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True

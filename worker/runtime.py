@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool
 from cashback_client.contract import OWN_PRODUCER, QUEUE, RETRY_QUEUE
 from producer.protocol.keys import KeySet
 from producer.shared.outgoing import Caller
+from producer.shared.redis.processes import ProcessRecord
 from producer.shared.settings.environment import reveal
 from producer.shared.wiring import betcore_client, build_keys, build_verifier
 from worker.betcore.accept import AcceptClient, BearerSource
@@ -45,7 +46,7 @@ from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.standbys import Standbys
 from worker.recovery.sweep_log import SweepLog
 from worker.recovery.sweeper import Sweeper
-from worker.recovery.upkeep import Job, Upkeep, upkeep_jobs
+from worker.recovery.upkeep import Job, Upkeep, tell_of_process, upkeep_jobs
 from worker.recovery.witness import RedisWitness
 from worker.replay.sender import Replays
 from worker.replay.store import ReplayStore
@@ -112,15 +113,14 @@ class Runtime:
             loop_factory=uvloop.new_event_loop,
         )
         database = Database(pool, timeout_seconds=settings.database_timeout_seconds)
-        store = QuarantineStore(database)
         runtime = cls(
             handler=handler,
             answering=answering,
             answered_marks=answered_marks,
             bearers=bearers,
-            sweeper=_sweeper(settings, _queue_watch(settings, app, consumption), answering, database, store),
+            sweeper=_sweeper(settings, _queue_watch(settings, app, consumption), answering, database, keys),
             ledger_watch=_ledger_watch(settings, app, handler, pool),
-            quarantine=Quarantine(store, registry=metrics.registry, random=random.random),
+            quarantine=Quarantine(QuarantineStore(database), registry=metrics.registry, random=random.random),
             keys=keys,
             pool=pool,
             client=client,
@@ -170,7 +170,7 @@ def _sweeper(
     queue_watch: QueueWatch,
     answering: Answering,
     database: Database,
-    store: QuarantineStore,
+    keys: KeySet,
 ) -> Sweeper:
     handler = answering.handler
     hold_seconds = settings.accept_timeout_seconds + OVERDUE_SECONDS
@@ -191,11 +191,14 @@ def _sweeper(
     )
     lists = UnreadLists(queue_watch.broker.ask, handler.metrics, partners=settings.partners)
     jobs.append(Job(name="look_at_lists", every_seconds=LOOK_SECONDS, run=lists.look))
+    jobs.append(tell_of_process(queue_watch.broker, ProcessRecord.of("worker", settings), keys))
     return Sweeper(
         overdue=overdue,
         upkeep=Upkeep(jobs, monotonic=time.monotonic),
         replays=Replays(ReplayStore(database), answering, random=random.random),
-        retention=Retention(database, store, keep=_keep(settings), monotonic=time.monotonic),
+        retention=Retention(
+            database, QuarantineStore(database), keep=_keep(settings), monotonic=time.monotonic
+        ),
         broker=queue_watch.broker,
         queue_watch=queue_watch,
         answering=answering,

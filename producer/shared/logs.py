@@ -39,3 +39,11 @@ def configure_logs(level: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # Its DEBUG lines carry the arguments of tasks, and so BETCORE's tokens.
     logging.getLogger("celery.pool").setLevel(logging.INFO)
+
+
+def hand_over_logs(*names: str) -> None:
+    """Let the lines of these loggers go the way of all others."""
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True

@@ -34,7 +34,22 @@ def cashback() -> None:
     """
 
 
-for _command in (migrate, accounts, show, list_events, quarantine, audit, completion, replay, doctor, reconcile, trigger, pause, resume, tail):
+for _command in (
+    migrate,
+    accounts,
+    show,
+    list_events,
+    quarantine,
+    audit,
+    completion,
+    replay,
+    doctor,
+    reconcile,
+    trigger,
+    pause,
+    resume,
+    tail,
+):
     cashback.add_command(_command)
 add_examples(cashback)
 

@@ -18,8 +18,8 @@ from worker.doctor import backlog, betcore, clock, postgresql, processes, queues
 from worker.doctor.finding import Finding, NotGiven, fault, of_verdict, unchecked
 
 PARTS: Final = (
-    *("redis", "queues", "postgresql", "schema", "clock", "keys", "credentials", "workers", "receiver"),
-    "backlog",
+    *("redis", "queues", "postgresql", "schema", "clock", "keys", "credentials"),
+    *("processes", "receiver", "backlog"),
 )
 """All parts, in the order in which they are told."""
 RECEIVER_VARIABLE: Final = "CASHBACK_RECEIVER_URL"
@@ -52,7 +52,7 @@ def examinations(*, receiver_url: str | None) -> tuple[Examination, ...]:
         ("clock", "clock_betcore", clock.check_betcore),
         ("keys", "keys_unreachable", betcore.check_keys),
         ("credentials", "token_unavailable", betcore.check_credentials),
-        ("workers", "workers", processes.check_leases),
+        ("processes", "processes", processes.check_processes),
         ("receiver", "receiver_unreachable", receiver),
         ("backlog", "backlog", backlog.check_backlog),
     )

@@ -91,6 +91,7 @@ class Sweeper:
         """Drop what has not begun, wait for what has, and let go of the broker. Call it after `run` ended."""
         self._run_job("replays", self.replays.note)
         self.executor.shutdown(cancel_futures=True)
+        self.upkeep.close()
         self.broker.close()
 
     def sweep(self) -> bool:

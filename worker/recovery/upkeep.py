@@ -7,9 +7,11 @@ from typing import Final
 import structlog
 from prometheus_client import Gauge
 
+from producer.protocol.keys import KeySet
+from producer.shared.redis.processes import TELL_SECONDS, ProcessRecord, tell
 from worker.errors import LedgerUnavailable
 from worker.ledger.wholeness import Wholeness
-from worker.recovery.broker import BrokerUnavailable
+from worker.recovery.broker import Broker, BrokerUnavailable
 from worker.recovery.overdue import OverdueReceipts
 from worker.recovery.snapshots import SnapshotWatch
 from worker.recovery.standbys import Standbys
@@ -28,11 +30,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something that is done again `every_seconds`; it may raise LedgerUnavailable or BrokerUnavailable."""
+    """Something that is done again `every_seconds`; it may raise LedgerUnavailable or BrokerUnavailable.
+
+    So may `at_end`, which is done once when the worker ends in good order.
+    """
 
     name: str
     every_seconds: float
     run: Callable[[], object]
+    at_end: Callable[[], object] | None = None
 
 
 class Upkeep:
@@ -49,11 +55,23 @@ class Upkeep:
             if self._monotonic() < self._due_at[job.name]:
                 continue
             self._due_at[job.name] = self._monotonic() + job.every_seconds
-            try:
-                job.run()
-            except (LedgerUnavailable, BrokerUnavailable) as error:
+            if not _is_done(job.name, job.run):
                 self._due_at[job.name] = self._monotonic() + min(job.every_seconds, _RETRY_SECONDS)
-                _log.warning("upkeep_failed", job=job.name, reason=error.reason, error=str(error))
+
+    def close(self) -> None:
+        """Do what is to be done at the end."""
+        for job in self._jobs:
+            if job.at_end is not None:
+                _is_done(job.name, job.at_end)
+
+
+def _is_done(name: str, run: Callable[[], object]) -> bool:
+    try:
+        run()
+    except (LedgerUnavailable, BrokerUnavailable) as error:
+        _log.warning("upkeep_failed", job=name, reason=error.reason, error=str(error))
+        return False
+    return True
 
 
 def upkeep_jobs(
@@ -76,3 +94,13 @@ def upkeep_jobs(
             run=lambda: unconfirmed.set(overdue.unconfirmed()),
         ),
     ]
+
+
+def tell_of_process(broker: Broker, record: ProcessRecord, keys: KeySet) -> Job:
+    """Return the job that says in Redis that this worker is there."""
+    return Job(
+        name="tell_of_process",
+        every_seconds=TELL_SECONDS,
+        run=lambda: broker.ask(lambda client: tell(client, record, keys_age_seconds=keys.age_seconds)),
+        at_end=lambda: broker.ask(lambda client: client.execute_command(*record.farewell())),
+    )

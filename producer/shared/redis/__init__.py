@@ -1,1 +1,1 @@
-"""How Redis is spoken to: what its URL says, and the settings of Celery that follow from it."""
+"""How Redis is spoken to: what its URL says, the settings of Celery that follow from it, and who is there."""

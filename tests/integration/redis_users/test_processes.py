@@ -12,6 +12,7 @@ import redis
 from deploy.local.environment import ROOT, process_environment
 from deploy.local.processes import ManagedProcess, wait_until
 from deploy.local.stack import Stack, StackOptions
+from producer.shared.redis.processes import PROCESSES
 from tests.support.redis_users import Server
 
 ACCOUNTS = "user_id,currency,status,balance\n7,EUR,active,0\n"
@@ -75,7 +76,9 @@ def test_each_process_of_the_stack_does_its_work_as_a_user_of_its_own(stack: Sta
         health.start()
         assert health.wait(timeout_seconds=WAIT_SECONDS) == 0, health.log_tail()
         # What they do when they leave belongs to it.
+        assert operator.hlen(PROCESSES) == 2
         for name in ("flower", "worker.1", "web"):
             stack.processes[name].stop()
+        assert operator.hlen(PROCESSES) == 0
         assert server.refused() == set()
     assert Decimal(str(acknowledged(stack)[0]["amount"])) == 10

@@ -8,6 +8,7 @@ import redis
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, queue_of
 from deploy.redis.users import ROLES, Role
+from producer.shared.redis.processes import PROCESSES
 from tests.support.redis_users import Server
 
 # The server lets everybody run these: they log in, say the protocol, and leave.
@@ -78,6 +79,9 @@ _HEARS = [("SUBSCRIBE", "/0.celeryev/worker.heartbeat"), ("PSUBSCRIBE", "/0.cele
 _READS_BY_SCRIPT = [("EVAL", f"return redis.call('GET', '{_BEARER}')", "0")]
 _WRITES_THE_QUEUE = [("LPUSH", QUEUE, "x"), ("RPUSH", QUEUE, "x"), ("LPUSH", RETRY_QUEUE, "x")]
 
+# On one key, by which an operator sees who is there.
+_TELLS = {"hset", "hdel", "pexpire"}
+
 _OF_ANOTHER_PARTNER = queue_of("mobile")
 _OWN_OF_PARTNER = queue_of("edge")
 
@@ -91,6 +95,9 @@ _MAY_NOT: dict[Role, list[tuple[str, ...]]] = {
         *_HEARS,
         *_READS_BY_SCRIPT,
         ("LPUSH", RETRY_QUEUE, "x"),
+        ("HSET", "cashback.held.host:1:ab@cashback", "field", "x"),
+        ("HSCAN", PROCESSES, "0"),
+        ("LPUSH", PROCESSES, "x"),
     ],
     "partner-edge": [
         *_READS_THE_QUEUE,
@@ -195,8 +202,9 @@ def test_a_partner_may_put_onto_its_queue_say_that_it_is_there_and_name_itself(s
 
 
 def test_a_receiver_may_put_onto_the_queue_and_ask_whether_it_may(server: Server) -> None:
-    assert may(server, "receiver") - _ANYBODY == {"lpush", "ping", "info", "multi", "discard"}
+    assert may(server, "receiver") - _ANYBODY == {"lpush", "ping", "info", "multi", "discard"} | _TELLS
     assert server.says("receiver", "LPUSH", QUEUE, "entry") == 1
+    assert server.says("receiver", "HSET", PROCESSES, "receiver host:1", "{}") == 1
 
 
 @pytest.mark.parametrize(("role", "command"), _DENIALS, ids=lambda value: str(value)[:60])

@@ -33,7 +33,8 @@ def doctor(
     r"""Look at everything that the service needs, and say what is wrong and what mends it.
 
     Redis, the queues, PostgreSQL, the schema, the clocks, BETCORE's keys, the credentials (really tried; the
-    token is thrown away), the workers, the receiver, and what waits. A look changes nothing. What lacks a
+    token is thrown away), who is there and which version, the receiver, and
+    what waits. A look changes nothing. What lacks a
     setting is not checked, and says which one. Ends with 1 where there is a fault.
 
     JSON: {"verdict", "checked_at", "version", "findings": [{"part", "name", "verdict", "what",
