@@ -1,15 +1,13 @@
 """The table of settings in README.md, made from the settings classes: `python -m deploy.settings_table`."""
 
 import sys
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from deploy.monitor import MonitorSettings
-from producer.shared.settings.environment import ENV_PREFIX, is_secret
+from producer.shared.settings.environment import ENV_PREFIX, default_of, is_secret
 from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.shared.broker import BrokerSettings
 from worker.schema.settings import MigrateSettings
@@ -51,16 +49,10 @@ def _users(name: str) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    default = field.default
-    if default is PydanticUndefined:
+    if field.is_required():
         return "required"
-    if default is None or default == {}:
-        return "unset"
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
-    if isinstance(default, AbstractSet):
-        return f"`{','.join(str(member) for member in sorted(default))}`"
-    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+    default = default_of(field)
+    return "unset" if default is None else f"`{default}`"
 
 
 if __name__ == "__main__":

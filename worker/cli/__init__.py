@@ -8,6 +8,7 @@ import click
 
 from worker.cli.commands.accounts import accounts
 from worker.cli.commands.audit import audit
+from worker.cli.commands.config import config
 from worker.cli.commands.doctor import doctor
 from worker.cli.commands.events import list_events, show
 from worker.cli.commands.intake import pause, resume
@@ -49,6 +50,7 @@ for _command in (
     pause,
     resume,
     tail,
+    config,
 ):
     cashback.add_command(_command)
 add_examples(cashback)

@@ -1,17 +1,15 @@
 """The settings of the checks: each needs some, and one that is not set keeps no other check from its look."""
 
 import os
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pydantic import Field
 
-from producer.shared.settings.environment import ENV_PREFIX, EnvironmentSettings, load
+from producer.shared.settings.environment import ENV_PREFIX, FILE_SUFFIX, EnvironmentSettings, load
 from producer.shared.settings.partners import Partners
 from producer.shared.settings.tokens import ANY_CLIENT, ClientIds, TokenSettings
 from worker.doctor.finding import NotGiven
 from worker.settings import CredentialSettings
-
-_FILE: Final = "_FILE"
 
 Loaded = TypeVar("Loaded", bound=EnvironmentSettings)
 
@@ -35,7 +33,7 @@ class PartnerSettings(EnvironmentSettings):
 def is_given(name: str) -> bool:
     """Whether a setting stands in the environment, or a file for it does."""
     variable = f"{ENV_PREFIX}{name}"
-    return bool(os.environ.get(variable) or os.environ.get(variable + _FILE))
+    return bool(os.environ.get(variable) or os.environ.get(variable + FILE_SUFFIX))
 
 
 def given(settings_class: type[Loaded], *needs: str) -> Loaded:

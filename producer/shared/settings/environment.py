@@ -5,6 +5,7 @@ stands in the variable with `_FILE` at its end, as orchestrators mount secrets.
 """
 
 import os
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,7 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 ENV_PREFIX: Final = "CASHBACK_"
-_FILE: Final = "_FILE"
+FILE_SUFFIX: Final = "_FILE"
+"""What a variable ends in that names the file of a secret."""
 # More than any secret has; a wrong name must not read a disk.
 _MAX_BYTES: Final = 65_536
 
@@ -52,12 +54,12 @@ def is_secret(field: FieldInfo) -> bool:
 class _SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = f"{ENV_PREFIX}{field_name.upper()}"
-        path = os.environ.get(variable + _FILE)
+        path = os.environ.get(variable + FILE_SUFFIX)
         if not path or not is_secret(field):
             return None, field_name, False
         if os.environ.get(variable):
-            raise SettingsError(f"{variable} and {variable}{_FILE} are both set: which of them counts?")
-        return _content(path, variable=variable + _FILE), field_name, False
+            raise SettingsError(f"{variable} and {variable}{FILE_SUFFIX} are both set: which of them counts?")
+        return _content(path, variable=variable + FILE_SUFFIX), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Return the secrets that files hold."""
@@ -93,9 +95,34 @@ def load(settings_class: type[Loaded]) -> Loaded:
     try:
         return settings_class()
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors())
-        ) from None
+        raise SettingsError("; ".join(_sentences(error))) from None
+
+
+def faults_of(settings_class: type[BaseSettings]) -> list[str]:
+    """Return why the settings cannot be read from the environment, one sentence per fault; none: they can."""
+    try:
+        settings_class()
+    except ValidationError as error:
+        return _sentences(error)
+    except SettingsError as error:
+        return [str(error)]
+    return []
+
+
+def default_of(field: FieldInfo) -> str | None:
+    """Return the default of a setting as the environment would have it; None where there is none."""
+    default = field.default
+    if field.is_required() or default is None or default == {}:
+        return None
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, AbstractSet):
+        return ",".join(str(member) for member in sorted(default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
 
 
 def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
