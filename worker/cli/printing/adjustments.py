@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import click
+
 from worker.cli.printing.blocks import Block, moment, print_blocks
 from worker.cli.printing.output import major
 
@@ -44,8 +46,7 @@ def adjusted_sentence(adjusted: "Adjusted") -> str:
     return f"{adjusted.outcome}: {amount}; {posted if adjusted.outcome == 'posted' else balance}"
 
 
-def adjustment_document(adjustment: "Adjustment") -> dict[str, object]:
-    """Return one adjustment of the JSON of `cashback accounts adjustments`; its help describes it."""
+def _adjustment_document(adjustment: "Adjustment") -> dict[str, object]:
     return {
         "key": adjustment.key,
         "user_id": adjustment.user_id,
@@ -64,11 +65,32 @@ def adjustment_document(adjustment: "Adjustment") -> dict[str, object]:
     }
 
 
+def page_document(page: "AdjustmentPage") -> dict[str, object]:
+    """Return the JSON of `cashback accounts adjustments`; its help describes it."""
+    rules = page.rules
+    return {
+        "adjustments": [_adjustment_document(each) for each in page.adjustments],
+        "more": page.more,
+        "rules": {
+            "adjust_limit": f"{rules.adjust_limit:f}",
+            "adjust_daily_limit": f"{rules.adjust_daily_limit:f}",
+            "approver": rules.approver,
+            "may_overdraw": rules.may_overdraw,
+        },
+    }
+
+
 def print_adjustments(page: "AdjustmentPage") -> None:
-    """Print adjustments below each other."""
+    """Print adjustments below each other, and the rules that stand."""
     print_blocks("Adjustments, newest first", [_block(each) for each in page.adjustments])
     if page.more:
-        print_blocks("There are more: raise --limit", [])
+        click.echo("There are more: raise --limit")
+    rules = page.rules
+    click.echo(
+        f"One person may post {rules.adjust_limit:,f} at a time and {rules.adjust_daily_limit:,f} a day, in "
+        f"each currency, {'also' if rules.may_overdraw else 'and not'} below zero; beyond it another "
+        f"{rules.approver.replace('_', ' ')} has to approve."
+    )
 
 
 def _block(adjustment: "Adjustment") -> Block:

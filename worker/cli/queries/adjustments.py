@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -32,17 +33,28 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one person may post alone, in major units, and who is a second one: docs/operating/accounts.md."""
+
+    adjust_limit: Decimal
+    adjust_daily_limit: Decimal
+    approver: str
+    may_overdraw: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdjustmentPage:
     """Adjustments, newest first; `more` says that there are others."""
 
     adjustments: tuple[Adjustment, ...]
     more: bool
+    rules: Rules
 
 
 def read_adjustments(
     connection: psycopg.Connection[Any], *, only_open: bool, user_id: str | None, limit: int
 ) -> AdjustmentPage:
-    """Return at most `limit` adjustments, newest first."""
+    """Return at most `limit` adjustments, newest first, and the rules that stand."""
     conditions: list[sql.Composable] = [sql.SQL("true")]
     if only_open:
         conditions.append(sql.SQL("state = 'open'"))
@@ -54,6 +66,13 @@ def read_adjustments(
         "decided_person FROM adjustments JOIN accounts USING (account_id) JOIN currencies USING (currency) "
         "WHERE {} ORDER BY asked_at DESC, adjustment_key LIMIT {}"
     ).format(sql.SQL(" AND ").join(conditions), limit + 1)
-    with snapshot(connection), connection.cursor(row_factory=class_row(Adjustment)) as cursor:
-        found = cursor.execute(query).fetchall()
-    return AdjustmentPage(adjustments=tuple(found[:limit]), more=len(found) > limit)
+    with (
+        snapshot(connection),
+        connection.cursor(row_factory=class_row(Adjustment)) as adjustments,
+        connection.cursor(row_factory=class_row(Rules)) as rules,
+    ):
+        found = adjustments.execute(query).fetchall()
+        [stands] = rules.execute(
+            "SELECT adjust_limit, adjust_daily_limit, approver, may_overdraw FROM correction_rules"
+        ).fetchall()
+    return AdjustmentPage(adjustments=tuple(found[:limit]), more=len(found) > limit, rules=stands)

@@ -111,7 +111,7 @@ def test_a_database_that_is_not_what_it_needs_ends_the_start_with_a_sentence(
     assert last_line.startswith("cashback receiver: the database's encoding is LATIN1")
 
 
-def test_it_serves_logs_json_and_ends_in_good_order(
+def test_it_serves_logs_json_notes_what_is_switched_off_and_ends_in_good_order(
     redis_url: str, database_url: str, tmp_path: Path
 ) -> None:
     betcore = Endpoints()
@@ -132,6 +132,7 @@ def test_it_serves_logs_json_and_ends_in_good_order(
                 CASHBACK_BETCORE_URL=betcore_url,
                 CASHBACK_TOKEN_CLIENT_ID=CLIENT_ID,
                 CASHBACK_LOG_LEVEL="INFO",
+                CASHBACK_VERIFY_FALLBACK="true",
             ),
         )
         process.start()
@@ -153,6 +154,12 @@ def test_it_serves_logs_json_and_ends_in_good_order(
     assert {"make_not_received", "Application shutdown complete."} <= {line["event"] for line in lines}
     assert token not in (tmp_path / "receiver.log").read_text("utf-8")
     assert [line for line in lines if line["level"] in {"error", "critical"}] == []
+    [off] = [line for line in lines if line["event"] == "check_switched_off"]
+    assert (off["setting"], off["value"]) == ("CASHBACK_VERIFY_FALLBACK", "true")
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT subject, split_part(person, '@', 1) FROM audit").fetchall() == [
+            ("CASHBACK_VERIFY_FALLBACK", "receiver")
+        ]
 
 
 def test_it_listens_on_both_families_of_addresses(redis_url: str, database_url: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+import psycopg
 
 from deploy.local.ports import LOCALHOST, free_port
 from deploy.local.processes import ManagedProcess, running
@@ -49,10 +50,11 @@ def test_a_stranger_on_its_metrics_port_ends_the_start_with_a_sentence(
 
 
 def test_two_workers_with_the_same_settings_get_along_on_one_host(
-    environment: dict[str, str], tmp_path: Path, redis_url: str
+    environment: dict[str, str], tmp_path: Path, redis_url: str, database_url: str
 ) -> None:
     port = free_port()
     environment["CASHBACK_METRICS_PORT"] = str(port)
+    environment["CASHBACK_VERIFY_FALLBACK"] = "true"
     first, second = (worker_process(tmp_path, environment, name=f"worker.{number}") for number in (1, 2))
 
     with running(first):
@@ -66,6 +68,11 @@ def test_two_workers_with_the_same_settings_get_along_on_one_host(
             assert served_by(second) != port
             assert alive(served_by(second))["pid"] == second.pid
             assert "cashback_settle_seconds" in httpx.get(f"http://{LOCALHOST}:{port}/metrics").text
+
+    # Each start with a check switched off is on record.
+    with psycopg.connect(database_url) as connection:
+        noted = connection.execute("SELECT subject, split_part(person, '@', 1) FROM audit").fetchall()
+    assert noted == [("CASHBACK_VERIFY_FALLBACK", "worker")] * 2
 
 
 def alive(port: int) -> dict[str, object]:

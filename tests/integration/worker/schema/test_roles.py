@@ -193,7 +193,7 @@ def test_an_import_that_nobody_prepared_is_not_read_with_the_owners_rights(roles
             "CREATE FUNCTION pg_temp.evil() RETURNS bigint IMMUTABLE LANGUAGE sql AS 'SELECT 1::bigint'"
         )
         operator.execute(own.encode())
-        for call in ("SELECT * FROM check_accounts_import(1)", APPLY):
+        for call in ("SELECT * FROM check_accounts_import(1)", "SELECT new_accounts_share()", APPLY):
             with (
                 pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="prepare"),
                 operator.transaction(),

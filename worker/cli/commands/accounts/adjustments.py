@@ -112,23 +112,22 @@ def reject(*, key: str, reason: str, as_json: bool) -> None:
 )
 @as_json_option
 def list_adjustments(*, only_open: bool, user_id: str | None, limit: int, as_json: bool) -> None:
-    """List adjustments, newest first: who asked for them, who decided, and why.
+    """List adjustments, newest first: who asked for them, who decided, and why; and what one person may do.
 
     JSON: {"adjustments": [{"key", "user_id", "state", "amount", "amount_minor", "currency",
     "transaction_id", "reason", "asked_at", "asked_by", "asked_person", "decided_at", "decided_by",
-    "decided_person"}], "more"}; decided_by is null where it was within the limits, and more says whether
-    there are more than --limit.
+    "decided_person"}], "more", "rules": {"adjust_limit", "adjust_daily_limit", "approver", "may_overdraw"}};
+    decided_by is null where it was within the limits, more says whether there are more than --limit, and
+    rules are those that stand.
     """
-    from worker.cli.printing.adjustments import adjustment_document, print_adjustments
+    from worker.cli.printing.adjustments import page_document, print_adjustments
     from worker.cli.queries.adjustments import read_adjustments
     from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
         page = read_adjustments(connection, only_open=only_open, user_id=user_id, limit=limit)
     if as_json:
-        print_document(
-            {"adjustments": [adjustment_document(each) for each in page.adjustments], "more": page.more}
-        )
+        print_document(page_document(page))
     else:
         print_adjustments(page)
 

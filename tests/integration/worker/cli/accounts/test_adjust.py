@@ -105,18 +105,30 @@ def test_a_day_has_a_limit_for_each_login_and_currency(desk: Desk, login: Login)
 def test_the_limit_of_a_day_holds_for_those_who_come_at_once(desk: Desk, login: Login) -> None:
     desk.rules("100", daily="150")
     person = login()
+    call = "SELECT outcome FROM adjust_account(%s, %s, 100, 'anna', 'why')"
 
-    def post(number: int) -> str:
-        with psycopg.connect(person) as connection:
-            [(outcome,)] = connection.execute(
-                "SELECT outcome FROM adjust_account(%s, 'cem', 50, 'anna', 'why')", (f"at once {number}",)
-            ).fetchall()
-            return str(outcome)
+    with (
+        psycopg.connect(person) as first,
+        psycopg.connect(person) as second,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        # given one that is not committed yet, when another comes, for another user
+        posted = first.execute(call, ("at once 1", "alice")).fetchall()
+        coming = threads.submit(lambda: second.execute(call, ("at once 2", "cem")).fetchall())
+        while not coming.done() and not waits(desk, second.info.backend_pid):
+            pass
+        first.commit()
 
-    with ThreadPoolExecutor(8) as threads:
-        outcomes = sorted(threads.map(post, range(8)))
+        # then it has waited, and counts the first
+        assert (posted, coming.result(timeout=120)) == ([("posted",)], [("asked",)])
 
-    assert outcomes == ["asked"] * 5 + ["posted"] * 3
+
+def waits(desk: Desk, backend_pid: int) -> bool:
+    [(is_waiting,)] = desk.owner.execute(
+        "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = %s",
+        (backend_pid,),
+    ).fetchall()
+    return bool(is_waiting)
 
 
 def test_the_overdraft_rule_is_that_of_cancels(desk: Desk) -> None:

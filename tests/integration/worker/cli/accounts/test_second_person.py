@@ -4,8 +4,6 @@ import psycopg
 import pytest
 
 from tests.support.desk import Desk, Login
-from tests.support.roles import as_role
-from worker.schema.roles import OPERATOR
 
 
 def ask(desk: Desk, key: str, user_id: str = "alice", amount: str = "500") -> None:
@@ -125,6 +123,10 @@ def test_those_that_wait_are_listed_newest_first(desk: Desk, login: Login) -> No
     for_people = desk.run("adjustments", "--user", "cem").stdout
     assert "listed 2  posted  +500.00 EUR  cem\n" in for_people
     assert "by anna@desk (cashback_operator): why listed 2\n" in for_people
+    assert for_people.endswith(
+        "One person may post 100 at a time and 1,000 a day, in each currency, also below zero; "
+        "beyond it another database user has to approve.\n"
+    )
 
 
 def test_a_change_of_the_rules_is_on_record(desk: Desk) -> None:
@@ -167,6 +169,14 @@ def test_not_even_the_owner_rewrites_an_adjustment(desk: Desk, statement: str, s
         desk.owner.execute(statement.encode())
 
 
-def test_the_operator_and_the_reader_see_the_rules(desk: Desk) -> None:
-    with psycopg.connect(as_role(desk.database_url, OPERATOR)) as connection:
-        assert connection.execute("SELECT adjust_limit FROM correction_rules").fetchall() == [(100,)]
+def test_the_rules_are_seen_beside_the_adjustments(desk: Desk) -> None:
+    desk.rules("12.5", daily="40", approver="person", overdraft=False)
+
+    document = desk.run("adjustments", "--json").document("accounts-adjustments")
+
+    assert document["rules"] == {
+        "adjust_limit": "12.5",
+        "adjust_daily_limit": "40",
+        "approver": "person",
+        "may_overdraw": False,
+    }
