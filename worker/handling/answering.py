@@ -32,6 +32,8 @@ _OVERTAKEN_SECONDS: Final = 1.0
 # So long before the end an accept that is still in flight is sent once more, whatever is known of BETCORE.
 _LAST_CHANCE_SECONDS: Final = 3.0
 _STOP_SECONDS: Final = 5.0
+# Of all accepts in flight: while BETCORE hangs, a flood of theirs leaves room for those of our own makes.
+PARTNERS_SHARE: Final = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -55,12 +57,14 @@ class Answering:
         self.handler = handler
         self._accept = accept
         self._max_in_flight = max_in_flight
+        self._max_of_partners = max(1, int(PARTNERS_SHARE * max_in_flight))
         self._worker = worker
         self._monotonic = monotonic
         self._loop = loop_factory()
         self._thread = threading.Thread(target=self._run, name="answering", daemon=True)
         self._afterwards = ThreadPoolExecutor(AFTERWARDS_THREADS, thread_name_prefix="after-accept")
         self._flights: set[Flight] = set()
+        self._of_partners: set[Flight] = set()
         self._following: set[Flight] = set()
         # Of all accepts that were answered, when the one was sent that was sent last.
         self._newest_answered_at = 0.0
@@ -86,10 +90,15 @@ class Answering:
         """
         if self._is_stopping:
             return
-        if len(self._flights) >= self._max_in_flight:
+        if not self._has_room(answer):
             self._follow(answer, then, _NO_ROOM, sent=())
             return
         self._loop.call_soon_threadsafe(self._begin, answer, then)
+
+    def _has_room(self, answer: Answer) -> bool:
+        if answer.attempt.is_partners and len(self._of_partners) >= self._max_of_partners:
+            return False
+        return len(self._flights) < self._max_in_flight
 
     def close(self, *, timeout_seconds: float) -> None:
         """Wait for answers, for at most `timeout_seconds`; the rest is for whoever takes the events next."""
@@ -114,6 +123,7 @@ class Answering:
     async def _stop(self) -> None:
         sending = [task for flight in self._flights for task in flight.sending]
         self._flights.clear()
+        self._of_partners.clear()
         for task in sending:
             task.cancel()
         await asyncio.gather(*sending, return_exceptions=True)
@@ -128,6 +138,8 @@ class Answering:
         accepts = AcceptLog(worker=self._worker, clock=self.handler.clock, monotonic=self._monotonic)
         flight = Flight(answer, then, accepts=accepts, now=self._monotonic(), hold_seconds=hold_seconds)
         self._flights.add(flight)
+        if answer.attempt.is_partners:
+            self._of_partners.add(flight)
         self._send_once(flight)
         if not self._is_looking:
             self._is_looking = True
@@ -162,6 +174,7 @@ class Answering:
 
     def _end(self, flight: Flight, reply: AcceptReply) -> None:
         self._flights.discard(flight)
+        self._of_partners.discard(flight)
         for other in flight.sending:
             other.cancel()
         sent = flight.accepts.records(reply)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from cashback_client.contract import SettleMessage
+from cashback_client.contract import OWN_PRODUCER, SettleMessage
 from worker.betcore.accept import AcceptReply
 from worker.domain.accepts import SentAccepts
 from worker.domain.deadline import Deadline
@@ -19,17 +19,23 @@ class Attempt:
     """One run of an event, begun at `begun_at` (monotonic seconds), after `retries` earlier ones.
 
     The time that the database's reply takes counts as spent: its "seconds to the deadline" are counted from
-    `begun_at`.
+    `begun_at`. `producer` is who handed the event in.
     """
 
     message: SettleMessage
     retries: int
     begun_at: float
+    producer: str = OWN_PRODUCER
 
     @property
     def event_id(self) -> UUID:
         """The event's id."""
         return self.message.event_id
+
+    @property
+    def is_partners(self) -> bool:
+        """Whether a partner service handed the event in."""
+        return self.producer != OWN_PRODUCER
 
     def seconds_since_receipt(self, now: float) -> float:
         """Return how long ago the event was received, at `now` (Unix seconds)."""

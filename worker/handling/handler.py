@@ -90,7 +90,7 @@ class Handler:
         `producer` is who handed it in, as its queue vouches for.
         Raises BadMessage for a message that nobody can answer, which belongs into quarantine.
         """
-        attempt = Attempt(message=message, retries=retries, begun_at=self.monotonic())
+        attempt = Attempt(message=message, retries=retries, begun_at=self.monotonic(), producer=producer)
         try:
             event, instruction = self._read(message, producer)
             settlement = self._settle(event, instruction)

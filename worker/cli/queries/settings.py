@@ -23,7 +23,8 @@ from producer.shared.settings.receiver import ReceiverSettings
 from worker.cli.shared.broker import BrokerSettings
 from worker.cli.shared.person import PERSON_VARIABLE
 from worker.doctor.examination import RECEIVER_VARIABLE
-from worker.settings import MigrateSettings, WorkerSettings
+from worker.schema.settings import MigrateSettings
+from worker.settings import WorkerSettings
 
 PROCESSES: Final[Mapping[str, type[BaseSettings]]] = {
     "receiver": ReceiverSettings,

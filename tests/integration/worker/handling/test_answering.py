@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from cashback_client.contract import SettleMessage
+from cashback_client.contract import OWN_PRODUCER, SettleMessage
 from tests.support.accept_answers import ACK
 from tests.support.betcore import cashback
 from tests.support.handler_bench import Bench, bench
@@ -22,9 +22,9 @@ MANY = 60
 WAIT_SECONDS = 120
 
 
-def begun(on: Bench, message: SettleMessage) -> "Future[Step]":
+def begun(on: Bench, message: SettleMessage, *, producer: str = OWN_PRODUCER) -> "Future[Step]":
     """Settle an event in this thread and have its accept sent; gives what follows once it is there."""
-    came_to = on.handler.handle(message, retries=0)
+    came_to = on.handler.handle(message, retries=0, producer=producer)
     assert isinstance(came_to, Answer)
     step: Future[Step] = Future()
     on.answering.send(came_to, then=step.set_result)
@@ -188,6 +188,30 @@ def test_beyond_the_limit_an_event_is_credited_and_sent_later(database_url: str)
         assert on.receipt(second) == ("settled", 200, False, "not sent: too many accepts wait for BETCORE")
         assert len(on.accepts()) == 1
         assert not in_flight.done()
+
+
+def test_partners_have_half_of_the_room_and_makes_find_the_rest(database_url: str) -> None:
+    # Given partners whose accepts hang, and fill what they may
+    with bench(database_url, silence, max_in_flight=4) as on:
+        *of_partners, too_many, own = makes(on, 4)
+        for place, message in enumerate(of_partners):
+            begun(on, message, producer=("edge", "mobile")[place])
+        on.await_accepts(2)
+
+        # when another one of theirs comes, and a make
+        step = begun(on, too_many, producer="edge").result(WAIT_SECONDS)
+        begun(on, own)
+
+        # then theirs is credited and sent later, and ours is sent.
+        on.await_accepts(3)
+        assert isinstance(step, RetryAt)
+        assert on.balance() == 4 * 100_050
+
+
+def test_a_partner_whose_accepts_were_answered_has_room_again(database_url: str) -> None:
+    with bench(database_url, ACK, max_in_flight=2) as on:
+        for message in makes(on, 5):
+            assert begun(on, message, producer="edge").result(WAIT_SECONDS) == Done(State.ANSWERED)
 
 
 @pytest.mark.parametrize("asked", ["3", "Wed, 01 Jan 2200 00:00:00 GMT"], ids=["seconds", "date"])
