@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from worker.accounts.progress import ImportProgress
 
 LINE_SECONDS: Final = 10.0
+# With the words beside it 80 columns are enough.
+_BAR_CHARS: Final = 10
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def _bar(progress: "ImportProgress") -> Iterator[None]:
 
     class Bar(ProgressColumn):
         def render(self, task: Task) -> ProgressBar:  # noqa: ARG002 - rich's signature
-            return ProgressBar(total=1.0, completed=progress.share, width=20)
+            return ProgressBar(total=1.0, completed=progress.share, width=_BAR_CHARS)
 
     class Words(ProgressColumn):
         def render(self, task: Task) -> Text:  # noqa: ARG002 - the same

@@ -52,7 +52,8 @@ DECLARE
 BEGIN
     PERFORM require_reason(p_reason);
     PERFORM require_whole();
-    SELECT * INTO v_rules FROM correction_rules FOR UPDATE;
+    -- Written and not only locked: who looks at older books than those of now is refused here.
+    UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
     SELECT * INTO v_standing FROM adjustments WHERE adjustment_key = p_key;
     SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
     currency := v_account.currency;
@@ -124,7 +125,8 @@ DECLARE
 BEGIN
     PERFORM require_reason(p_reason);
     PERFORM require_whole();
-    SELECT * INTO v_rules FROM correction_rules FOR UPDATE;
+    -- Written and not only locked: who looks at older books than those of now is refused here.
+    UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
     SELECT * INTO v_asked FROM adjustments WHERE adjustment_key = p_key;
     IF NOT FOUND THEN
         outcome := 'not_asked';

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from worker.cli.printing.blocks import Block, moment, print_blocks
 from worker.cli.printing.output import as_json_option, major, print_document, print_table
 
 if TYPE_CHECKING:
@@ -83,31 +84,18 @@ def _print_tables(account: "Account", entries: "tuple[AccountEntry, ...]") -> No
             )
         ],
     )
-    print_table(
-        "Entries, newest first",
-        (
-            "entry",
-            "transaction",
-            "kind",
-            "CashbackId",
-            "type",
-            "amount",
-            "minor units",
-            "at",
-            "key and reason",
-        ),
-        [
-            (
-                entry.entry_id,
-                entry.transaction_id,
-                entry.kind,
-                entry.cashback_id,
-                entry.transaction_type,
-                major(entry.amount_minor, account.exponent),
-                entry.amount_minor,
-                entry.created_at,
-                entry.why,
-            )
-            for entry in entries
-        ],
+    print_blocks("Entries, newest first", [_block(account, entry) for entry in entries])
+
+
+def _block(account: "Account", entry: "AccountEntry") -> Block:
+    sign = "+" if entry.amount_minor > 0 else ""
+    what = (
+        ""
+        if entry.cashback_id is None
+        else f"  CashbackId {entry.cashback_id}, type {entry.transaction_type}"
     )
+    head = (
+        f"{entry.entry_id}  {moment(entry.created_at)}  {entry.kind}  "
+        f"{sign}{major(entry.amount_minor, account.exponent)}  transaction {entry.transaction_id}{what}"
+    )
+    return Block(head, [] if entry.why is None else [entry.why], style="")

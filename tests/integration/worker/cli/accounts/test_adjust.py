@@ -123,6 +123,21 @@ def test_the_limit_of_a_day_holds_for_those_who_come_at_once(desk: Desk, login: 
         assert (posted, coming.result(timeout=120)) == ([("posted",)], [("asked",)])
 
 
+def test_who_looks_at_older_books_does_not_pass_the_limit_of_a_day(desk: Desk, login: Login) -> None:
+    desk.rules("100", daily="150")
+    person = login()
+    call = "SELECT outcome FROM adjust_account(%s, %s, 100, 'anna', 'why')"
+
+    with psycopg.connect(person) as first, psycopg.connect(person) as second:
+        second.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        second.execute("SELECT count(*) FROM adjustments")
+        first.execute(call, ("older 1", "alice"))
+        first.commit()
+
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            second.execute(call, ("older 2", "cem"))
+
+
 def waits(desk: Desk, backend_pid: int) -> bool:
     [(is_waiting,)] = desk.owner.execute(
         "SELECT wait_event_type IS NOT DISTINCT FROM 'Lock' FROM pg_stat_activity WHERE pid = %s",
