@@ -1,5 +1,6 @@
 """Adjustments, as JSON documents, as a sentence and as a list."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -37,7 +38,7 @@ def adjusted_sentence(adjusted: "Adjusted") -> str:
     )
     balance = f"the balance is {major(adjusted.balance_minor, adjusted.exponent)} {adjusted.currency}"
     posted = f"transaction {adjusted.transaction_id}, {balance}"
-    approve = f"a second person posts it: cashback accounts approve {adjusted.key} --reason …"
+    approve = f"a second person posts it: cashback accounts approve {quote(adjusted.key)} --reason …"
     if adjusted.outcome == "asked":
         return f"asked for: {amount} is above what one person may post now ({adjusted.allowed:f}); {approve}"
     if adjusted.outcome == "stands":

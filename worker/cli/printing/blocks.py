@@ -29,7 +29,10 @@ def print_blocks(title: str, blocks: Iterable[Block]) -> None:
     width_chars = None if sys.stdout.isatty() else _PIPE_WIDTH_CHARS
     console = Console(width=width_chars, highlight=False)
     console.print(Text(title, style="italic"))
-    for block in blocks:
+    shown = list(blocks)
+    if not shown:
+        console.print(Padding(Text("none"), (0, 0, 0, _INDENT_CHARS), expand=False))
+    for block in shown:
         console.print(Text(_shown(block.head), style=block.style))
         for line in block.lines:
             console.print(Padding(Text(_shown(line)), (0, 0, 0, _INDENT_CHARS), expand=False))

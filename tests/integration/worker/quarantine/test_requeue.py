@@ -16,6 +16,7 @@ from tests.support import bad_messages, command
 from tests.support.bad_messages import Bench, good, settle
 from tests.support.betcore import ISSUER
 from tests.support.books import pool_of
+from tests.support.output_schemas import assert_fits
 from tests.support.roles import as_role
 from worker.ledger.database import Database
 from worker.quarantine.description import Description, describe_bytes
@@ -42,7 +43,9 @@ def cashback(bench: Bench, *arguments: str, **settings: str) -> command.Finished
 
 
 def listed(bench: Bench, *options: str) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = cashback(bench, "list", "--json", *options).document["messages"]
+    document = cashback(bench, "list", "--json", *options).document
+    assert_fits("quarantine-list", document)
+    messages: list[dict[str, Any]] = document["messages"]
     return messages
 
 
@@ -177,6 +180,7 @@ def test_an_unknown_id_is_refused_and_the_others_are_put_back(bench: Bench, stor
     done = cashback(bench, "requeue", "999", str(quarantine_id), "--json")
 
     document = json.loads(done.stdout)
+    assert_fits("quarantine-requeue", document)
     assert (done.exit_code, document["requeued"]) == (1, [quarantine_id])
     assert [each["reason"] for each in document["refused"]] == ["not_found"]
 
@@ -218,6 +222,8 @@ def test_show_gives_the_message_itself_only_when_asked(bench: Bench, store: Quar
     table = cashback(bench, "show", str(quarantine_id)).stdout
     missing = cashback(bench, "show", "999")
 
+    assert_fits("quarantine-show", plain)
+    assert_fits("quarantine-show", whole)
     assert (plain["message_bytes"], plain["detail"], plain["headers"]) == (len(kept.message), "no JSON", {})
     assert base64.b64decode(whole.pop("message_base64")) == kept.message
     assert whole == plain

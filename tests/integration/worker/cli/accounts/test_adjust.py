@@ -74,12 +74,14 @@ def test_above_the_limit_it_is_put_on_record_and_not_posted(desk: Desk) -> None:
     before = desk.balance("bob")
 
     document = adjust(desk, "bob", "-100.01", "large")
+    told = desk.run("adjust", "bob", "200", "--reason", "x", "--key", "two words").stdout
     again = adjust(desk, "bob", "-100.01", "large")
 
     assert (document["outcome"], document["state"], document["transaction_id"]) == ("asked", "open", None)
+    assert told.endswith("a second person posts it: cashback accounts approve 'two words' --reason …\n")
     assert (again["outcome"], again["state"]) == ("stands", "open")
     assert document["balance_minor"] == desk.balance("bob") == before
-    (action, _, reason, stood, asked) = desk.actions("bob")[-1]
+    (action, _, reason, stood, asked) = desk.actions("bob")[-2]
     assert (action, reason, stood) == ("accounts.adjust.ask", "why large", {"balance_minor": before})
     assert asked == {
         "key": "large",

@@ -38,6 +38,8 @@ def test_what_it_was_not_told_has_its_default(desk: Desk) -> None:
     assert invoke("migrate", database_url=desk.database_url).exit_code == 0
 
     assert desk.owner.execute(READ).fetchall() == [(100, 1000, "database_user", True)]
+    nothing = invoke("migrate", "--json", database_url=desk.database_url).document("migrate")
+    assert (nothing["applied"], nothing["functions"]) == ([], [])
 
 
 @pytest.mark.parametrize(("name", "value"), [("adjust_limit", "-1"), ("adjust_approver", "nobody")])
