@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -119,9 +119,7 @@ class AcceptClient:
             reply = not_answered(str(error))
         else:
             asked = retry_after_seconds(answer.status, answer.retry_after, now=time.time())
-            reply = read_accept_reply(answer.status, answer.content, retry_after_seconds=asked)
-            if reply.said:
-                reply = replace(reply, said=_without_secrets(reply.said, bearer))
+            reply = read_accept_reply(answer.status, answer.content, retry_after_seconds=asked, bearer=bearer)
         ended(reply)
         return reply
 
@@ -131,8 +129,13 @@ def not_answered(detail: str) -> AcceptReply:
     return AcceptReply(Verdict.PASSING, detail, was_answered=False)
 
 
-def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float = 0.0) -> AcceptReply:
-    """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything."""
+def read_accept_reply(
+    status: int, content: bytes, *, retry_after_seconds: float = 0.0, bearer: str | None = None
+) -> AcceptReply:
+    """Read BETCORE's answer. Only its own envelope with 200 or 103752 settles anything.
+
+    `bearer` is the access token that it may repeat.
+    """
     envelope = read_envelope(content)
     code = envelope.code
     if code is None:
@@ -141,7 +144,7 @@ def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float
             f"HTTP {status} without BETCORE's envelope",
             retry_after_seconds=retry_after_seconds,
             status=status,
-            said=content.decode(errors="replace"),
+            said=_without_secrets(content.decode(errors="replace"), bearer),
         )
     verdict = _verdict_of(status, code)
     return AcceptReply(
@@ -151,7 +154,7 @@ def read_accept_reply(status: int, content: bytes, *, retry_after_seconds: float
         retry_after_seconds=retry_after_seconds if verdict is Verdict.PASSING else 0.0,
         status=status,
         code=code,
-        said=envelope.message or "",
+        said=_without_secrets(envelope.message or "", bearer),
     )
 
 
@@ -163,7 +166,8 @@ def _verdict_of(status: int, code: int) -> Verdict:
     return Verdict.PASSING
 
 
-def _without_secrets(said: str, bearer: str) -> str:
+def _without_secrets(said: str, bearer: str | None) -> str:
     """Return what was said without tokens, which an answer may repeat from its request."""
-    said = said.replace(bearer, "***")
+    if bearer:
+        said = said.replace(bearer, "***")
     return _TOKEN.sub("***", said) if "eyJ" in said else said

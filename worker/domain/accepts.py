@@ -30,7 +30,9 @@ SentAccepts = Sequence[SentAccept]
 
 
 def in_short(text: str) -> str:
-    """Return as much of a text as stands on record, on one line that any database takes."""
+    """Return as much of a text as stands on record: one line that any database takes."""
+    if len(text) <= MAX_SAID_CHARS and text.isprintable():
+        return text.strip()
     # Whatever is no character to look at, NUL and halves of surrogate pairs among it, has no place in it.
     line = "".join(each if each.isprintable() else " " for each in text[: 10 * MAX_SAID_CHARS])
     short = " ".join(line.split())

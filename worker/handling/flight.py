@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 
 from worker.betcore.accept import AcceptReply
 from worker.domain.accepts import SentAccept, SentAccepts, in_short
@@ -14,29 +13,58 @@ Then = Callable[[Step], None]
 Sending = asyncio.Task[AcceptReply]
 
 
+class _Accept:
+    """One accept that was sent, at this Unix time and at this monotonic one."""
+
+    __slots__ = ("at_seconds", "begun_at", "log", "record")
+
+    def __init__(self, log: "AcceptLog") -> None:
+        self.log = log
+        self.at_seconds = log.clock()
+        self.begun_at = log.monotonic()
+        self.record: SentAccept | None = None
+
+    def ended(self, reply: AcceptReply) -> None:
+        """Take note of what came of it."""
+        self.record = self.recorded(
+            reply.status, reply.code, reply.said if reply.was_answered else reply.detail
+        )
+
+    def recorded(self, status: int | None, code: int | None, said: str) -> SentAccept:
+        """Return its record, as it ends now."""
+        return SentAccept(
+            sent_at=datetime.fromtimestamp(self.at_seconds, UTC),
+            duration_ms=max(0, round(1000 * (self.log.monotonic() - self.begun_at))),
+            status=status,
+            code=code,
+            worker=self.log.worker,
+            detail=in_short(said) or None,
+        )
+
+
 class AcceptLog:
     """Takes note of each accept as it leaves, and as it ends; `worker` names the process that sends.
 
     `clock` gives Unix time and `monotonic` a time that nobody sets back, both in seconds.
     """
 
-    __slots__ = ("_begun", "_clock", "_ended", "_monotonic", "_worker")
+    __slots__ = ("_sent", "clock", "monotonic", "worker")
 
     def __init__(self, *, worker: str, clock: Callable[[], float], monotonic: Callable[[], float]) -> None:
-        self._worker = worker
-        self._clock = clock
-        self._monotonic = monotonic
-        self._begun: list[tuple[float, float]] = []
-        self._ended: dict[int, SentAccept] = {}
+        self.worker = worker
+        self.clock = clock
+        self.monotonic = monotonic
+        self._sent: list[_Accept] = []
 
     def __len__(self) -> int:
         """How many were sent."""
-        return len(self._begun)
+        return len(self._sent)
 
     def begin(self) -> Callable[[AcceptReply], None]:
         """Take note that an accept leaves now; what is returned takes note of what came of it."""
-        self._begun.append((self._clock(), self._monotonic()))
-        return partial(self._end, len(self._begun) - 1)
+        accept = _Accept(self)
+        self._sent.append(accept)
+        return accept.ended
 
     def records(self, last: AcceptReply) -> SentAccepts:
         """Return them in the order in which they left; `last` is what the flight came to.
@@ -45,24 +73,7 @@ class AcceptLog:
         broke them off.
         """
         why = "no answer when another accept was answered" if last.was_answered else last.detail
-        nothing = AcceptReply(last.verdict, why, was_answered=False)
-        return tuple(
-            self._ended.get(place) or self._record(place, nothing) for place in range(len(self._begun))
-        )
-
-    def _end(self, place: int, reply: AcceptReply) -> None:
-        self._ended[place] = self._record(place, reply)
-
-    def _record(self, place: int, reply: AcceptReply) -> SentAccept:
-        at_seconds, begun_at = self._begun[place]
-        return SentAccept(
-            sent_at=datetime.fromtimestamp(at_seconds, UTC),
-            duration_ms=max(0, round(1000 * (self._monotonic() - begun_at))),
-            status=reply.status,
-            code=reply.code,
-            worker=self._worker,
-            detail=in_short(reply.said if reply.was_answered else reply.detail) or None,
-        )
+        return [accept.record or accept.recorded(None, None, why) for accept in self._sent]
 
 
 class Flight:
