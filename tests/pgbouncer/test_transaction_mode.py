@@ -5,14 +5,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from deploy.local.environment import ROOT
 from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresServer
 from producer.shared.postgres.session import keeps_session_state
+from tests.support.books import add_user, ledger_on, new_event, payout
 from tests.support.command import environment
 from tests.support.pgbouncer import pgbouncer_of, url_through
+from worker.cli.queries.live import Live, LiveFilter
+from worker.cli.shared.database import open_database
 
 END_SECONDS = 240.0
 SENTENCE = (
@@ -32,6 +37,33 @@ def url(
     mode = str(request.param)
     with pgbouncer_of(postgres_server, server_directory / mode, pool_mode=mode) as port:
         yield url_through(port, "cashback")
+
+
+def test_tail_needs_no_session_of_its_own(
+    postgres_server: PostgresServer,
+    server_directory: Path,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        add_user(connection, "188509")
+    with pgbouncer_of(postgres_server, server_directory / "tail", pool_mode="transaction") as port:
+        shared = url_through(port, str(conninfo_to_dict(database_url)["dbname"]))
+        monkeypatch.setenv("CASHBACK_DATABASE_URL", shared)
+        live = Live(LiveFilter(), since=None)
+        seen: list[int] = []
+        with open_database(timeout_seconds=END_SECONDS) as tail, ledger_on(database_url) as ledger:
+            live.look(tail)
+            # So many that psycopg would have prepared a statement that it may.
+            for number in range(1, 11):
+                event = new_event(number)
+                ledger.settle(event, payout(number, "188509", "1"))
+                ledger.mark_answered([event.event_id])
+                with psycopg.connect(shared, autocommit=True) as other:
+                    other.execute("SELECT pg_backend_pid()")
+                seen += [each.cashback_id for each in live.look(tail)]
+
+    assert seen == list(range(1, 11))
 
 
 def test_it_is_seen(url: str) -> None:

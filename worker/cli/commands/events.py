@@ -34,7 +34,7 @@ def show(*, id_: int | UUID, limit: int, attempts: bool, as_json: bool) -> None:
     First of all it says whether money moved and whether BETCORE knows; then what happened when, for each
     event; then what was posted.
 
-    JSON: {"cashback_id", "event_id", "verdict": {"money", "betcore", "sentence"}, "events": [as `cashback
+    JSON: {"cashback_id", "event_id", "standing": {"money", "betcore", "sentence"}, "events": [as `cashback
     list` has them, and "why", "replays": [{"ordered_at", "person", "reason"}], with --attempts "accepts":
     [{"sent_at", "duration_ms", "status", "code", "worker", "detail"}]], "more_events",
     "transactions": [{"transaction_id", "partner_transaction_id", "kind", "transaction_type", "event_id",

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from worker.cli.printing.events import event_document
 from worker.cli.printing.output import major, print_table
-from worker.cli.printing.verdict import verdict_of
+from worker.cli.printing.standing import standing_of
 from worker.cli.printing.words import why
 from worker.cli.queries.cashback import Cashback, PostedEntry, Transaction
 from worker.cli.queries.events import Event
@@ -16,7 +16,7 @@ def cashback_document(cashback: Cashback, *, attempts: bool) -> dict[str, object
     return {
         "cashback_id": cashback.cashback_id,
         "event_id": cashback.event_id,
-        "verdict": asdict(verdict_of(cashback)),
+        "standing": asdict(standing_of(cashback)),
         "events": [_event_document(event, cashback, attempts=attempts) for event in cashback.events],
         "more_events": cashback.more_events,
         "transactions": [

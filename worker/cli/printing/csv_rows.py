@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
+from worker.cli.printing.events import event_document
 from worker.cli.printing.output import as_text
 from worker.cli.queries.events import Event
 
@@ -25,7 +26,8 @@ def csv_rows(events: Iterable[Event], *, header: bool) -> Iterator[str]:
     if header:
         yield _line(COLUMNS)
     for event in events:
-        yield _line([cell(getattr(event, name)) for name in COLUMNS])
+        document = event_document(event)
+        yield _line([cell(document[name]) for name in COLUMNS])
 
 
 def cell(value: object) -> str:

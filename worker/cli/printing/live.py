@@ -28,20 +28,14 @@ def print_event(event: LiveEvent, screen: "Console") -> None:
         (f"{state:11}", STYLES[state]),
         f" {as_text(event.code):6} {event.event_id} {event.cashback_id}",
     )
-    rest = Text("  ", style="dim")
-    rest.append(
-        "  ".join(
-            f"{name} {as_text(value)}"
-            for name, value in (
-                ("user", event.user_id),
-                ("amount", event.amount),
-                ("producer", event.producer),
-                ("attempts", event.attempts),
-                ("last error", event.last_error),
-            )
-            if value is not None
-        )
-    )
-    room = max(0, screen.width - line.cell_len)
-    rest.truncate(room, overflow="ellipsis")
-    print_line(line.append_text(rest) if room else line, screen=screen)
+    for name, value in (
+        ("user", event.user_id),
+        ("amount", event.amount),
+        ("producer", event.producer),
+        ("attempts", event.attempts),
+        ("last error", event.last_error),
+    ):
+        more = Text(f"  {name} {as_text(value)}", style="dim")
+        if value is not None and line.cell_len + more.cell_len <= screen.width:
+            line.append_text(more)
+    print_line(line, screen=screen)

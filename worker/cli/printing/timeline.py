@@ -1,4 +1,4 @@
-"""One cashback or event, as a person reads it: the verdict, what happened when, and what it posted."""
+"""One cashback or event, as a person reads it: the standing, what happened when, and what it posted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from rich.text import Text
 from worker.cli.printing.cashback import print_transactions
 from worker.cli.printing.events import OPEN_STATES
 from worker.cli.printing.output import STYLES, as_text, console, print_line, wrapped
-from worker.cli.printing.verdict import Knowledge, verdict_of
+from worker.cli.printing.standing import Knowledge, standing_of
 from worker.cli.printing.words import answer, ended, why
 from worker.cli.queries.cashback import Attempt, Cashback, Replay
 from worker.cli.queries.events import Event
 from worker.domain.settlement import State
 
-_VERDICT_STYLES: Final = {
+_STANDING_STYLES: Final = {
     Knowledge.KNOWS: "bold green",
     Knowledge.BEING_TOLD: "bold yellow",
     Knowledge.NOTHING_YET: "bold yellow",
@@ -39,10 +39,10 @@ class _Moment:
 
 
 def print_cashback(cashback: Cashback, *, attempts: bool) -> None:
-    """Print the verdict, the time line of each event, and each transaction; all attempts if asked for."""
+    """Print the standing, the time line of each event, and each transaction; all attempts if asked for."""
     screen = console()
-    verdict = verdict_of(cashback)
-    for line in wrapped(Text(verdict.sentence, style=_VERDICT_STYLES[verdict.betcore]), screen.width):
+    standing = standing_of(cashback)
+    for line in wrapped(Text(standing.sentence, style=_STANDING_STYLES[standing.betcore]), screen.width):
         print_line(line, screen=screen)
     many = len(cashback.events) > 1
     print_line(

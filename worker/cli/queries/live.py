@@ -44,6 +44,12 @@ _WAYS: Final = {
     ),
     **dict.fromkeys(_ENDED, _BY_RECEIPT),
 }
+# A planner that takes the table for empty would as soon gather all and sort them. Said in the transaction:
+# behind a pooler the next one may be in another session.
+_BEGIN: Final = (
+    "SELECT clock_timestamp() FROM (SELECT set_config('enable_bitmapscan', 'off', true), "
+    "set_config('enable_seqscan', 'off', true)) AS settings"
+)
 # Cut off is what has as many as are read, where an older one has ended since as well, or may end now.
 _LOOK: Final = sql.SQL(
     "SELECT {columns}, {moment} AS moment, is_cut FROM (SELECT newest.*, "
@@ -94,9 +100,7 @@ class Live:
     def look(self, connection: psycopg.Connection[Any]) -> list[LiveEvent]:
         """Return what is new, in the order in which it happened."""
         with snapshot(connection), connection.cursor(row_factory=class_row(LiveEvent)) as cursor:
-            # A planner that takes the table for empty would as soon gather all and sort them.
-            connection.execute("SET LOCAL enable_bitmapscan = off", prepare=False)
-            [(now,)] = connection.execute("SELECT clock_timestamp()", prepare=False).fetchall()
+            [(now,)] = connection.execute(_BEGIN, prepare=False).fetchall()
             self._begin = self._begin or now
             since = self._since or now
             found = cursor.execute(self._query(since, now), prepare=False).fetchall()

@@ -1,4 +1,4 @@
-"""`cashback show` as a person reads it: the verdict first, then what happened when, at 80 columns."""
+"""`cashback show` as a person reads it: the standing first, then what happened when, at 80 columns."""
 
 import re
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ def test_in_a_pipe_each_row_is_one_line(ledger: Ledger, database_url: str) -> No
     assert row.count(NO_ANSWER) == 4
 
 
-def test_json_has_the_verdict_why_and_with_attempts_each_accept(ledger: Ledger, database_url: str) -> None:
+def test_json_has_the_standing_why_and_with_attempts_each_accept(ledger: Ledger, database_url: str) -> None:
     event = settled(ledger, 480)
     record_attempts(database_url, event, (None, None), (200, 200))
 
@@ -143,7 +143,7 @@ def test_json_has_the_verdict_why_and_with_attempts_each_accept(ledger: Ledger, 
     whole = command.run_here("show", "480", "--attempts", "--json", database_url=database_url).document
 
     assert plain["event_id"] == str(event.event_id)
-    assert (plain["verdict"]["money"], plain["verdict"]["betcore"]) == ("moved", "being_told")
+    assert (plain["standing"]["money"], plain["standing"]["betcore"]) == ("moved", "being_told")
     assert (plain["events"][0]["why"], plain["events"][0]["replays"]) == ("the payout was made", [])
     assert "accepts" not in plain["events"][0]
     assert whole["event_id"] is None

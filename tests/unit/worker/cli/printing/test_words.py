@@ -1,4 +1,4 @@
-"""Each ErrorCode has a sentence, and the verdict says what is true of every way that an event can stand."""
+"""Each ErrorCode has a sentence, and the standing says what is true of every way that an event can stand."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from cashback_client.contract import ErrorCode
-from worker.cli.printing.verdict import Verdict, verdict_of
+from worker.cli.printing.standing import Standing, standing_of
 from worker.cli.printing.words import why
 from worker.cli.queries.cashback import Cashback, Transaction
 from worker.cli.queries.events import Event
@@ -58,8 +58,8 @@ UNTOLD = replace(PAYOUT, is_acknowledged=False)
 TOLD = replace(UNTOLD, is_being_told=True)
 
 
-def verdict(*transactions: Transaction, event: Event = EVENT, event_id: UUID | None = None) -> Verdict:
-    return verdict_of(
+def standing(*transactions: Transaction, event: Event = EVENT, event_id: UUID | None = None) -> Standing:
+    return standing_of(
         Cashback(
             cashback_id=480,
             event_id=event_id,
@@ -73,7 +73,7 @@ def verdict(*transactions: Transaction, event: Event = EVENT, event_id: UUID | N
     )
 
 
-def said(given: Verdict) -> tuple[str, str, str]:
+def said(given: Standing) -> tuple[str, str, str]:
     return given.money, given.betcore, given.sentence
 
 
@@ -126,7 +126,7 @@ def test_why_is_said_by_what_happened_and_not_by_the_code_alone() -> None:
 def test_of_a_cashback_what_stands_in_the_books_decides(
     transactions: list[Transaction], expected: tuple[str, str, str]
 ) -> None:
-    assert said(verdict(*transactions)) == expected
+    assert said(standing(*transactions)) == expected
 
 
 @pytest.mark.parametrize(
@@ -160,28 +160,28 @@ def test_of_a_cashback_what_stands_in_the_books_decides(
     ids=["undecided", "declined", "declined, being told", "declined, not acknowledged"],
 )
 def test_where_nothing_was_posted_the_event_decides(event: Event, expected: tuple[str, str, str]) -> None:
-    assert said(verdict(event=event)) == expected
-    assert said(verdict(event=event, event_id=event.event_id)) == expected
+    assert said(standing(event=event)) == expected
+    assert said(standing(event=event, event_id=event.event_id)) == expected
 
 
 def test_of_an_event_its_own_transaction_decides() -> None:
     again = replace(EVENT, event_id=uuid4(), code=103804)
     cancel = replace(EVENT, event_id=CANCEL.event_id, transaction_id=18, transaction_type=-1)
 
-    assert said(verdict(PAYOUT, event_id=EVENT.event_id)) == (
+    assert said(standing(PAYOUT, event_id=EVENT.event_id)) == (
         "moved",
         "knows",
         "Money moved, and BETCORE knows.",
     )
-    assert verdict(PAYOUT, event=again, event_id=again.event_id).sentence == (
+    assert standing(PAYOUT, event=again, event_id=again.event_id).sentence == (
         f"Money moved by event {EVENT.event_id}, and BETCORE knows."
     )
-    assert said(verdict(PAYOUT, CANCEL, event_id=EVENT.event_id)) == (
+    assert said(standing(PAYOUT, CANCEL, event_id=EVENT.event_id)) == (
         "taken_back",
         "knows",
         f"Money moved, and BETCORE knows. It was taken back later, by event {CANCEL.event_id}.",
     )
-    assert said(verdict(PAYOUT, CANCEL, event=cancel, event_id=cancel.event_id)) == (
+    assert said(standing(PAYOUT, CANCEL, event=cancel, event_id=cancel.event_id)) == (
         "taken_back",
         "knows",
         "Money was taken back, and BETCORE knows.",

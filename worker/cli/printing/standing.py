@@ -29,7 +29,7 @@ class Knowledge(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Standing:
     """The answer, and its sentence."""
 
     money: Money
@@ -45,7 +45,7 @@ _KNOWS: Final = {
 }
 
 
-def verdict_of(cashback: Cashback) -> Verdict:
+def standing_of(cashback: Cashback) -> Standing:
     """Return the answer about a cashback, or about the one event of it that was asked for."""
     if cashback.event_id is not None:
         return _of_event(cashback.events[0], cashback.transactions)
@@ -56,32 +56,32 @@ def verdict_of(cashback: Cashback) -> Verdict:
     )
 
 
-def _of_event(event: Event, transactions: tuple[Transaction, ...]) -> Verdict:
+def _of_event(event: Event, transactions: tuple[Transaction, ...]) -> Standing:
     own = [each for each in transactions if each.transaction_id == event.transaction_id]
     if not own:
         return _without_transaction(event)
     by_another = "" if own[0].event_id == event.event_id else f" by event {own[0].event_id}"
     known = _knowledge(own[0])
     if own[0].kind == Kind.CANCEL:
-        return Verdict(
+        return Standing(
             money=Money.TAKEN_BACK,
             betcore=known,
             sentence=f"Money was taken back{by_another}, and {_KNOWS[known]}.",
         )
     taken_back = [each for each in transactions if each.reverses == own[0].transaction_id]
     later = f" It was taken back later, by event {taken_back[0].event_id}." if taken_back else ""
-    return Verdict(
+    return Standing(
         money=Money.TAKEN_BACK if taken_back else Money.MOVED,
         betcore=known,
         sentence=f"Money moved{by_another}, and {_KNOWS[known]}.{later}",
     )
 
 
-def _of_transactions(transactions: tuple[Transaction, ...]) -> Verdict:
+def _of_transactions(transactions: tuple[Transaction, ...]) -> Standing:
     known = [_knowledge(each) for each in transactions]
     worst = max(known, key=list(_KNOWS).index)
     if len(transactions) == 1:
-        return Verdict(money=Money.MOVED, betcore=worst, sentence=f"Money moved, and {_KNOWS[worst]}.")
+        return Standing(money=Money.MOVED, betcore=worst, sentence=f"Money moved, and {_KNOWS[worst]}.")
     if worst is Knowledge.KNOWS:
         said = f"{_KNOWS[worst]} both."
     else:
@@ -89,12 +89,12 @@ def _of_transactions(transactions: tuple[Transaction, ...]) -> Verdict:
             f"{transaction.kind.capitalize()}: {_KNOWS[each]}."
             for transaction, each in zip(transactions, known, strict=True)
         )
-    return Verdict(money=Money.TAKEN_BACK, betcore=worst, sentence=f"Money moved and was taken back. {said}")
+    return Standing(money=Money.TAKEN_BACK, betcore=worst, sentence=f"Money moved and was taken back. {said}")
 
 
-def _without_transaction(event: Event) -> Verdict:
+def _without_transaction(event: Event) -> Standing:
     if event.state == State.RECEIVED:
-        return Verdict(
+        return Standing(
             money=Money.UNDECIDED,
             betcore=Knowledge.NOTHING_YET,
             sentence="No money has moved so far: the event is not decided yet.",
@@ -103,7 +103,7 @@ def _without_transaction(event: Event) -> Verdict:
         known = Knowledge.KNOWS
     else:
         known = Knowledge.BEING_TOLD if event.state == State.SETTLED else Knowledge.NOT_ACKNOWLEDGED
-    return Verdict(
+    return Standing(
         money=Money.NOT_MOVED,
         betcore=known,
         sentence=f"No money moved: {why(event)}. {_KNOWS[known]}.",
