@@ -19,7 +19,7 @@ class Scope(StrEnum):
 
     ENTRIES = "entries"
     ACCOUNTS = "accounts"
-    ALL_TRANSACTIONS = "all transactions"
+    ALL_TRANSACTIONS = "transactions in all"
     TRANSACTIONS = "transactions"
     POSTINGS = "postings"
     CANCELS = "cancels"

@@ -28,6 +28,20 @@ WHERE received_at >= %(since)s AND received_at < %(until)s AND code IN (200, 103
     AND (made.transaction_id IS NULL OR made.cashback_id <> receipts.cashback_id
         OR (code = 200 AND made.event_id IS DISTINCT FROM receipts.event_id))
 """
+_UNLIKE: Final = """
+SELECT receipts.cashback_id, made.transaction_type, made.transaction_id, receipts.event_id, accounts.user_id,
+    accounts.currency, round(made.amount_minor / power(10::numeric, exponent), exponent)::text AS ours,
+    receipts.amount::text AS theirs, received_at AS at,
+    CASE WHEN receipts.user_id <> accounts.user_id THEN 'the event is for another user'
+        WHEN receipts.transaction_type <> made.transaction_type THEN 'the event is of another type'
+        ELSE 'the event asks for another amount' END AS detail
+FROM receipts JOIN transactions AS made USING (transaction_id, event_id)
+    JOIN accounts ON accounts.account_id = made.account_id
+    JOIN currencies ON currencies.currency = accounts.currency
+WHERE received_at >= %(since)s AND received_at < %(until)s AND code = 200
+    AND (receipts.user_id <> accounts.user_id OR receipts.transaction_type <> made.transaction_type
+        OR receipts.amount * power(10::numeric, exponent) <> made.amount_minor)
+"""
 _UNCONFIRMED: Final = """
 SELECT receipts.cashback_id, made.transaction_type, receipts.transaction_id, receipts.event_id,
     accounts.user_id, accounts.currency,
@@ -78,6 +92,12 @@ RECEIPTS: Final = (
         what="each event decided as credited has its transaction",
         scope=Scope.RECEIPTS,
         differences=_WITHOUT_TRANSACTION,
+    ),
+    Check(
+        name="credit_unlike_event",
+        what="what was credited is what the event asks for",
+        scope=Scope.RECEIPTS,
+        differences=_UNLIKE,
     ),
     Check(
         name="unconfirmed",

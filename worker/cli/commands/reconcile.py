@@ -2,13 +2,15 @@
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
 from worker.cli.printing.output import as_json_option, print_document
 
 if TYPE_CHECKING:
+    import psycopg
+
     from worker.reconciliation.period import Period
     from worker.reconciliation.reconciling import Report
     from worker.reconciliation.statement_form import StatementForm
@@ -146,7 +148,7 @@ def _run(
     form: "StatementForm | None",
 ) -> "Report":
     from producer.shared.settings.environment import load
-    from worker.cli.printing.progress import reading, steps
+    from worker.cli.printing.progress import steps
     from worker.cli.printing.reconcile_files import csv_sink
     from worker.cli.shared.database import open_database
     from worker.reconciliation import loading
@@ -162,8 +164,7 @@ def _run(
             loading.prepare(connection)
         with one_snapshot(connection):
             if statement is not None and form is not None:
-                with reading(statement) as lines:
-                    loading.load(connection, lines, form)
+                _load(connection, statement, form)
             with steps(len(checks)) as step:
                 return run_checks(
                     connection,
@@ -177,6 +178,17 @@ def _run(
                         has_types=form is not None and "type" in form.columns,
                     ),
                 )
+
+
+def _load(connection: "psycopg.Connection[Any]", statement: BinaryIO, form: "StatementForm") -> None:
+    from worker.cli.printing.progress import reading
+    from worker.reconciliation import loading
+
+    try:
+        with reading(statement) as lines:
+            loading.load(connection, lines, form)
+    except OSError as error:
+        raise click.ClickException(f"{statement.name} cannot be read: {error.strerror or error}") from error
 
 
 def _form(

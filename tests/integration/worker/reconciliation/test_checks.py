@@ -138,6 +138,15 @@ BROKEN = [
         },
     ),
     Broken(
+        "credits that no event asks for",
+        "UPDATE receipts SET user_id = 'ann', amount = 10.50, transaction_type = 1 WHERE code = 200 "
+        "AND event_id <> (SELECT event_id FROM transactions WHERE transaction_type = -1); "
+        "UPDATE receipts SET amount = 10.51 WHERE event_id = pg_temp.first(1); "
+        "UPDATE receipts SET user_id = 'bob' WHERE event_id = pg_temp.first(3); "
+        "UPDATE receipts SET transaction_type = 2 WHERE event_id = pg_temp.first(4)",
+        {"credit_unlike_event": [1, 3, 4]},
+    ),
+    Broken(
         "no acknowledgement of a credit",
         "UPDATE receipts SET confirmed_by = NULL, unconfirmed = true WHERE event_id = pg_temp.first(5)",
         {"unconfirmed": [5]},

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+import pytest
 from click.testing import Result
 
 from tests.support.output_schemas import assert_fits
@@ -45,6 +46,30 @@ def test_a_look_changes_nothing(reconcile: Reconcile, day: str) -> None:
     assert before is not None
     assert after is not None
     assert int(after[0]) == int(before[0]) + 1
+
+
+@pytest.mark.parametrize("option", ["--csv", "--metrics"])
+def test_a_file_that_cannot_be_written_is_said_so(reconcile: Reconcile, tmp_path: Path, option: str) -> None:
+    result = reconcile(*TODAY, option, str(tmp_path / "missing" / "off.prom"))
+
+    assert result.exit_code == 1
+    assert "cannot be written: No such file or directory" in result.stderr
+
+
+def test_what_cannot_be_compared_leaves_the_files_of_the_day_before(
+    reconcile: Reconcile, tmp_path: Path
+) -> None:
+    (tmp_path / "off.csv").write_text("of yesterday")
+    (tmp_path / "theirs.csv").write_text("ID\nx\n")
+
+    result = reconcile(
+        *TODAY, "--csv", str(tmp_path / "off.csv"), "--statement", str(tmp_path / "theirs.csv"),
+        *("--map", "cashback_id=ID"),
+    )  # fmt: skip
+
+    assert result.exit_code == 1
+    assert (tmp_path / "off.csv").read_text() == "of yesterday"
+    assert {path.name for path in tmp_path.iterdir()} == {"off.csv", "theirs.csv"}
 
 
 def test_a_statement_is_compared_as_the_operator_and_named_by_its_lines(
