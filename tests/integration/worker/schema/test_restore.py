@@ -1,5 +1,9 @@
-"""A database that is restored under a running worker: half there it settles nothing, whole it goes on."""
+"""Backups and restores with a worker at work: half restored it settles nothing, whole it goes on."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +11,13 @@ import httpx
 import psycopg
 import pytest
 
+from deploy.local.environment import ROOT
 from deploy.local.postgres import PostgresServer
+from deploy.local.valkey import ValkeyServer
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good
 from tests.support.books import SOUND, audit
-from tests.support.dumps import pg
+from tests.support.dumps import pg, programs
 from tests.support.handler_bench import USER
 
 TRIED = 3
@@ -23,10 +29,22 @@ LOOKS = (
 NOT_WHOLE = "the schema is not whole, and nothing is settled: missing are "
 
 
-@pytest.fixture
-def bench(redis_url: str, database_url: str, tmp_path: Path) -> Iterator[Bench]:
-    with bad_messages.bench(redis_url, database_url, tmp_path) as made:
+PAGE = (ROOT / "docs" / "operating" / "backup.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def bench(
+    valkey_server: ValkeyServer,
+    postgres_server: PostgresServer,
+    migrated_template: str,
+    server_directory: Path,
+) -> Iterator[Bench]:
+    """Give a worker at work, for all tests of this module."""
+    with bad_messages.bench_of_a_module(
+        valkey_server, postgres_server, migrated_template, server_directory
+    ) as made:
         made.before = LOOKS
+        made.start_worker()
         yield made
 
 
@@ -35,7 +53,6 @@ def test_a_restore_under_a_running_worker_settles_nothing_until_it_is_whole(
 ) -> None:
     # Given a worker that has credited one cashback before the backup and one after it,
     dump = str(tmp_path / "cashback.dump")
-    bench.start_worker()
     bench.credit(1)
     pg("pg_dump", "--format=custom", f"--file={dump}", bench.database_url)
     bench.credit(2)
@@ -79,6 +96,54 @@ def test_a_restore_under_a_running_worker_settles_nothing_until_it_is_whole(
         assert connection.execute(
             "SELECT balance_minor FROM accounts WHERE user_id = %s", (USER,)
         ).fetchone() == (3 * 100_050,)
+
+
+def test_the_pages_commands_put_a_backup_in_place_of_the_database_under_a_running_worker(
+    bench: Bench, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    name = bench.database_url.rsplit("/", 1)[1]
+    variables = {
+        "ADMIN_URL": postgres_server.url,
+        "DATABASE_URL": bench.database_url,
+        "RESTORED_URL": f"{bench.database_url}_restored",
+        "NAME": name,
+        "DUMP": str(tmp_path / "cashback.dump"),
+    }
+    bench.credit(11)
+
+    run_block("Back up", variables)
+    bench.credit(12)
+    assert "\n {}\n" in run_block("Restore beside it", variables)
+    bench.credit(13)
+    run_block("Put it in place", variables)
+    try:
+        bench.credit(14)
+        bench.wait(lambda: metric(bench, "cashback_ledger_lost_commits") == 2, "what it lacks is known")
+        with psycopg.connect(bench.database_url) as connection:
+            assert audit(connection) == SOUND
+            assert connection.execute(
+                "SELECT cashback_id FROM transactions WHERE cashback_id > 10 ORDER BY 1"
+            ).fetchall() == [(11,), (14,)]
+    finally:
+        with psycopg.connect(postgres_server.url, autocommit=True) as server:
+            server.execute(f'DROP DATABASE "{name}_old"'.encode())
+
+
+def run_block(heading: str, variables: dict[str, str]) -> str:
+    """Run the commands below a heading of the page; return what they print."""
+    match = re.search(rf"^## {heading}$.*?^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    assert match is not None
+    done = subprocess.run(
+        ["/bin/bash", "-eu", "-c", match[1]],
+        env={"PATH": os.pathsep.join([str(programs()), str(Path(sys.executable).parent), os.defpath])}
+        | variables,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def restore(bench: Bench, dump: str, *what: str) -> None:
