@@ -61,6 +61,12 @@ _PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s, %s)"
 _STUCK: Final = 3
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
+# Half a restore: what is recorded needs its table, its functions and its key.
+_NOT_THERE: Final = (
+    psycopg.errors.InvalidColumnReference,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedTable,
+)
 _SHUTDOWNS: Final = (
     psycopg.errors.AdminShutdown,
     psycopg.errors.CrashShutdown,
@@ -276,7 +282,7 @@ async def _writable(connection: ReceiptConnection) -> PostgresState:
 def _failure(error: psycopg.Error) -> CopyFailed:
     """Return what a statement's error means, where the connection is sound."""
     text = f"PostgreSQL: {type(error).__name__}: {error}"
-    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+    if isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, *_NOT_THERE)):
         return _ConnectionUnfit(text)
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return _RowHeld(text)

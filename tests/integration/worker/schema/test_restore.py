@@ -78,6 +78,7 @@ def test_a_restore_under_a_running_worker_settles_nothing_until_it_is_whole(
     status, document = ready(bench)
     assert (status, document["postgresql"].startswith(f"{NOT_WHOLE}trigger ")) == (503, True)
     bench.wait(lambda: metric(bench, "cashback_ledger_missing_parts") > 0, "the alarm is there")
+    assert '"event": "ledger_not_whole"' in bench.log()
 
     # and with the triggers all goes on by itself,
     triggers = tmp_path / "triggers"
@@ -85,6 +86,7 @@ def test_a_restore_under_a_running_worker_settles_nothing_until_it_is_whole(
     restore(bench, dump, f"--use-list={triggers}")
     bench.wait_for_success(3)
     bench.wait(lambda: ready(bench)[0] == 200, "it says that it is ready")
+    bench.wait(lambda: "ledger_whole_again" in bench.log(), "the log says so")
     # what the backup did not have is named, and credited again it has the name that it had.
     bench.wait(lambda: "ledger_rewound" in bench.log(), "the rewind is named")
     bench.push(good(2))

@@ -12,9 +12,14 @@ import pytest
 from cashback_client.contract import event_id_of
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
+from producer.shared.preconditions.postgres import RECORDS, SETTLES, check_postgres
+from producer.shared.preconditions.verdict import Kind
 from producer.shared.preconditions.whole import NOT_WHOLE
 from tests.support.books import add_user, database_of
+from tests.support.roles import as_role
+from worker.cli.shared.faults import fault_of
 from worker.schema.files import shipped_files
+from worker.schema.roles import RECEIVER, WORKER
 
 [FILE] = [file.sql for file in shipped_files().functions if file.name == "functions/schema.sql"]
 TABLES: Final = ("currencies", "accounts", "transactions", "entries", "receipts", "adjustments")
@@ -87,6 +92,40 @@ def refused(books: psycopg.Connection, call: str, *, naming: str) -> None:
         books.execute(CALLS[call].encode(), EVENT)
     assert caught.value.sqlstate == NOT_WHOLE
     assert naming in (caught.value.diag.message_primary or "")
+
+
+def test_an_operator_who_imports_is_told_what_is_missing_and_what_to_do(books: psycopg.Connection) -> None:
+    books.execute("DROP TRIGGER entries_balance ON entries")
+
+    with pytest.raises(psycopg.DatabaseError) as caught:
+        books.execute("SELECT apply_accounts_import()")
+
+    fault = fault_of(caught.value)
+    assert fault is not None
+    assert fault.message.startswith("PostgreSQL refused: the schema is not whole, and nothing is settled")
+    assert fault.message.endswith("or restore into a new database (docs/operating/backup.md).")
+
+
+def test_every_process_says_so_when_it_looks_and_none_ends_for_it(
+    postgres_server: PostgresServer, migrated_template: str
+) -> None:
+    with database_of(postgres_server, migrated_template) as url:
+        with psycopg.connect(url) as owner:
+            owner.execute("DROP TRIGGER entries_balance ON entries")
+
+        found = {
+            (verdict.name, verdict.kind, verdict.what)
+            for role, calls in ((RECEIVER, RECORDS), (WORKER, SETTLES))
+            for verdict in check_postgres(as_role(url, role), calls)
+        }
+
+        assert found == {
+            (
+                "schema_not_whole",
+                Kind.PASSING,
+                "the schema is not whole, and nothing is settled: missing are trigger entries_balance",
+            )
+        }
 
 
 def table_of(name: str) -> str:
