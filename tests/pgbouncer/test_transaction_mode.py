@@ -16,7 +16,7 @@ from producer.shared.postgres.session import keeps_session_state
 from tests.support.books import add_user, ledger_on, new_event, payout
 from tests.support.command import environment
 from tests.support.pgbouncer import pgbouncer_of, url_through
-from worker.cli.queries.live import Live, LiveFilter
+from worker.cli.queries.events.live import Live, LiveFilter
 from worker.cli.shared.database import open_database
 
 END_SECONDS = 240.0

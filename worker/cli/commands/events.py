@@ -44,9 +44,9 @@ def show(*, id_: int | UUID, limit: int, attempts: bool, as_json: bool) -> None:
     event_id is null where ID is a CashbackId; money is moved, taken_back, not_moved or undecided; betcore is
     knows, being_told, not_acknowledged or nothing_yet; more_events is true where --limit cut the events off.
     """
-    from worker.cli.printing.cashback import cashback_document
-    from worker.cli.printing.timeline import print_cashback
-    from worker.cli.queries.cashback import read_cashback, read_event
+    from worker.cli.printing.events.cashback import cashback_document
+    from worker.cli.printing.events.timeline import print_cashback
+    from worker.cli.queries.events.cashback import read_cashback, read_event
     from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
@@ -148,9 +148,9 @@ def list_events(  # noqa: PLR0913 - one argument per option
 
 
 def _print_page(wanted: EventFilter, *, limit: int, as_csv: bool, as_json: bool) -> None:
-    from worker.cli.printing.csv_rows import csv_rows
-    from worker.cli.printing.events import page_document, print_page
-    from worker.cli.queries.events import list_events as read
+    from worker.cli.printing.events.csv_rows import csv_rows
+    from worker.cli.printing.events.listing import page_document, print_page
+    from worker.cli.queries.events.listing import list_events as read
     from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     with open_database(timeout_seconds=QUERY_SECONDS) as connection:
@@ -166,9 +166,9 @@ def _print_page(wanted: EventFilter, *, limit: int, as_csv: bool, as_json: bool)
 
 def _print_every_page(wanted: EventFilter, *, as_csv: bool) -> None:
     """Print page after page as it is read: no more than one of them is in memory."""
-    from worker.cli.printing.csv_rows import csv_rows
-    from worker.cli.printing.events import event_document
-    from worker.cli.queries.events import every_page
+    from worker.cli.printing.events.csv_rows import csv_rows
+    from worker.cli.printing.events.listing import event_document
+    from worker.cli.queries.events.listing import every_page
     from worker.cli.shared.database import QUERY_SECONDS, open_database
 
     with open_database(timeout_seconds=_EVERY_PAGE_SECONDS, statement_seconds=QUERY_SECONDS) as connection:

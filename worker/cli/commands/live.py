@@ -13,7 +13,7 @@ from worker.domain.settlement import State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.cli.queries.live import LiveEvent, LiveFilter
+    from worker.cli.queries.events.live import LiveEvent, LiveFilter
 
 _EACH_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 30 * 86_400.0
@@ -56,7 +56,7 @@ def tail(  # noqa: PLR0913 - one argument per option
 
     # Ctrl-C is how it usually ends, wherever it is just then.
     try:
-        from worker.cli.queries.live import LiveFilter
+        from worker.cli.queries.events.live import LiveFilter
 
         states = tuple(State) if every else LiveFilter.states_of(state)
         wanted = LiveFilter(states=states, unconfirmed=unconfirmed, producer=producer)
@@ -76,7 +76,7 @@ def _follow(
     count: int | None,
     show: "Callable[[LiveEvent], None]",
 ) -> None:
-    from worker.cli.queries.live import Live
+    from worker.cli.queries.events.live import Live
     from worker.cli.shared.database import QUERY_SECONDS, open_database
     from worker.domain.deadline import Deadline
     from worker.time_limit import ends_by
@@ -103,8 +103,8 @@ def _follow(
 
 
 def _shown(*, as_json: bool) -> "Callable[[LiveEvent], None]":
-    from worker.cli.printing.events import event_document
-    from worker.cli.printing.live import print_event, print_header
+    from worker.cli.printing.events.listing import event_document
+    from worker.cli.printing.events.live import print_event, print_header
     from worker.cli.printing.output import console
 
     if as_json:

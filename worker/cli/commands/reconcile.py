@@ -101,8 +101,8 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     if form is None and any((columns, map_file, delimiter)):
         raise click.UsageError("--map, --map-file and --delimiter are about a --statement")
 
-    from worker.cli.printing.reconcile import print_report, report_document
-    from worker.cli.printing.reconcile_files import write_metrics
+    from worker.cli.printing.reconciliation.files import write_metrics
+    from worker.cli.printing.reconciliation.report import print_report, report_document
 
     try:
         report = _run(period, shown=shown, csv_file=csv_file, statement=statement, form=form)
@@ -121,7 +121,7 @@ def reconcile(  # noqa: PLR0913 - one argument per option
 
 
 def _list_lost(*, as_json: bool) -> None:
-    from worker.cli.printing.rewind import lost_document, print_lost
+    from worker.cli.printing.reconciliation.rewind import lost_document, print_lost
     from worker.cli.shared.broker import read_witness
     from worker.cli.shared.database import QUERY_SECONDS, open_database
     from worker.reconciliation.reconciling import one_snapshot
@@ -149,7 +149,7 @@ def _run(
 ) -> "Report":
     from producer.shared.settings.environment import load
     from worker.cli.printing.progress import steps
-    from worker.cli.printing.reconcile_files import csv_sink
+    from worker.cli.printing.reconciliation.files import csv_sink
     from worker.cli.shared.database import open_database
     from worker.reconciliation import loading
     from worker.reconciliation.checks import checks_with

@@ -14,7 +14,7 @@ from worker.cli.simulator.makes import KINDS, MakeKind, late_script
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from worker.cli.queries.outcomes import Outcome
+    from worker.cli.queries.events.outcomes import Outcome
     from worker.cli.simulator.client import SentMake, Simulator
 
 _MAX_MAKES: Final = 1_000
@@ -96,7 +96,7 @@ def trigger(  # noqa: PLR0913 - one argument per option
 
 
 def _trigger(name: str, kind: MakeKind, *, wait_seconds: float, as_json: bool) -> None:
-    from worker.cli.queries.outcomes import wait_for_outcomes
+    from worker.cli.queries.events.outcomes import wait_for_outcomes
     from worker.cli.shared.database import QUERY_SECONDS, open_database
     from worker.cli.simulator.client import open_simulator
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from tests.support.books import add_user, ledger_on, new_event, payout
-from worker.cli.queries.events import EventFilter, list_events
+from worker.cli.queries.events.listing import EventFilter, list_events
 from worker.domain.settlement import State
 
 LIMIT = 10

@@ -11,8 +11,8 @@ import pytest
 from tests.support import command
 from tests.support.books import add_user, ledger_on, new_event, payout
 from tests.support.output_schemas import assert_fits
-from worker.cli.queries import live
-from worker.cli.queries.live import Live, LiveFilter
+from worker.cli.queries.events import live
+from worker.cli.queries.events.live import Live, LiveFilter
 from worker.domain.settlement import State
 from worker.ledger.ledger import Ledger, VerifiedEvent
 

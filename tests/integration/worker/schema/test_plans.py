@@ -20,9 +20,9 @@ from tests.support.books import database_of
 from tests.support.many_rows import buffers_of, fill, know
 from tests.support.plans import LASTING_PLANS
 from worker.cli.queries.accounts import read_account
-from worker.cli.queries.cashback import read_cashback, read_event
-from worker.cli.queries.events import EventFilter, list_events
-from worker.cli.queries.live import MAX_EVENTS, Live, LiveFilter
+from worker.cli.queries.events.cashback import read_cashback, read_event
+from worker.cli.queries.events.listing import EventFilter, list_events
+from worker.cli.queries.events.live import MAX_EVENTS, Live, LiveFilter
 from worker.cli.shared.database import open_database
 from worker.domain.settlement import State
 from worker.quarantine.listing import list_quarantined, open_ids, read_quarantined

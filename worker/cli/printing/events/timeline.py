@@ -8,13 +8,13 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.printing.cashback import print_transactions
-from worker.cli.printing.events import OPEN_STATES
+from worker.cli.printing.events.cashback import print_transactions
+from worker.cli.printing.events.listing import OPEN_STATES
+from worker.cli.printing.events.standing import Knowledge, standing_of
+from worker.cli.printing.events.words import answer, ended, why
 from worker.cli.printing.output import STYLES, as_text, console, print_line, wrapped
-from worker.cli.printing.standing import Knowledge, standing_of
-from worker.cli.printing.words import answer, ended, why
-from worker.cli.queries.cashback import Attempt, Cashback, Replay
-from worker.cli.queries.events import Event
+from worker.cli.queries.events.cashback import Attempt, Cashback, Replay
+from worker.cli.queries.events.listing import Event
 from worker.domain.settlement import State
 
 _STANDING_STYLES: Final = {

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from worker.cli.queries.cashback import Attempt
-from worker.cli.queries.events import Event
+from worker.cli.queries.events.cashback import Attempt
+from worker.cli.queries.events.listing import Event
 from worker.domain.settlement import PAYOUT_TYPE, State
 
 _DECIDED: Final[Mapping[int, str]] = MappingProxyType(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from worker.cli.printing.output import STYLES, as_text, print_line
-from worker.cli.queries.live import LiveEvent
+from worker.cli.queries.events.live import LiveEvent
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from worker.cli.printing.words import why
-from worker.cli.queries.cashback import Cashback, Transaction
-from worker.cli.queries.events import Event
+from worker.cli.printing.events.words import why
+from worker.cli.queries.events.cashback import Cashback, Transaction
+from worker.cli.queries.events.listing import Event
 from worker.domain.settlement import Kind, State
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import asdict
 
-from worker.cli.printing.events import event_document
+from worker.cli.printing.events.listing import event_document
+from worker.cli.printing.events.standing import standing_of
+from worker.cli.printing.events.words import why
 from worker.cli.printing.output import major, print_table
-from worker.cli.printing.standing import standing_of
-from worker.cli.printing.words import why
-from worker.cli.queries.cashback import Cashback, PostedEntry, Transaction
-from worker.cli.queries.events import Event
+from worker.cli.queries.events.cashback import Cashback, PostedEntry, Transaction
+from worker.cli.queries.events.listing import Event
 from worker.domain.settlement import partner_transaction_id
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import click
 
 from worker.cli.printing.output import print_table
-from worker.cli.queries.events import Event, EventPage
+from worker.cli.queries.events.listing import Event, EventPage
 from worker.domain.settlement import State
 
 OPEN_STATES = frozenset({State.RECEIVED, State.SETTLED})

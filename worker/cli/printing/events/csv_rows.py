@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from worker.cli.printing.events import event_document
+from worker.cli.printing.events.listing import event_document
 from worker.cli.printing.output import as_text
-from worker.cli.queries.events import Event
+from worker.cli.queries.events.listing import Event
 
 COLUMNS: Final = tuple(field.name for field in fields(Event))
 

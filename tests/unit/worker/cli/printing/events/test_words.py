@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from cashback_client.contract import ErrorCode
-from worker.cli.printing.standing import Standing, standing_of
-from worker.cli.printing.words import why
-from worker.cli.queries.cashback import Cashback, Transaction
-from worker.cli.queries.events import Event
+from worker.cli.printing.events.standing import Standing, standing_of
+from worker.cli.printing.events.words import why
+from worker.cli.queries.events.cashback import Cashback, Transaction
+from worker.cli.queries.events.listing import Event
 from worker.domain.settlement import State
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from cashback_client.contract import OWN_PRODUCER
-from worker.cli.queries.events import EVENT_COLUMNS, Event
+from worker.cli.queries.events.listing import EVENT_COLUMNS, Event
 from worker.cli.queries.snapshot import snapshot
 from worker.domain.settlement import State
 

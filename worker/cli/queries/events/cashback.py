@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from worker.cli.queries.events import Event, read_page
+from worker.cli.queries.events.listing import Event, read_page
 from worker.cli.queries.snapshot import snapshot
 from worker.errors import NotFound
 

@@ -1,0 +1,1 @@
+"""How events are printed: pages, one cashback, what happened when, a line for each that ends."""

@@ -1,0 +1,1 @@
+"""How a reconciliation is printed: its report, its files, and what a rewind lost."""

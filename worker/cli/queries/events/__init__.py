@@ -1,0 +1,1 @@
+"""What is read of events: pages, one cashback, what ends just now."""
