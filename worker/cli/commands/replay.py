@@ -96,12 +96,6 @@ def replay(  # noqa: PLR0913 - one argument per option
     answered. Each is tried for half a minute, five times at most; one that fails stays as it was, and may be
     replayed again. What is answered, or has an open replay, is left alone.
 
-    \b
-    cashback replay --unconfirmed --since 2h --dry-run
-    cashback replay --unconfirmed --since 2h --reason "BETCORE was away, ticket 77"
-    cashback replay EVENT_ID EVENT_ID --reason "Anna of BETCORE asked for it"
-    cashback replay --from ids.txt --rate 50 --reason "ticket 77" --yes
-
     Ends with 1 when a replay failed or is still open at the end, or an event was asked for in vain.
 
     JSON: {"chosen", "order"}. chosen, null with --order: {"events", "unconfirmed", "oldest", "newest",

@@ -28,6 +28,15 @@ EXAMPLES: Final = MappingProxyType(
             "cashback show 480",
             "cashback show 480 --limit 5 --json",
         ),
+        "tail": (
+            "cashback tail                          # until Ctrl-C",
+            "cashback tail --unconfirmed --for 10m --json",
+        ),
+        "config": ("cashback config check --process worker",),
+        "config check": (
+            "cashback config check                  # all processes",
+            "cashback config check --process worker --json",
+        ),
         "audit": ("cashback audit list --since 24h",),
         "audit list": (
             "cashback audit list --since 24h",
@@ -48,6 +57,7 @@ EXAMPLES: Final = MappingProxyType(
             f"cashback replay {_EVENT} --reason 'ticket 7'",
             "cashback replay --unconfirmed --since 2h --dry-run",
             "cashback replay --unconfirmed --since 2h --reason 'ticket 7' --yes",
+            "cashback replay --from ids.txt --rate 50 --reason 'ticket 7' --yes",
         ),
         "pause": ("cashback pause --for 20m --reason 'database upgrade'", "cashback pause --show"),
         "resume": ("cashback resume --reason 'done early'",),

@@ -6,6 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests.support.command_lines import parsed
 from worker.cli import cashback
 from worker.cli.help.examples import EXAMPLES, arguments_in, commands_of
 
@@ -19,23 +20,6 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def parse(arguments: list[str]) -> str:
-    """Parse a command line to its end without running anything; return the words of its command."""
-    command: click.Command = cashback
-    words: list[str] = []
-    while isinstance(command, click.Group) and arguments:
-        name, *arguments = arguments
-        if name not in command.commands:
-            raise click.UsageError(f"there is no command {name}")
-        words.append(name)
-        command = command.commands[name]
-    for file in arguments:
-        if file.endswith((".csv", ".json")):
-            Path(file).touch()
-    with command.make_context(words[-1], arguments):
-        return " ".join(words)
-
-
 def test_every_command_has_examples_and_there_are_no_others() -> None:
     assert set(EXAMPLES) == set(COMMANDS)
     assert all(EXAMPLES.values())
@@ -43,16 +27,16 @@ def test_every_command_has_examples_and_there_are_no_others() -> None:
 
 @pytest.mark.parametrize(("words", "line"), LINES, ids=[line for _, line in LINES])
 def test_an_example_parses_with_the_command_in_whose_help_it_stands(words: str, line: str) -> None:
-    parsed = parse(arguments_in(line))
+    words_of_line = parsed(arguments_in(line))
 
-    assert parsed == words or isinstance(COMMANDS[words], click.Group)
-    assert parsed.startswith(words)
+    assert words_of_line == words or isinstance(COMMANDS[words], click.Group)
+    assert words_of_line.startswith(words)
 
 
 @pytest.mark.parametrize("line", ["cashback list --stat expired", "cashback lists", "cashback show 480 481"])
 def test_an_example_that_is_wrong_is_found(line: str) -> None:
     with pytest.raises(click.UsageError):
-        parse(arguments_in(line))
+        parsed(arguments_in(line))
 
 
 @pytest.mark.parametrize("words", COMMANDS)
