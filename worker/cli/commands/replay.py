@@ -88,9 +88,9 @@ def replay(  # noqa: PLR0913 - one argument per option
     wait_seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Have workers send the answers of events again that BETCORE has not acknowledged: by EVENT_ID, from a
-    file, or by a filter, of which all that is given must hold.
+    """Have workers send answers again that BETCORE has not acknowledged.
 
+    Of which events say EVENT_ID, a file, or a filter, of which all that is given must hold.
     It says what stands in the ledger and what will be sent, and asks. BETCORE gets the same answer with the
     same Value once more; no money moves, and nothing is decided anew. Its acknowledgement makes the event
     answered. Each is tried for half a minute, five times at most; one that fails stays as it was, and may be
@@ -105,7 +105,7 @@ def replay(  # noqa: PLR0913 - one argument per option
     under_way or unknown. order, null where none was given: {"order_id", "ordered_at", "database_user",
     "person", "reason", "rate", "events", "answered", "failed", "open", "failures": [{"event_id", "error",
     "tries", "sent"}]}. Of what is left out and what failed the first 1,000 are named.
-    """  # noqa: D205, D301 - click's own marks
+    """
     doing = _Doing(
         reason=reason,
         rate=rate,
