@@ -46,10 +46,10 @@ class EndedEvent:
 
 
 def ended(
-    at: Bench, data: dict[str, object] | None = None, *, state: str = "expired", key: int = 1
+    at: Bench, data: dict[str, object] | None = None, *, state: str = "expired", age_seconds: float = 0.0
 ) -> EndedEvent:
     """Settle an event of which BETCORE hears nothing, and close it."""
-    message = at.message(data, key=key)
+    message = at.message(data, age_seconds=age_seconds)
     came_to = at.handler.handle(message, retries=0)
     assert isinstance(came_to, Answer)
     at.connection.execute("SELECT close_event(%s, %s, 'no answer')", (message.event_id, state))

@@ -101,11 +101,6 @@ class ReplayFilter:
     cashback_id: int | None = None
     producer: str | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing narrows it."""
-        return self == ReplayFilter()
-
 
 def choose_by_filter(connection: psycopg.Connection[Any], wanted: ReplayFilter) -> Choice:
     """Return what a filter means. Raises TooManyEvents."""

@@ -23,7 +23,7 @@ from tests.support.replays import (
 from tests.support.roles import as_role
 from worker.ledger.accepts import accepts_by_event
 from worker.replay.store import ReplayState
-from worker.schema.roles import ROLES
+from worker.schema.roles import OPERATOR, ROLES
 
 
 def test_an_order_takes_only_what_ended_badly_and_has_no_open_replay(database_url: str) -> None:
@@ -44,6 +44,22 @@ def test_an_order_takes_only_what_ended_badly_and_has_no_open_replay(database_ur
         assert at.connection.execute("SELECT count(*) FROM replay_orders").fetchall() == [(1,)]
         run_until_ended(at, replays)
         assert order(database_url, ids) == (None, None)
+
+
+def test_an_order_has_its_bounds(database_url: str) -> None:
+    with psycopg.connect(as_role(database_url, OPERATOR), autocommit=True) as operator:
+        with pytest.raises(psycopg.errors.InvalidParameterValue):
+            operator.execute(
+                "SELECT order_replay(array_fill(gen_random_uuid(), ARRAY[100001]), 10, 'anna', 'why')"
+            )
+        for rate, person, reason in (
+            (0, "anna", "why"),
+            (201, "anna", "why"),
+            (1, "", "why"),
+            (1, "anna", ""),
+        ):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                operator.execute("SELECT order_replay('{}', %s, %s, %s)", (rate, person, reason))
 
 
 def test_after_one_that_failed_a_new_one_may_be_ordered(database_url: str) -> None:

@@ -83,6 +83,22 @@ def test_an_event_that_was_declined_is_declined_once_more_in_the_same_words(
         assert books(at.connection) == before
 
 
+def test_a_resubmission_that_is_acknowledged_confirms_the_money_of_the_first_event(database_url: str) -> None:
+    with bench(database_url, ACK) as at, replaying(at, database_url) as replays:
+        first = ended(at)
+        again = ended(at, age_seconds=2)
+        assert again.answer["ErrorCode"] == 103804
+        before = books(at.connection)
+
+        order(database_url, [again.event_id])
+        run_until_ended(at, replays)
+
+        assert at.accepts() == [again.answer]
+        assert at.receipt(first.message) == ("expired", 200, False, "no answer")
+        assert at.receipt(again.message) == ("answered", 103804, False, None)
+        assert books(at.connection) == before
+
+
 def test_what_betcore_refuses_has_failed_and_the_event_stays_as_it_was(database_url: str) -> None:
     with bench(database_url, REFUSAL) as at, replaying(at, database_url) as replays:
         event = ended(at)

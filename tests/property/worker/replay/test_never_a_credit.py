@@ -7,7 +7,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.local.postgres import PostgresServer
@@ -134,6 +134,7 @@ def act(connection: psycopg.Connection[Any], events: Events, action: tuple[Any, 
         connection.execute("SELECT prune_replays(%s, 100)", values)
 
 
+@settings(max_examples=50)
 @given(plan=st.lists(actions, max_size=12))
 def test_no_replay_moves_money_or_decides_anything(events: Events, plan: list[tuple[Any, ...]]) -> None:
     with psycopg.connect(events.url) as connection:
