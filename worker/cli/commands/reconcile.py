@@ -76,7 +76,7 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     rewind: bool,
     as_json: bool,
 ) -> None:
-    r"""Look whether the books, the receipts and what BETCORE acknowledged agree.
+    """Look whether the books, the receipts and what BETCORE acknowledged agree.
 
     Balances, sums and business keys are looked at in all of the books; the rest is of a day or a period:
     what was posted and what was received in it. All of it is one snapshot, and nothing is changed. What is in
@@ -90,7 +90,7 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     CASHBACK_REDIS_URL: {"known", "lost": [{"partner_transaction_id", "cashback_id", "transaction_type",
     "event_id", "transaction_id", "seen_at"}]}; known is how many commits Redis has on record, 2,000 and those
     that were found to be lost at most.
-    """
+    """  # noqa: D301 - click's mark for lines that stay as they are
     if rewind:
         if any((day, since, until, csv_file, metrics, statement)):
             raise click.UsageError("--rewind looks at what Redis knows: it has no period and no files")

@@ -51,6 +51,7 @@ EXAMPLES: Final = MappingProxyType(
             "cashback reconcile                     # yesterday, in UTC",
             "cashback reconcile --day 2026-11-25 --timezone Europe/Berlin",
             "cashback reconcile --from 2026-11-25T00:00Z --csv off.csv",
+            "cashback reconcile --statement theirs.csv --map cashback_id=ID,amount=Sum",
             "cashback reconcile --rewind            # after a restore",
         ),
         "replay": (

@@ -1,14 +1,41 @@
 """A reconciliation looks at one moment and can write nothing but its own table."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
+from tests.support.books import ledger_on, new_event, payout
+from tests.support.reconciled import found, report_on
 from tests.support.roles import as_role
 from worker.reconciliation import loading
 from worker.reconciliation.reconciling import one_snapshot
 from worker.schema.roles import OPERATOR, READER
 
 COUNT = "SELECT count(*) FROM transactions"
+
+
+def test_nothing_is_off_while_events_are_settled(day: str) -> None:
+    def settle() -> None:
+        with ledger_on(day) as ledger:
+            for number in range(100, 200):
+                event = new_event(number)
+                ledger.settle(event, payout(number, "ann", "1"))
+                if number % 2:
+                    ledger.mark_answered([event.event_id])
+
+    with ThreadPoolExecutor(1) as executor, psycopg.connect(day, autocommit=True) as connection:
+        settling = executor.submit(settle)
+        is_over = False
+        while not is_over:
+            is_over = settling.done()
+            with one_snapshot(connection):
+                report = report_on(connection)
+            assert (found(report), report.differences) == ({"cancelled_after_credit": [2]}, 0)
+        settling.result()
+
+    # What has no answer yet is in flight.
+    assert report.pending == 51
 
 
 def test_what_is_committed_meanwhile_is_not_seen(day: str) -> None:
