@@ -1,12 +1,15 @@
 """The backlog: events that wait, that are stuck, that nobody has confirmed, and messages in quarantine."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
 import psycopg
 
 from worker.doctor.finding import Finding, advice, fault, good, unchecked
 from worker.doctor.postgresql import database
+from worker.doctor.redis import broker
+from worker.recovery.witness import RedisWitness
 
 _PART: Final = "backlog"
 _MOST: Final = 100_000
@@ -39,7 +42,10 @@ _QUARANTINED: Final[LiteralString] = """
         LIMIT %(most)s + 1
     ) AS open
 """
-_INTAKE: Final[LiteralString] = "SELECT to_regclass('intake') IS NOT NULL"
+_HAS_INTAKE: Final[LiteralString] = "SELECT to_regclass('intake') IS NOT NULL"
+_INTAKE: Final[LiteralString] = "SELECT to_jsonb(intake) FROM intake LIMIT 1"
+_MAX_NAMED: Final = 5
+_UNTIL: Final = ("paused_until", "until", "ends_at")
 _VALUES: Final = {"most": _MOST, "stuck": _STUCK_SECONDS}
 
 
@@ -55,16 +61,31 @@ def check_backlog(timeout_seconds: float) -> list[Finding]:
             return [unchecked(_PART, "backlog", "there are no tables", "run `cashback migrate`")]
 
 
+def check_witness(timeout_seconds: float) -> list[Finding]:
+    """Look at what Redis remembers of commits that the ledger was found not to have."""
+    app = broker(timeout_seconds)
+    try:
+        lost = RedisWitness(app.pool, timeout_seconds=timeout_seconds).lost()
+    finally:
+        app.close()
+    if not lost:
+        return [good(_PART, "ledger_rewound", "no commit is known to be lost")]
+    names = ", ".join(str(commit.cashback_id) for commit in lost[:_MAX_NAMED])
+    what = f"commits that the ledger answered for and lacks: {len(lost)} (CashbackIds {names})"
+    return [fault(_PART, "ledger_rewound", what, "fence the old primary, keep its data, see docs/standby.md")]
+
+
 def _looked_at(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
     [(undecided, oldest_seconds)] = connection.execute(_UNDECIDED, _VALUES).fetchall()
     age = f", the oldest for {oldest_seconds:,.1f} s" if oldest_seconds is not None else ""
-    yield good(_PART, "undecided", f"{_count(undecided)} events wait to be settled{age}")
+    yield good(_PART, "undecided", f"events that wait to be settled: {_count(undecided)}{age}")
+    yield from _intake(connection)
     [(stuck, one)] = connection.execute(_STUCK, _VALUES).fetchall()
     if stuck:
         yield fault(
             _PART,
             "stuck",
-            f"{_count(stuck)} events are past their time and not ended, {one} among them: no worker sweeps",
+            f"events past their time and not ended: {_count(stuck)}, {one} among them; no worker sweeps",
             "start a worker, and look at its log for `sweep`; `cashback list --state received` shows them",
         )
     [(unconfirmed, since)] = connection.execute(_UNCONFIRMED, _VALUES).fetchall()
@@ -72,8 +93,8 @@ def _looked_at(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
         yield advice(
             _PART,
             "unconfirmed",
-            f"{_count(unconfirmed)} credits are unconfirmed: money moved, and BETCORE has not acknowledged "
-            f"it (since {since:%Y-%m-%d %H:%M} UTC)",
+            f"unconfirmed credits: {_count(unconfirmed)}, since {since:%Y-%m-%d %H:%M} UTC; money moved, and "
+            "BETCORE has not acknowledged it",
             "look at them with `cashback list --unconfirmed`, and send them again with `cashback replay`",
         )
     [(quarantined, seen)] = connection.execute(_QUARANTINED, _VALUES).fetchall()
@@ -81,7 +102,7 @@ def _looked_at(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
         yield advice(
             _PART,
             "quarantined",
-            f"{_count(quarantined)} messages are in quarantine, the last one seen {seen:%Y-%m-%d %H:%M} UTC",
+            f"messages in quarantine: {_count(quarantined)}, the last one seen {seen:%Y-%m-%d %H:%M} UTC",
             "see why with `cashback quarantine list --open`, mend that, then `cashback quarantine requeue`",
         )
     if not unconfirmed and not quarantined and not stuck:
@@ -90,3 +111,15 @@ def _looked_at(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
 
 def _count(number: int) -> str:
     return f"more than {_MOST:,}" if number > _MOST else f"{number:,}"
+
+
+def _intake(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    """Say whether a person has closed the intake, where the schema knows of it."""
+    [(has_intake,)] = connection.execute(_HAS_INTAKE).fetchall()
+    if not has_intake:
+        return
+    for (row,) in connection.execute(_INTAKE).fetchall():
+        until = next((row[name] for name in _UNTIL if row.get(name)), None)
+        if until is not None and datetime.fromisoformat(until) > datetime.now(UTC):
+            what = f"the intake is paused until {until}: makes and partners' events get 503"
+            yield advice(_PART, "intake_paused", what, "it ends by itself; before that: `cashback resume`")

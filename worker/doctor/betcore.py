@@ -80,7 +80,7 @@ def check_keys(timeout_seconds: float) -> list[Finding]:
     findings = list(_ended(ends, now=answer.answered_at))
     age = f", {answer.age} s old in a cache on the way" if answer.age and answer.age.isdecimal() else ""
     if not any(finding.name == "keys_expired" for finding in findings):
-        findings.append(good(_KEYS, "keys", f"BETCORE publishes {len(keys)} usable keys{age}"))
+        findings.append(good(_KEYS, "keys", f"usable keys that BETCORE publishes: {len(keys)}{age}"))
     return findings
 
 

@@ -16,6 +16,7 @@ from producer.shared.preconditions import postgres
 from producer.shared.settings.environment import SettingsError
 from worker.doctor import backlog, betcore, clock, postgresql, processes, queues, redis, schema
 from worker.doctor.finding import Finding, NotGiven, fault, of_verdict, unchecked
+from worker.recovery.broker import BrokerUnavailable
 
 PARTS: Final = (
     *("redis", "queues", "postgresql", "schema", "clock", "keys", "credentials"),
@@ -55,6 +56,7 @@ def examinations(*, receiver_url: str | None) -> tuple[Examination, ...]:
         ("processes", "processes", processes.check_processes),
         ("receiver", "receiver_unreachable", receiver),
         ("backlog", "backlog", backlog.check_backlog),
+        ("backlog", "ledger_rewound", backlog.check_witness),
     )
     return tuple(Examination(part=part, name=name, run=run) for part, name, run in checks)
 
@@ -108,7 +110,7 @@ def _failed(check: Examination, error: Exception) -> Finding:
         return fault(check.part, "setting_wrong", str(error), _CORRECT)
     if isinstance(error, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege):
         return of_verdict(check.part, postgres.of_error(error))
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | BrokerUnavailable):
         mend = "check CASHBACK_REDIS_URL and that it runs"
         return fault(check.part, check.name, f"it cannot be asked: {error}", mend)
     if isinstance(error, httpx.HTTPError | ReplyUnreadable):

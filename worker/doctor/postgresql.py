@@ -6,6 +6,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
+from producer.shared.postgres.session import SHARED_SESSIONS, keeps_session_state
 from producer.shared.preconditions.postgres import (
     OPERATES,
     RECORDS,
@@ -13,7 +14,8 @@ from producer.shared.preconditions.postgres import (
     check_postgres,
 )
 from worker.doctor.finding import Finding, advice, fault, good, of_verdict, unchecked
-from worker.doctor.settings import given
+from worker.doctor.settings import SnapshotSettings, given
+from worker.recovery.snapshots import OLDEST, WHY_NOT_OLD
 from worker.recovery.standbys import HOW_TO_SEE, STANDBYS, WHAT_TO_DO
 from worker.settings import CommandSettings
 
@@ -46,6 +48,7 @@ _CALLERS: Final[LiteralString] = """
         AND NOT pg_has_role(pg_roles.oid, relowner, 'MEMBER')
         AND coalesce(has_function_privilege(pg_roles.oid, to_regproc('settle_event'), 'EXECUTE'), false)
 """
+_SEES_OTHERS: Final[LiteralString] = "SELECT pg_has_role('pg_read_all_stats', 'USAGE')"
 _RELOAD: Final = 'psql -c "SELECT pg_reload_conf()"'
 
 
@@ -72,6 +75,9 @@ def check_server(timeout_seconds: float) -> list[Finding]:
     findings = [of_verdict(_PART, verdict) for verdict in verdicts]
     if any(finding.name in _NOT_ANSWERING for finding in findings):
         return findings
+    if not keeps_session_state(url):
+        what, _, what_to_do = SHARED_SESSIONS.rpartition(": ")
+        findings.append(fault(_PART, "postgresql_pooler", what, what_to_do))
     with database(timeout_seconds) as connection:
         [(fsync, pages, commit, version, user)] = connection.execute(_DURABILITY).fetchall()
         findings.append(
@@ -79,6 +85,7 @@ def check_server(timeout_seconds: float) -> list[Finding]:
         )
         durable = {"fsync": fsync, "full_page_writes": pages, "synchronous_commit": commit}
         findings += [*_durability(durable), *_standbys(connection), *_roles(connection)]
+        findings += _snapshots(connection)
     return findings
 
 
@@ -131,7 +138,23 @@ def _standbys(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
         )
     else:
         waits = "a commit waits for one of them" if commits_wait else "there is none to lose a commit by"
-        yield good(_PART, name, f"{standbys} standbys: {waits}")
+        yield good(_PART, name, f"standbys: {standbys}; {waits}")
+
+
+def _snapshots(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    name = "postgresql_snapshots"
+    [(sees_others,)] = connection.execute(_SEES_OTHERS).fetchall()
+    if not sees_others:
+        yield unchecked(_PART, name, "this role may not see the snapshots of others", HOW_TO_SEE)
+        return
+    limit = given(SnapshotSettings).snapshot_warning_seconds
+    for pid, holder, seconds in connection.execute(OLDEST).fetchall():
+        if seconds > limit:
+            what = f"{holder or 'a session'} (process {pid}) has held a snapshot for {seconds:,.0f} s"
+            mend = f"SELECT pg_terminate_backend({pid})" if pid else f"ROLLBACK PREPARED '{holder}'"
+            yield advice(_PART, name, f"{what}. {WHY_NOT_OLD}", f'psql -c "{mend}"')
+            return
+    yield good(_PART, name, f"no snapshot is older than {limit:,.0f} s")
 
 
 def _roles(connection: psycopg.Connection[Any]) -> Iterator[Finding]:

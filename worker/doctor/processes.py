@@ -82,12 +82,12 @@ def _workers(alive: list[str], lost: Mapping[str, float], waiting: int) -> Itera
     said = [f"{name}'s lease ended {seconds:,.0f} s ago" for name, seconds in lost.items()]
     died = f" ({_named(said)})" if said else ""
     if not alive:
-        what = f"no worker is alive, and {waiting} messages wait" if waiting else "no worker is alive"
+        what = f"no worker is alive, messages that wait: {waiting}" if waiting else "no worker is alive"
         yield fault(_PROCESSES, "workers_none", f"{what}{died}", _START)
         return
-    yield good(_PROCESSES, "workers", f"{len(alive)} workers are alive: {_named(alive)}")
+    yield good(_PROCESSES, "workers", f"workers alive: {len(alive)} ({_named(alive)})")
     if died:
-        yield fault(_PROCESSES, "worker_dead", f"{len(lost)} workers have died or hang{died}", _START)
+        yield fault(_PROCESSES, "worker_dead", f"workers that have died or hang: {len(lost)}{died}", _START)
 
 
 def read_records(fields: Mapping[bytes, bytes]) -> list[Seen]:

@@ -109,10 +109,10 @@ def _is_message(entry: Any) -> bool:  # noqa: ANN401 - what Redis replies
 
 def _foreign(lists: list[_List], *, priorities: Mapping[str, str]) -> Iterator[Finding]:
     for each in lists:
-        what = f"{each.entries} entries lie on {shown(each.name)}, which nobody reads"
+        what = f"entries on {shown(each.name)}, which nobody reads: {each.entries}"
         if each.name in priorities:
             queue = priorities[each.name]
-            what = f"{each.entries} entries lie on {shown(each.name)}: workers bring them to {queue}"
+            what = f"entries on {shown(each.name)}: {each.entries}; workers bring them to {queue}"
             yield advice(_PART, "foreign_lists", what, PRIORITY_ADVICE)
         elif each.name.startswith(PARTNER_QUEUE_PREFIX):
             yield _of_partner(each, what)
@@ -123,5 +123,5 @@ def _foreign(lists: list[_List], *, priorities: Mapping[str, str]) -> Iterator[F
 def _of_partner(each: _List, what: str) -> Finding:
     if is_given("PARTNERS"):
         return fault(_PART, "foreign_lists", what, PARTNER_ADVICE)
-    what = f"{each.entries} entries lie on {shown(each.name)}, and CASHBACK_PARTNERS is not set here"
+    what = f"entries on {shown(each.name)}: {each.entries}; CASHBACK_PARTNERS is not set here"
     return advice(_PART, "foreign_lists", what, "look again with the workers' CASHBACK_PARTNERS")

@@ -9,7 +9,7 @@ from producer.shared.settings.environment import ENV_PREFIX, FILE_SUFFIX, Enviro
 from producer.shared.settings.partners import Partners
 from producer.shared.settings.tokens import ANY_CLIENT, ClientIds, TokenSettings
 from worker.doctor.finding import NotGiven
-from worker.settings import CredentialSettings
+from worker.settings import CredentialSettings, WorkerSettings
 
 Loaded = TypeVar("Loaded", bound=EnvironmentSettings)
 
@@ -22,6 +22,12 @@ class BetcoreSettings(TokenSettings):
 
 class Credentials(CredentialSettings, BetcoreSettings):
     """What accepts are sent with."""
+
+
+class SnapshotSettings(EnvironmentSettings):
+    """How old a snapshot may be."""
+
+    snapshot_warning_seconds: float = WorkerSettings.model_fields["snapshot_warning_seconds"].default
 
 
 class PartnerSettings(EnvironmentSettings):

@@ -12,7 +12,7 @@ from worker.ledger.database import Database
 from worker.metrics import Metrics
 
 # The longest that is open in this database; a prepared transaction has no process.
-_OLDEST: Final = """
+OLDEST: Final = """
     SELECT pid, name, seconds FROM (
         SELECT pid, application_name AS name,
             extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
@@ -25,6 +25,7 @@ _OLDEST: Final = """
     ) AS held
     ORDER BY seconds DESC LIMIT 1
 """
+WHY_NOT_OLD: Final = "PostgreSQL clears nothing away that was closed since: end it if nobody needs it"
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ class SnapshotWatch:
 
     def look(self) -> SnapshotHolder | None:
         """Return the holder of the oldest snapshot; None where nobody holds one. Raises LedgerUnavailable."""
-        rows = self._database.rows(_OLDEST, ())
+        rows = self._database.rows(OLDEST, ())
         holder = SnapshotHolder(pid=rows[0][0], name=rows[0][1], seconds=rows[0][2]) if rows else None
         self._metrics.oldest_snapshot_seconds.set(holder.seconds if holder else 0.0)
         if holder and holder.seconds > self._warn_seconds:
@@ -57,6 +58,6 @@ class SnapshotWatch:
                 pid=holder.pid,
                 application_name=holder.name,
                 seconds=round(holder.seconds),
-                error="PostgreSQL clears nothing away that was closed since: end it if nobody needs it",
+                error=WHY_NOT_OLD,
             )
         return holder

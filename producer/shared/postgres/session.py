@@ -76,6 +76,10 @@ _OPEN: Final = (
 TAKES_NO_WRITES: Final = (
     "PostgreSQL takes no writes here: it is a standby, or default_transaction_read_only is on"
 )
+SHARED_SESSIONS: Final = (
+    f"{ENV_PREFIX}DATABASE_URL: leads through a pooler that shares sessions between clients, whose settings "
+    "and statements then meet: have PgBouncer use pool_mode = session, or go past it"
+)
 # One that shares backends gives the next client the one that was used last; others may ask in between.
 _ROUNDS: Final = 5
 _ASK_CONNECT_SECONDS: Final = 2
@@ -171,10 +175,7 @@ def refuse_shared_sessions(database_url: str) -> None:
     except psycopg.Error as error:
         _log.warning("session_state_unknown", error=f"{type(error).__name__}: {str(error).strip()}")
         return
-    raise SettingsError(
-        f"{ENV_PREFIX}DATABASE_URL: leads through a pooler that shares sessions between clients, whose "
-        "settings and statements then meet: have PgBouncer use pool_mode = session, or go past it"
-    )
+    raise SettingsError(SHARED_SESSIONS)
 
 
 def keeps_session_state(database_url: str, *, answer_seconds: float = 3.0) -> bool:

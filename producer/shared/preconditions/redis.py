@@ -42,12 +42,13 @@ _SCRIPT: Final = "return 1"
 _SCRIPT_DIGEST: Final = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"
 _CLUSTER_ERRORS: Final = (AskError, ClusterCrossSlotError)
 _PASSING: Final = {
-    "READONLY": "it is a replica, which takes no writes",
-    "OOM": "its memory is full",
-    "MISCONF": "it cannot write to its disk",
-    "MASTERDOWN": "it is a replica that has lost its primary",
-    "LOADING": "it is still loading its data",
+    "READONLY": ("it is a replica, which takes no writes", "name its primary, or its sentinels"),
+    "OOM": ("its memory is full", "raise maxmemory, or take away what fills it"),
+    "MISCONF": ("it cannot write to its disk", "make room there, and look at its log"),
+    "MASTERDOWN": ("it is a replica that has lost its primary", "name the primary, or bring it back"),
+    "LOADING": ("it is still loading its data", "wait until it has"),
 }
+"""By the code of its error: what it means, and what to do."""
 _KNOWN_CODES: Final[Mapping[str, type[Exception]]] = {
     "READONLY": ReadOnlyError,
     "OOM": OutOfMemoryError,
@@ -166,11 +167,12 @@ def _passing(error: Exception, text: str) -> Verdict:
             what=f"Redis cannot be reached ({type(error).__name__}: {text})",
             what_to_do=f"check {_SETTING} and that it runs; it is asked again",
         )
+    why, what_to_do = _PASSING[code]
     return Verdict(
         name="redis_takes_no_writes",
         kind=Kind.PASSING,
-        what=f"Redis takes no writes: {_PASSING[code]}",
-        what_to_do="see to it; it is asked again",
+        what=f"Redis takes no writes: {why}",
+        what_to_do=f"{what_to_do}; it is asked again",
     )
 
 
@@ -220,7 +222,7 @@ def _of_memory(reply: object) -> list[Verdict]:
             name=name,
             kind=Kind.PASSING,
             what=f"Redis may throw messages away when its memory is full (maxmemory-policy {policy})",
-            what_to_do="set maxmemory-policy noeviction",
+            what_to_do="set maxmemory-policy noeviction (redis-cli CONFIG SET, and its configuration file)",
         )
     ]
 

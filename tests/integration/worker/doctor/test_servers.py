@@ -87,7 +87,7 @@ def test_messages_on_lists_that_nobody_reads_are_named(
     found = doctor(*REDIS, redis_url=redis_url, partners="edge")
 
     named = {
-        each["what"].split()[4].rstrip(",")
+        each["what"].split()[2].rstrip(",")
         for each in found.document["findings"]
         if each["verdict"] == "fault"
     }
