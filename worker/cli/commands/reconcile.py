@@ -90,7 +90,7 @@ def reconcile(  # noqa: PLR0913 - one argument per option
     CASHBACK_REDIS_URL: {"known", "lost": [{"partner_transaction_id", "cashback_id", "transaction_type",
     "event_id", "transaction_id", "seen_at"}]}; known is how many commits Redis has on record, 2,000 and those
     that were found to be lost at most.
-    """  # noqa: D301 - click's mark for lines that stay as they are
+    """
     if rewind:
         if any((day, since, until, csv_file, metrics, statement)):
             raise click.UsageError("--rewind looks at what Redis knows: it has no period and no files")
