@@ -16,10 +16,14 @@ ALL = checks_with(statement=False)
 
 
 def settle_a_day(database_url: str) -> None:
-    """Pay 1 to 5, take 2 back; 3 comes twice, 4 waits for its accept, 5 is confirmed late, 6 is refused."""
+    """Pay 1 to 5, take 2 back; 3 comes twice, 4 waits for its accept, 5 is confirmed late, 6 is refused.
+
+    Bob's balance is adjusted once.
+    """
     with psycopg.connect(database_url, autocommit=True) as connection:
         add_user(connection, "ann", balance_minor=500)
         add_user(connection, "bob", "JPY")
+        connection.execute("SELECT adjust_account('ticket-7', 'bob', 100, 'anna', 'paid too little')")
     with ledger_on(database_url, withhold_tax=True) as ledger:
         paid = [new_event(number) for number in (1, 2, 3, 4, 5)]
         for event in paid:

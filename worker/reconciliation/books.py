@@ -75,7 +75,7 @@ WHERE entries = 0 OR sum <> 0 OR known <> entries OR least_currency <> greatest_
         WHEN 'payout' THEN from_house = amount_minor
             AND to_account IN (amount_minor, amount_minor - tax_minor)
         WHEN 'cancel' THEN from_house = -amount_minor
-        ELSE abs(to_account) = abs(amount_minor) END
+        ELSE to_account = amount_minor END
 """
 _CANCELS: Final = """
 SELECT cancel.cashback_id, cancel.transaction_type, cancel.transaction_id, cancel.event_id, user_id,
@@ -126,6 +126,25 @@ FROM transactions AS made JOIN transactions AS payout ON payout.transaction_id =
     JOIN currencies ON currencies.currency = accounts.currency
 WHERE made.kind = 'cancel' AND made.created_at >= %(since)s AND made.created_at < %(until)s
 """
+_ADJUSTMENTS: Final = """
+SELECT off.transaction_id, user_id, accounts.currency,
+    round(off.amount_minor / power(10::numeric, exponent), exponent)::text AS ours, off.at, off.detail
+FROM (
+    SELECT transaction_id, account_id, amount_minor, created_at AS at,
+        'nobody asked for this adjustment, or for another amount or account' AS detail
+    FROM transactions AS made
+    WHERE kind = 'adjustment' AND created_at >= %(since)s AND created_at < %(until)s AND NOT EXISTS (
+        SELECT FROM adjustments WHERE state = 'posted' AND adjustments.transaction_id = made.transaction_id
+            AND (adjustments.account_id, adjustments.amount_minor) = (made.account_id, made.amount_minor))
+    UNION ALL
+    SELECT transaction_id, account_id, amount_minor, decided_at,
+        'the adjustment ' || adjustment_key || ' was posted, and its transaction is not there'
+    FROM adjustments AS asked
+    WHERE state = 'posted' AND decided_at >= %(since)s AND decided_at < %(until)s AND NOT EXISTS (
+        SELECT FROM transactions WHERE transactions.transaction_id = asked.transaction_id
+            AND kind = 'adjustment')
+) AS off LEFT JOIN accounts USING (account_id) LEFT JOIN currencies USING (currency)
+"""
 
 BOOKS: Final = (
     Check(
@@ -163,6 +182,12 @@ BOOKS: Final = (
         what="each cancel reverses one payout, exactly and once",
         scope=Scope.CANCELS,
         differences=_CANCELS,
+    ),
+    Check(
+        name="adjustments",
+        what="each adjustment is one that somebody asked for, and the other way round",
+        scope=Scope.ADJUSTMENTS,
+        differences=_ADJUSTMENTS,
     ),
     Check(
         name="posting_without_receipt",

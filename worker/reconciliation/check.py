@@ -23,6 +23,7 @@ class Scope(StrEnum):
     TRANSACTIONS = "transactions"
     POSTINGS = "postings"
     CANCELS = "cancels"
+    ADJUSTMENTS = "adjustments"
     RECEIPTS = "receipts"
     STATEMENT = "statement rows"
 
@@ -97,6 +98,10 @@ COUNTS: Final[dict[Scope, LiteralString]] = {
     Scope.CANCELS: (
         "SELECT count(*) FROM transactions WHERE created_at >= %(since)s AND created_at < %(until)s "
         "AND kind = 'cancel'"
+    ),
+    Scope.ADJUSTMENTS: (
+        "SELECT count(*) FROM transactions WHERE created_at >= %(since)s AND created_at < %(until)s "
+        "AND kind = 'adjustment'"
     ),
     Scope.RECEIPTS: (
         "SELECT count(*) FROM receipts WHERE received_at >= %(since)s AND received_at < %(until)s"

@@ -6,6 +6,7 @@ import psycopg
 import redis
 
 from tests.integration.worker.doctor.conftest import Doctor
+from tests.support.accepts import sent_accept
 from tests.support.books import add_user, ledger_on, new_event, payout
 from tests.support.roles import as_role
 from worker.domain.settlement import State
@@ -52,7 +53,7 @@ def test_unconfirmed_credits_and_quarantine_are_told_with_what_looks_at_them(
         add_user(connection, "ann")
         event = new_event(3)
         ledger.settle(event, payout(3, "ann", "10"))
-        ledger.close(event.event_id, State.REFUSED, error="BETCORE said 103752", sent=1)
+        ledger.close(event.event_id, State.REFUSED, error="BETCORE said 103752", sent=[sent_accept(1)])
         connection.execute(QUARANTINED)
 
     found = doctor(*PART, database_url=as_role(database_url, OPERATOR))

@@ -83,7 +83,7 @@ BROKEN = [
     Broken(
         "an amount that the entries do not come to",
         "UPDATE transactions SET amount_minor = 1051 WHERE cashback_id = 1",
-        {"postings": [1]},
+        {"postings": [1], "credit_unlike_event": [1]},
     ),
     Broken(
         "entries in two currencies",
@@ -108,7 +108,7 @@ BROKEN = [
     Broken(
         "a cancel of another amount",
         "UPDATE transactions SET amount_minor = 1049, tax_minor = 49 WHERE kind = 'cancel'",
-        {"cancels": [2], "postings": [2]},
+        {"cancels": [2], "postings": [2], "credit_unlike_event": [2]},
     ),
     Broken(
         "a cancel for another account",
@@ -116,6 +116,30 @@ BROKEN = [
         "WHERE transaction_id = pg_temp.cancel() AND account_id IN "
         "(SELECT account_id FROM accounts WHERE kind = 'cashback')",
         {"cancels": [2]},
+    ),
+    Broken(
+        "an adjustment that nobody asked for",
+        "DELETE FROM adjustments",
+        {"adjustments": ["bob"]},
+    ),
+    Broken(
+        "an adjustment of another amount than was asked for",
+        "UPDATE adjustments SET amount_minor = 99",
+        {"adjustments": ["bob"]},
+    ),
+    Broken(
+        "an adjustment whose transaction is another one",
+        "UPDATE transactions SET kind = 'opening' WHERE kind = 'adjustment'; "
+        "UPDATE entries SET account_id = pg_temp.house('opening', 'JPY') WHERE account_id = "
+        "pg_temp.house('adjustment', 'JPY')",
+        {"adjustments": ["bob"]},
+    ),
+    Broken(
+        "an adjustment that went the other way",
+        "UPDATE entries SET amount_minor = -amount_minor WHERE transaction_id IN "
+        "(SELECT transaction_id FROM adjustments); "
+        "UPDATE accounts SET balance_minor = balance_minor - 200 WHERE user_id = 'bob'",
+        {"postings": ["bob"]},
     ),
     Broken(
         "a receipt is gone",
@@ -193,7 +217,7 @@ def test_nothing_is_off_in_books_that_the_ledger_kept(books: psycopg.Connection)
     assert found(report) == NOTED
     assert (report.differences, report.pending) == (0, 1)  # cashback 4 is in flight
     looked_at = {finding.check.name: finding.looked_at for finding in report.findings}
-    assert (looked_at["balances"], looked_at["postings"], looked_at["cancels"]) == (2, 7, 1)
+    assert (looked_at["balances"], looked_at["postings"], looked_at["cancels"]) == (2, 8, 1)
     assert (looked_at["posting_without_receipt"], looked_at["unconfirmed"]) == (6, 9)
 
 
