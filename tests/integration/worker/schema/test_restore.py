@@ -1,9 +1,5 @@
 """Backups and restores with a worker at work: half restored it settles nothing, whole it goes on."""
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +7,12 @@ import httpx
 import psycopg
 import pytest
 
-from deploy.local.environment import ROOT
 from deploy.local.postgres import PostgresServer
 from deploy.local.valkey import ValkeyServer
 from tests.support import bad_messages
 from tests.support.bad_messages import Bench, good
 from tests.support.books import SOUND, audit
-from tests.support.dumps import pg, programs
+from tests.support.dumps import pg, run_block
 from tests.support.handler_bench import USER
 
 TRIED = 3
@@ -27,9 +22,6 @@ LOOKS = (
     "import worker.recovery.ledger_watch as w; w.RECONNECT_SECONDS = w._AFTER_FAILURE_SECONDS = 0.2\n"
 )
 NOT_WHOLE = "the schema is not whole, and nothing is settled: missing are "
-
-
-PAGE = (ROOT / "docs" / "operating" / "backup.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -129,23 +121,6 @@ def test_the_pages_commands_put_a_backup_in_place_of_the_database_under_a_runnin
     finally:
         with psycopg.connect(postgres_server.url, autocommit=True) as server:
             server.execute(f'DROP DATABASE "{name}_old"'.encode())
-
-
-def run_block(heading: str, variables: dict[str, str]) -> str:
-    """Run the commands below a heading of the page; return what they print."""
-    match = re.search(rf"^## {heading}$.*?^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    assert match is not None
-    done = subprocess.run(
-        ["/bin/bash", "-eu", "-c", match[1]],
-        env={"PATH": os.pathsep.join([str(programs()), str(Path(sys.executable).parent), os.defpath])}
-        | variables,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def restore(bench: Bench, dump: str, *what: str) -> None:
