@@ -29,14 +29,15 @@ def load(connection: psycopg.Connection[Any], lines: ByteLines, form: StatementF
     file = StatementFile(lines, form)
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         rows = iter(file)
-        while page := "".join(map(_copy_line, islice(rows, _PAGE_ROWS))):
+        while page := "".join(map(copy_line, islice(rows, _PAGE_ROWS))):
             copy.write(page)
     if file.fault_count:
         raise BadStatement(file.faults[:MAX_FAULTS], count=file.fault_count)
     return file.row_count
 
 
-def _copy_line(row: StatementRow) -> str:
+def copy_line(row: StatementRow) -> str:
+    """Write a row as COPY reads it."""
     number, cashback_id, transaction_type, user_id, currency, amount, status, at = row
     # What is printable has no tabs and no line ends; the other members have no backslash.
     user = r"\N" if user_id is None else user_id.replace("\\", "\\\\")

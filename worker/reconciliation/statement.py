@@ -103,7 +103,8 @@ class _RowReader:
         self._form = form
         self._zone = read_zone(form.timezone)
         self._statuses = form.statuses.meanings
-        self._types = {word.casefold(): number for word, number in form.types.items()}
+        types = {"payout": PAYOUT_TYPE, **form.types}
+        self._types = {word.casefold(): number for word, number in types.items()}
         # A statement has few words, and many rows of the same second.
         self._read_status = lru_cache(maxsize=1_000)(self._status_of)
         self._read_type = lru_cache(maxsize=1_000)(self._type_of)

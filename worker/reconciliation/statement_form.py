@@ -8,7 +8,6 @@ from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from worker.domain.settlement import PAYOUT_TYPE
 from worker.errors import WorkerError
 from worker.reconciliation.period import read_zone
 
@@ -56,7 +55,8 @@ class Statuses(_Part):
 
     @model_validator(mode="after")
     def _mean_one_thing(self) -> Self:
-        if len(self.meanings) != len({*self.confirmed}) + len({*self.cancelled}) + len({*self.open}):
+        kinds = (self.confirmed, self.cancelled, self.open)
+        if sum(len({word.casefold() for word in words}) for words in kinds) != len(self.meanings):
             raise ValueError("a word stands in more than one of confirmed, cancelled and open")
         return self
 
@@ -65,12 +65,12 @@ class StatementForm(_Part):
     """All that is to be known of a statement to read it."""
 
     columns: dict[Member, str]
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None = None
     decimal_comma: bool = False
     time_format: Annotated[str, Field(max_length=100)] | None = None
     timezone: str = "UTC"
     statuses: Statuses = Statuses()
-    types: dict[str, Annotated[int, _INT32]] = {"payout": PAYOUT_TYPE}
+    types: dict[str, Annotated[int, _INT32]] = Field(default_factory=dict)
 
     @field_validator("columns")
     @classmethod

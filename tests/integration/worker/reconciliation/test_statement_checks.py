@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -159,6 +160,23 @@ def test_what_differs_is_named_by_its_check(books: psycopg.Connection, statement
     report = report_on(books, checks=STATEMENT, has_types="type" in form.columns)
 
     assert (found(report), report.pending) == (statement.finds, statement.pending)
+
+
+def test_a_statement_is_in_the_table_as_it_was_written(books: psycopg.Connection) -> None:
+    form = read_form(None, columns=TYPED, delimiter=None, timezone="Europe/Berlin")
+    content = (
+        b"ID;Kind;Player;Cur;Sum;State;Time\n\n"
+        b'1;-2;"\\N;""x""\\";EUR;-0.50;void;2026-11-25T00:00:00\n2;1;;;;new;\n'
+    )
+
+    assert loading.load(books, io.BytesIO(content), form) == 2
+
+    rows = books.execute("SELECT * FROM betcore_statement ORDER BY line_number").fetchall()
+    at = datetime(2026, 11, 24, 23, tzinfo=UTC)
+    assert rows == [
+        (3, 1, -2, '\\N;"x"\\', "EUR", Decimal("-0.50"), "cancelled", at),
+        (4, 2, 1, None, None, None, "open", None),
+    ]
 
 
 def test_every_check_was_seen_to_find_its_difference() -> None:

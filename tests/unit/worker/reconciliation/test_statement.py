@@ -79,7 +79,8 @@ def test_a_map_file_says_words_commas_and_times() -> None:
     rows, faults = read(
         'ID;Kind;"Sum, EUR";State;Time\n'
         "1;bonus;10,50;gebucht;25.11.2026 13:00:00\n"
-        "2;STORNO;-3;Storniert;25.11.2026 13:00:00\n",
+        "2;STORNO;-3;Storniert;25.11.2026 13:00:00\n"
+        "3;Payout;3;Gebucht;\n",
         how,
     )
 
@@ -88,6 +89,7 @@ def test_a_map_file_says_words_commas_and_times() -> None:
     assert rows == [
         StatementRow(2, 1, 1, None, None, "10.50", "confirmed", at),
         StatementRow(3, 2, -2, None, None, "-3", "cancelled", at),
+        StatementRow(4, 3, 1, None, None, "3", "confirmed", None),
     ]
 
 
@@ -161,10 +163,25 @@ def test_faults_are_kept_up_to_a_limit_and_all_are_counted() -> None:
         ("= x", COLUMNS, "the map file is no TOML"),
         ("speed = 1", COLUMNS, "wrong at speed"),
         ('[statuses]\nopen = ["paid"]', COLUMNS, "more than one of confirmed, cancelled and open"),
+        ('delimiter = "ab"', COLUMNS, "wrong at delimiter"),
+        ("delimiter = '\"'", COLUMNS, "wrong at delimiter"),
         ("[types]\nx = 3000000000", COLUMNS, "wrong at types.x"),
         ('timezone = "Mars"', COLUMNS, "is no time zone"),
     ],
-    ids=["none", "no id", "one twice", "unknown", "no column", "no toml", "key", "word", "type", "zone"],
+    ids=[
+        "none",
+        "no id",
+        "one twice",
+        "unknown",
+        "no column",
+        "no toml",
+        "key",
+        "word",
+        "two",
+        "quote",
+        "type",
+        "zone",
+    ],
 )
 def test_a_form_that_is_wrong_is_refused_by_name(toml: str, columns: str | None, text: str) -> None:
     with pytest.raises(BadForm) as refused:

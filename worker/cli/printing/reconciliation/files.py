@@ -15,7 +15,7 @@ from worker.reconciliation.check import Check, Difference, Weight
 from worker.reconciliation.reconciling import Report, Sink
 
 _COLUMNS: Final = ("check", *Difference.__slots__)
-_MODE: Final = 0o644
+_MODE: Final = 0o666
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def csv_sink(path: Path | None) -> Iterator[Sink]:
 
             yield write
             stream.close()
-            written.chmod(_MODE)
+            written.chmod(_MODE & ~_mask())
             written.replace(path)
         except BaseException:
             written.unlink(missing_ok=True)
@@ -69,6 +69,13 @@ def write_metrics(path: Path, report: Report) -> None:
     ):
         Gauge(f"cashback_reconcile_{name}_seconds", what, registry=registry).set(moment.timestamp())
     write_to_textfile(os.fspath(path), registry)
+
+
+def _mask() -> int:
+    """Return what new files are not to let others do: a temporary one is its owner's alone."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _values(difference: Difference) -> Iterator[object]:
