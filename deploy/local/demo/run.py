@@ -122,7 +122,9 @@ def clear_directory(directory: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DirectoryInUse(f"another stack runs in {directory}") from None
+            raise DirectoryInUse(
+                f"another stack runs in {directory}: end it first, or name another --directory"
+            ) from None
         (directory / REPORT_NAME).unlink(missing_ok=True)
         for name in _DATA:
             path = directory / name

@@ -240,7 +240,9 @@ class Stack(Lifetime):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DirectoryInUse(f"another stack runs in {self.directory}") from None
+            raise DirectoryInUse(
+                f"another stack runs in {self.directory}: end it first, or name another --directory"
+            ) from None
 
     def _stop_all(self) -> None:
         servers = {"valkey", "postgres", "simulator"}

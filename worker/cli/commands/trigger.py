@@ -21,7 +21,9 @@ _MAX_MAKES: Final = 1_000
 _MAX_WAIT_SECONDS: Final = 600
 _WAIT_SECONDS: Final = 15.0
 _AT_ONCE: Final = 16
-_SHOWN: Final = 10
+_MAX_SHOWN: Final = 10
+# Of more than that.
+_SHOWN: Final = 2
 _DEADLINE_VARIABLE: Final = "CASHBACK_DEADLINE_SECONDS"
 _DEADLINE_SECONDS: Final = 30.0
 # By when the sweeper has closed what nobody answered.
@@ -193,13 +195,13 @@ def _document(make: "SentMake", outcome: "Outcome | None") -> dict[str, object]:
 
 
 def _print(makes: "Sequence[SentMake]", outcomes: "Mapping[UUID, Outcome]") -> None:
-    for make in makes[:_SHOWN]:
+    for make in makes[: _SHOWN if len(makes) > _MAX_SHOWN else _MAX_SHOWN]:
         click.echo(
             f"CashbackId {make.cashback_id}, type {make.transaction_type}, user {make.user_id}, {make.amount}"
         )
         click.echo(f"  event {make.event_id}")
         click.echo(f"  {_end(make, outcomes)}")
-    if len(makes) > _SHOWN:
+    if len(makes) > _MAX_SHOWN:
         click.echo(f"... and {len(makes) - _SHOWN} more. In all:")
         for end, count in Counter(_end(make, outcomes) for make in makes).most_common():
             click.echo(f"  {count:5}  {end}")
@@ -216,5 +218,5 @@ def _end(make: "SentMake", outcomes: "Mapping[UUID, Outcome]") -> str:
     if outcome is None:
         return "taken, and not on record yet"
     unconfirmed = ", unconfirmed: money moved" if outcome.unconfirmed else ""
-    code = "" if outcome.code is None else f" with {outcome.code}"
+    code = "" if outcome.code is None else f", code {outcome.code}"
     return f"{outcome.state}{code}{unconfirmed}"

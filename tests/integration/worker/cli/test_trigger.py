@@ -92,7 +92,7 @@ def test_a_burst_is_of_many_cashbacks_and_says_in_short_what_came_of_them(stack:
 
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert "     30  answered with 200" in lines
+    assert "     30  answered, code 200" in lines
     assert lines[-1].startswith("Next: cashback show ")
     assert all(len(line) <= 80 for line in lines)
 
