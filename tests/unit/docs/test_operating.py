@@ -11,7 +11,7 @@ import pytest
 from deploy.local.environment import ROOT
 from tests.support.command_lines import parsed
 
-PAGES = sorted((ROOT / "docs" / "operating").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "operating").glob("*.md"))]
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # What ends a command in a shell.
 ENDS = {"|", ">", ">>", "<", "&&", ";", "#"}
