@@ -6,6 +6,7 @@ from uuid import UUID
 
 import click
 
+from worker.cli.help.suggested import CODES, suggesting
 from worker.cli.printing.output import as_json_option, print_document, print_json_line
 from worker.cli.shared.event_filter import EventFilter
 from worker.cli.shared.ids import CASHBACK_ID, EventOrCashback
@@ -71,7 +72,12 @@ def show(*, id_: int | UUID, limit: int, attempts: bool, as_json: bool) -> None:
 )
 @click.option("--user", "user_id", help="Only events of this user.")
 @click.option("--cashback", "cashback_id", type=CASHBACK_ID, help="Only events of this CashbackId.")
-@click.option("--code", type=int, help="Only with this ErrorCode in our accept, such as 103779.")
+@click.option(
+    "--code",
+    type=int,
+    shell_complete=suggesting(CODES),
+    help="Only with this ErrorCode in our accept, such as 103779.",
+)
 @click.option("--producer", help="Only what this producer handed in; betcore is our own receiver. *")
 @click.option("--type", "transaction_type", type=int, help="Only of this TransactionType. *")
 @click.option("--error", help="Only where the last error has this text in it, in capitals or not. *")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from worker.cli.help.suggested import CODES, suggesting
 from worker.cli.printing.output import as_json_option, print_document
 from worker.cli.shared.event_ids import event_ids_in
 from worker.cli.shared.since import since_option
@@ -43,7 +44,12 @@ class _Doing:
 )
 @click.option("--unconfirmed", is_flag=True, help="Where money moved and BETCORE did not acknowledge it.")
 @click.option("--state", type=click.Choice(["expired", "refused"]), help="Only events that ended so.")
-@click.option("--code", type=int, help="Only events that were answered with this ErrorCode.")
+@click.option(
+    "--code",
+    type=int,
+    shell_complete=suggesting(CODES),
+    help="Only events that were answered with this ErrorCode.",
+)
 @since_option("Only what was received since then")
 @since_option("Only what was received before that", "--until")
 @click.option("--user", "user_id", help="Only events of this user.")
