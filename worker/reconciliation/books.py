@@ -168,7 +168,7 @@ BOOKS: Final = (
     Check(
         name="business_keys",
         what="one transaction for a CashbackId and type",
-        scope=Scope.ALL_TRANSACTIONS,
+        scope=Scope.BUSINESS_KEYS,
         differences=_KEYS,
     ),
     Check(

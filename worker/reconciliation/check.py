@@ -19,7 +19,7 @@ class Scope(StrEnum):
 
     ENTRIES = "entries"
     ACCOUNTS = "accounts"
-    ALL_TRANSACTIONS = "transactions in all"
+    BUSINESS_KEYS = "business keys"
     TRANSACTIONS = "transactions"
     POSTINGS = "postings"
     CANCELS = "cancels"
@@ -87,7 +87,7 @@ def asked(
 COUNTS: Final[dict[Scope, LiteralString]] = {
     Scope.ENTRIES: "SELECT count(*) FROM entries",
     Scope.ACCOUNTS: "SELECT count(*) FROM accounts WHERE kind = 'user'",
-    Scope.ALL_TRANSACTIONS: "SELECT count(*) FROM transactions",
+    Scope.BUSINESS_KEYS: "SELECT count(*) FROM transactions WHERE cashback_id IS NOT NULL",
     Scope.TRANSACTIONS: (
         "SELECT count(*) FROM transactions WHERE created_at >= %(since)s AND created_at < %(until)s"
     ),
