@@ -7,12 +7,14 @@ from typing import Any, Final
 import redis
 from celery import Celery
 
+from producer.shared.preconditions.redis import RECEIVER_NEEDS
 from producer.shared.redis.broker import broker_configuration
+from producer.shared.redis.processes import TELLS
 from producer.shared.settings.servers import RedisSettings
 from worker.broker_client import client_of
 from worker.doctor.finding import Finding, advice, fault, good, of_verdict, unchecked
 from worker.doctor.settings import given
-from worker.queue.preconditions import check_redis
+from worker.queue.preconditions import check_redis, needs_of
 
 _PART: Final = "redis"
 _LEAST_VERSION: Final = (6, 2)
@@ -45,18 +47,23 @@ def check_server(timeout_seconds: float) -> list[Finding]:
     """Ask what a worker asks at its start, and what only a look from outside tells."""
     app = broker(timeout_seconds)
     try:
-        findings = [of_verdict(_PART, verdict) for verdict in check_redis(app)]
+        return _looked_at(app, timeout_seconds)
     finally:
         app.close()
+
+
+def _looked_at(app: Celery, timeout_seconds: float) -> list[Finding]:
+    findings = [of_verdict(_PART, verdict) for verdict in check_redis(app)]
     if any(finding.name in {"redis_unreachable", "redis_refused"} for finding in findings):
         return findings
-    with client(timeout_seconds) as connected:
+    with client_of(app.pool, timeout_seconds=timeout_seconds) as connected:
         info = connected.info()
         findings += [
             _version(info),
             _persistence(info, connected),
             *_memory(info, takes_writes=all(each.name != "redis_takes_no_writes" for each in findings)),
             _user(connected),
+            *_service_users(connected, app),
         ]
     return findings
 
@@ -138,7 +145,7 @@ def _user(connected: "redis.Redis") -> Finding:
         user = connected.acl_whoami()
     except redis.ResponseError:
         return unchecked(_PART, name, "this user may not ask who it is (ACL WHOAMI)")
-    text = user.decode() if isinstance(user, bytes) else str(user)
+    text = _text(user)
     if text == "default":
         return advice(
             _PART,
@@ -147,6 +154,34 @@ def _user(connected: "redis.Redis") -> Finding:
             "give each process a user of its own: include deploy/redis/users.conf",
         )
     return good(_PART, name, f"the user is {text}")
+
+
+def _service_users(connected: "redis.Redis", app: Celery) -> Iterator[Finding]:
+    """Ask what the users of the processes may do, where this one may ask and they have their usual names."""
+    name = "redis_service_users"
+    ask: Any = connected.execute_command  # redis-py left it untyped
+    try:
+        users = {_text(user) for user in ask("ACL", "USERS")}
+        with app.pool.acquire(block=True) as connection:
+            needs = {
+                "cashback-receiver": (*RECEIVER_NEEDS, *TELLS),
+                "cashback-worker": (*needs_of(app, connection.default_channel), *TELLS),
+            }
+        there = [user for user in needs if user in users]
+        replies = {user: [_text(ask("ACL", "DRYRUN", user, *each)) for each in needs[user]] for user in there}
+    except redis.ResponseError:
+        # This one may not ask, or a Redis before 7 does not know the question.
+        return
+    for user, said in replies.items():
+        if refused := next((reply for reply in said if reply not in {"OK", "True"}), None):
+            what = f"the user {user} lacks a right that its process needs ({refused})"
+            yield fault(_PART, name, what, "take its line from this version's deploy/redis/users.conf")
+    if there and all(reply in {"OK", "True"} for said in replies.values() for reply in said):
+        yield good(_PART, name, f"may do what their processes need: {', '.join(there)}")
+
+
+def _text(reply: object) -> str:
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
 
 
 def _configured(connected: "redis.Redis", name: str) -> str | None:

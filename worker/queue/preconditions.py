@@ -38,12 +38,12 @@ def check_redis(app: Celery) -> list[Verdict]:
         connection.collect()
 
 
-def _asked(app: Celery, channel: Any) -> list[Verdict]:  # noqa: ANN401 - kombu has no types
-    client = channel.client
+def needs_of(app: Celery, channel: Any) -> tuple[Command, ...]:  # noqa: ANN401 - kombu has no types
+    """Return what a worker of this app asks of Redis."""
     # With the number of the database, which its pool puts in.
     [events] = channel._get_publish_topics(app.conf.event_exchange, "worker.heartbeat")  # noqa: SLF001 - no other way
     commands = app.control.mailbox.exchange.name
-    needs = worker_needs(
+    return worker_needs(
         leases=LEASES,
         held=f"{HELD}{_NAME}",
         landing=f"{LANDING}{_NAME}",
@@ -53,6 +53,9 @@ def _asked(app: Celery, channel: Any) -> list[Verdict]:  # noqa: ANN401 - kombu 
         events=events,
     )
 
+
+def _asked(app: Celery, channel: Any) -> list[Verdict]:  # noqa: ANN401 - kombu has no types
+    client, needs = channel.client, needs_of(app, channel)
     pool = client.connection_pool
     connection = pool.get_connection()
     try:

@@ -31,6 +31,12 @@ PROCESSES: Final = "cashback.processes"
 TELL_SECONDS: Final = 30.0
 SILENT_SECONDS: Final = 100.0
 """Who has said nothing for so long has ended, or hangs."""
+TELLS: Final[tuple[tuple[str | int, ...], ...]] = (
+    ("HSET", PROCESSES, "name", ""),
+    ("PEXPIRE", PROCESSES, 1),
+    ("HDEL", PROCESSES, "name"),
+)
+"""What a process needs of Redis to say so."""
 _KEPT_SECONDS: Final = 3_600.0
 MAX_PROCESSES: Final = 1_000
 _DISTRIBUTION: Final = "cashback-worker"
