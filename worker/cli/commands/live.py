@@ -11,13 +11,14 @@ from worker.cli.shared.since import duration_option, since_option
 from worker.domain.settlement import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
 
     from worker.cli.queries.events.live import LiveEvent, LiveFilter
 
 _EACH_SECONDS: Final = 1.0
 _LONGEST_SECONDS: Final = 30 * 86_400.0
 _MAX_COUNT: Final = 1_000_000
+_CUT: Final = "Too many events to follow: some may be missing here, see `cashback list`"
 
 
 @click.command()
@@ -61,54 +62,50 @@ def tail(  # noqa: PLR0913 - one argument per option
         states = tuple(State) if every else LiveFilter.states_of(state)
         wanted = LiveFilter(states=states, unconfirmed=unconfirmed, producer=producer)
         seconds = min(_LONGEST_SECONDS if for_seconds is None else for_seconds, _LONGEST_SECONDS)
-        _follow(
-            wanted, since=since, ends_at=time.monotonic() + seconds, count=count, show=_shown(as_json=as_json)
-        )
+        looks = _looks(wanted, since=since, ends_at=time.monotonic() + seconds)
+        _print(looks, count=count, as_json=as_json)
     except KeyboardInterrupt:
         return
 
 
-def _follow(
-    wanted: "LiveFilter",
-    *,
-    since: datetime | None,
-    ends_at: float,
-    count: int | None,
-    show: "Callable[[LiveEvent], None]",
-) -> None:
+def _looks(wanted: "LiveFilter", *, since: datetime | None, ends_at: float) -> "Iterator[list[LiveEvent]]":
+    """Give what is new of each look, one a second, up to one at `ends_at` (monotonic)."""
     from worker.cli.queries.events.live import Live
     from worker.cli.shared.database import QUERY_SECONDS, open_database
     from worker.domain.deadline import Deadline
     from worker.time_limit import ends_by
 
     live = Live(wanted, since=since)
-    shown = 0
-    has_said = False
     with open_database(timeout_seconds=_LONGEST_SECONDS, statement_seconds=QUERY_SECONDS) as connection:
         while True:
             with ends_by(Deadline(time.monotonic() + QUERY_SECONDS)):
                 events = live.look(connection)
-            for event in events[: None if count is None else count - shown]:
-                show(event)
-                shown += 1
-            if not has_said and any(event.is_cut for event in events):
-                click.echo(
-                    "Too many events to follow: some may be missing here, see `cashback list`", err=True
-                )
-                has_said = True
+            yield events
             left_seconds = ends_at - time.monotonic()
-            if shown == count or left_seconds <= 0:
+            if left_seconds <= 0:
                 return
             time.sleep(min(_EACH_SECONDS, left_seconds))
 
 
-def _shown(*, as_json: bool) -> "Callable[[LiveEvent], None]":
+def _print(looks: "Iterable[list[LiveEvent]]", *, count: int | None, as_json: bool) -> None:
     from worker.cli.printing.events.listing import event_document
     from worker.cli.printing.events.live import print_event, print_header
     from worker.cli.printing.output import console
 
-    if as_json:
-        return lambda event: print_json_line(event_document(event.plain))
     screen = console()
-    print_header(screen)
-    return lambda event: print_event(event, screen)
+    shown = 0
+    has_said = False
+    for number, events in enumerate(looks):
+        if number == 0 and not as_json:
+            print_header(screen)
+        for event in events[: None if count is None else count - shown]:
+            if as_json:
+                print_json_line(event_document(event.plain))
+            else:
+                print_event(event, screen)
+            shown += 1
+        if not has_said and any(event.is_cut for event in events):
+            click.echo(_CUT, err=True)
+            has_said = True
+        if shown == count:
+            return

@@ -18,6 +18,7 @@ COMMANDS = [
     ["accounts", "show", "1"],
     ["show", "1"],
     ["list", "--state", "expired"],
+    ["tail", "--for", "0s"],
 ]
 NEEDS_SCHEMA = COMMANDS[1:]
 
@@ -136,7 +137,7 @@ def test_help_needs_no_settings_and_names_every_command() -> None:
     done = command.run("--help")
 
     assert (done.exit_code, done.stderr) == (0, "")
-    for name in ("accounts", "list", "migrate", "show"):
+    for name in ("accounts", "list", "migrate", "show", "tail"):
         assert f"\n  {name} " in done.stdout
 
 

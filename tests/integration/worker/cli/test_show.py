@@ -9,8 +9,10 @@ import pytest
 
 from tests.support import command
 from tests.support.books import add_user, cancel, ledger_on, new_event, payout
+from tests.support.roles import as_role
 from worker.domain.settlement import State
 from worker.ledger.ledger import Ledger, VerifiedEvent
+from worker.schema.roles import OPERATOR, READER
 
 COLUMNS = 80
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -160,3 +162,24 @@ def test_show_of_an_unknown_event_ends_with_1(database_url: str) -> None:
 
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert shown.stderr == f"Error: no event {unknown} is on record\n"
+
+
+@pytest.mark.parametrize("role", [OPERATOR, READER])
+def test_operator_and_reader_may_look(ledger: Ledger, database_url: str, role: str) -> None:
+    event = settled(ledger, 480)
+    record_attempts(database_url, event, (200, 200))
+    ledger.mark_answered([event.event_id])
+    url = as_role(database_url, role)
+
+    shown = show(url, "480", "--attempts")
+    found = [
+        command.run_here(*arguments, database_url=url)
+        for arguments in (
+            ("list", "--user", "188509"),
+            ("list", "--code", "103779", "--csv", "--all"),
+            ("tail", "--all", "--since", "1h", "--for", "0s"),
+        )
+    ]
+
+    assert shown[0] == "Money moved, and BETCORE knows."
+    assert [(done.exit_code, done.stderr) for done in found] == [(0, "")] * 3

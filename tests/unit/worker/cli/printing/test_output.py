@@ -63,3 +63,67 @@ def test_a_table_shows_cells_as_they_are_and_no_terminal_control(capsys: pytest.
     assert "2026-03-01 12:00:00.007" in printed
     assert "�]0;evil��" in printed
     assert "\x1b" not in printed
+
+
+def test_a_table_that_is_too_wide_becomes_lines_and_folds_nothing_in_its_middle(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = "00000000-0000-8000-8000-000000000001"
+    monkeypatch.setenv("COLUMNS", "56")
+
+    print_table(
+        "Events",
+        ("event", "state", "confirmed by", "last error", "user"),
+        [(event_id, "expired", event_id, "no answer came within the time that there was", None)],
+    )
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Events",
+        f"{event_id}  state expired",
+        f"    confirmed by {event_id}",
+        "    last error no answer came within the time that there",
+        "    was",
+    ]
+
+
+def test_a_table_of_names_and_values_is_lines_of_both(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+
+    print_table(
+        "Message", ("what", "value"), [("reason", "unknown_task"), ("detail", "no task of this name")]
+    )
+
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "reason  unknown_task",
+        "detail",
+        "    no task of this",
+        "    name",
+    ]
+
+
+def test_into_a_pipe_a_table_is_as_wide_as_it_needs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    print_table("T", ("a", "b"), [("x" * 500, "y" * 500)])
+
+    assert f"{'x' * 500} │ {'y' * 500}" in capsys.readouterr().out
+
+
+def test_states_have_colours_at_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    printed = []
+    for force in ("1", ""):
+        monkeypatch.setenv("FORCE_COLOR", force)
+        print_table("T", ("state",), [("expired",), ("answered",)])
+        printed.append(capsys.readouterr().out)
+
+    assert "\x1b[31mexpired" in printed[0]
+    assert "\x1b[32manswered" in printed[0]
+    assert "\x1b" not in printed[1]
