@@ -72,7 +72,7 @@ INSERT INTO receipts (event_id, cashback_id, received_at, credit_cutoff_at, dead
     state, code, settled_at, closed_at, user_id)
 SELECT md5('declined ' || number)::uuid, 3 * %(rows)s + number, moment, moment + interval '25 seconds',
     moment + interval '30 seconds', moment, CASE WHEN number % 2 = 0 THEN 'answered' ELSE 'expired' END,
-    CASE WHEN number % 10 = 0 THEN 103801 ELSE 103779 END, moment, moment, 'user ' || number % 1000
+    CASE WHEN number % 1000 = 0 THEN 103753 ELSE 103779 END, moment, moment, 'user ' || number % 1000
 FROM generate_series(1, %(rows)s / 10) AS number,
     LATERAL (SELECT now() - interval '1 hour' - number * interval '10 second' AS moment) AS at
 """

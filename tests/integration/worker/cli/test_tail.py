@@ -120,6 +120,21 @@ def test_an_event_has_a_line_for_each_state_that_it_is_seen_in(ledger: Ledger, d
     assert seen == ["settled", "answered"]
 
 
+def test_an_end_that_is_committed_later_than_it_is_dated_is_not_missed(
+    ledger: Ledger, database_url: str
+) -> None:
+    event = settled(ledger, 1)
+    live_events = Live(LiveFilter(), since=None)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        live_events.look(connection)
+        with psycopg.connect(database_url) as writer:
+            writer.execute("SELECT mark_answered(ARRAY[%s]::uuid[])", (event.event_id,))
+            live_events.look(connection)
+        seen = live_events.look(connection)
+
+    assert [each.event_id for each in seen] == [event.event_id]
+
+
 def test_what_may_be_missing_is_said(
     ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,9 +112,9 @@ LOOKS: Final[dict[str, Callable[[psycopg.Connection[Any]], object]]] = {
     **{f"list {state}": partial(list_events, wanted=EventFilter(state=state), limit=50) for state in State},
     "list": partial(list_events, wanted=EventFilter(), limit=50),
     "list unconfirmed": partial(list_events, wanted=EventFilter(unconfirmed=True), limit=50),
-    "list by code": partial(list_events, wanted=EventFilter(code=103801), limit=50),
+    "list by code": partial(list_events, wanted=EventFilter(code=103753), limit=50),
     "list by code and state": partial(
-        list_events, wanted=EventFilter(code=103801, state="answered"), limit=50
+        list_events, wanted=EventFilter(code=103753, state="answered"), limit=50
     ),
     "list by user": partial(list_events, wanted=EventFilter(user_id="user 7"), limit=50),
     "list by user and state": partial(

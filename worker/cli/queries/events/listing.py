@@ -144,9 +144,7 @@ def _looks(wanted: EventFilter) -> list[list[sql.Composable]]:
         states = tuple(state for state in states if state is not State.RECEIVED)
     by_state: list[list[sql.Composable]] = [[sql.SQL("state = {}").format(state)] for state in states]
     if wanted.user_id is None:
-        # Says to the planner that the index of what was declined holds them.
-        declined = [_DECLINED] if wanted.code not in {None, SUCCESS} else []
-        return [[*look, *declined] for look in by_state] or [[sql.SQL("false")]]
+        return by_state or [[sql.SQL("false")]]
     return _looks_for_user(wanted, wanted.user_id, states)
 
 
