@@ -185,7 +185,7 @@ BOOKS: Final = (
     ),
     Check(
         name="adjustments",
-        what="each adjustment is one that somebody asked for, and the other way round",
+        what="what was adjusted is what was asked for, and the other way round",
         scope=Scope.ADJUSTMENTS,
         differences=_ADJUSTMENTS,
     ),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from worker.cli.printing.reconcile import print_report
+from worker.cli.printing.reconciliation.report import print_report
 from worker.reconciliation.check import Difference
 from worker.reconciliation.checks import checks_with
 from worker.reconciliation.period import Period
