@@ -73,7 +73,7 @@ CREATE OR REPLACE FUNCTION missing_parts() RETURNS text[] LANGUAGE sql STABLE AS
         WHERE tgisinternal AND tgenabled NOT IN ('O', 'A')
         UNION ALL
         SELECT 'rights to function ' || proname FROM pg_proc
-        WHERE proname = ANY (required_closed()) AND proacl IS NULL
+        WHERE proname = ANY (required_closed()) AND has_function_privilege('public', pg_proc.oid, 'EXECUTE')
             AND pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('accounts'))
         UNION ALL
         SELECT 'session_replication_role, which is replica' WHERE current_setting('session_replication_role') = 'replica'

@@ -192,6 +192,7 @@ def test_without_a_check_or_foreign_key_nothing_is_settled(books: psycopg.Connec
             "trigger of the foreign key receipts_transaction_id_fkey",
         ),
         ("SET LOCAL session_replication_role = replica", "session_replication_role"),
+        ("GRANT EXECUTE ON FUNCTION give_up_overdue TO PUBLIC", "rights to function give_up_overdue"),
         *((f"{WITHOUT_RIGHTS} '{name}'", f"rights to function {name}") for name in CLOSED),
     ],
 )
