@@ -15,14 +15,10 @@ from tests.support import command
 from tests.support.books import add_user, cancel, database_of, ledger_on, new_event, payout
 from tests.support.output_schemas import assert_fits
 from worker.domain.settlement import State
+from worker.ledger.ledger import VerifiedEvent
 
 NAMES = ("paid", "declined", "again", "undone", "lost", "waiting", "others")
-EVENTS = {
-    name: replace(
-        new_event(number, age_seconds=100 - 10 * number), producer="edge" if name == "lost" else None
-    )
-    for number, name in enumerate(NAMES)
-}
+EVENTS: dict[str, VerifiedEvent] = {}
 CASHBACKS = {"paid": 1, "declined": 2, "again": 1, "undone": 1, "lost": 5, "waiting": 6, "others": 7}
 # Of its first page alone.
 _EMPTY_BTREE = 8192
@@ -32,8 +28,11 @@ USER, OTHER = "188509", "188510"
 @pytest.fixture(scope="module")
 def listed_url(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
     """Give a database with one event of each kind; all but one are of the same user."""
-    events = {name: replace(EVENTS[name], cashback_id=CASHBACKS[name]) for name in NAMES}
-    EVENTS.update(events)
+    # Not before it is asked for: they must not grow too old to be settled.
+    for number, name in enumerate(NAMES):
+        event = new_event(CASHBACKS[name], age_seconds=100 - 10 * number)
+        EVENTS[name] = replace(event, producer="edge" if name == "lost" else None)
+    events = EVENTS
     with (
         database_of(postgres_server, migrated_template) as url,
         psycopg.connect(url, autocommit=True) as owner,
