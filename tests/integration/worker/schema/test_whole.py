@@ -98,7 +98,7 @@ def test_an_operator_who_imports_is_told_what_is_missing_and_what_to_do(books: p
     books.execute("DROP TRIGGER entries_balance ON entries")
 
     with pytest.raises(psycopg.DatabaseError) as caught:
-        books.execute("SELECT apply_accounts_import()")
+        books.execute("SELECT apply_accounts_import('a file', repeat('0', 64), 'a person', NULL)")
 
     fault = fault_of(caught.value)
     assert fault is not None
