@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from cashback_client.contract import OWN_PRODUCER
-from producer.copies.late_receipts import MAX_AT_ONCE as LATE_AT_ONCE
 from producer.copies.primary import PrimaryWatch
 from producer.copies.publisher import Publisher
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.late import MAX_AT_ONCE as LATE_AT_ONCE
+from producer.copies.receipts.recording import Receipts
 from producer.copies.redis_client import check_redis, redis_client
 from producer.receiver import paths
 from producer.receiver.backlog import Backlog

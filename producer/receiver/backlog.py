@@ -20,7 +20,7 @@ import structlog
 from cashback_client.contract import OWN_PRODUCER
 from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
-from producer.copies.receipts import Progress
+from producer.copies.receipts.recording import Progress
 
 LOOK_SECONDS: Final = 0.25
 # Short, so that the calm before a burst does not flatter the pace within it.

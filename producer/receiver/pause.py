@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from producer.copies.errors import CopyFailed
-from producer.copies.postgres import IntakeState
+from producer.copies.receipts.connection import IntakeState
 from producer.receiver.answers import IntakePaused
 
 LOOK_SECONDS: Final = 1.0

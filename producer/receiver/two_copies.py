@@ -13,7 +13,7 @@ import structlog
 from producer.copies.circuit import Circuit
 from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
-from producer.copies.late_receipts import LateReceipts
+from producer.copies.receipts.late import LateReceipts
 from producer.copies.stores import MessageStore, ReceiptStore
 from producer.copies.try_again import Step, TryAgain
 from producer.receiver.metrics import MESSAGE, RECEIPT, ReceiverMetrics

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from producer.shared.postgres.session import keeps_session_state, refuse_shared_sessions
 from tests.support import command
 from tests.support.books import new_event, payout, policy, pool_of

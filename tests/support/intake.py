@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from producer.copies.errors import CopyFailed
-from producer.copies.postgres import IntakeState
+from producer.copies.receipts.connection import IntakeState
 
 UNTIL = datetime(2026, 11, 26, 12, 20, tzinfo=UTC)
 

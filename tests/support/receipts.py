@@ -9,7 +9,7 @@ import psycopg
 
 from cashback_client.contract import OWN_PRODUCER, SettleMessage
 from producer.copies.event import ReceivedEvent
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from tests.support.futures import end_of
 from tests.support.roles import as_role
 from worker.schema.roles import RECEIVER

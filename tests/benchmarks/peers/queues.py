@@ -14,7 +14,7 @@ import redis
 
 from cashback_client.contract import QUEUE, SettleMessage, read_data
 from cashback_client.envelope import EntryWriter
-from producer.copies.receipts import NEXT_ATTEMPT_SECONDS
+from producer.copies.receipts.recording import NEXT_ATTEMPT_SECONDS
 from producer.protocol.asked import Asked, read_asked
 from tests.benchmarks.rig import Rig
 from tests.support.held import held

@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from producer.copies.errors import CopyFailed
-from producer.copies.postgres import EventState
+from producer.copies.receipts.connection import EventState
 
 
 class StateStore(Protocol):

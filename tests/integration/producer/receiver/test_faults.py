@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from cashback_client.contract import QUEUE
 from producer.copies.publisher import Publisher
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from producer.copies.redis_client import redis_client
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver, unix_ms

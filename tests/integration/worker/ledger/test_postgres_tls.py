@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from producer.copies.errors import CopyFailed
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from tests.support import command
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from tests.support.certificates import Authority

@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from producer.copies.errors import CopyFailed
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from tests.support import command
 from tests.support.books import add_user, new_event, payout, policy, pool_of
 from tests.support.futures import end_of

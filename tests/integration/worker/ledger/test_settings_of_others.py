@@ -9,8 +9,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from producer.copies.postgres import ReceiptConnection, connection_options
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.connection import ReceiptConnection, connection_options
+from producer.copies.receipts.recording import Receipts
 from producer.shared.postgres.abandoned import AbandonedConnections
 from producer.shared.postgres.session import LASTING_PLANS, RELIED_ON
 from tests.support import command

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from cashback_client.contract import QUEUE, RETRY_QUEUE, SettleMessage
 from producer.copies.event import ReceivedEvent
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from producer.receiver.backlog import STANDSTILL_LOOKS, Backlog
 from tests.support.holder_bench import Worker, push
 from tests.support.sent_on import WORKERS_KEYS, Clock, Recovery, app_on, recovery

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from cashback_client.contract import SettleMessage
 from producer.copies.errors import CopyFailed
 from producer.copies.event import ReceivedEvent
-from producer.copies.receipts import Progress
+from producer.copies.receipts.recording import Progress
 from producer.receiver.backlog import (
     LOOK_SECONDS,
     MAX_ASKED,

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from producer.copies.publisher import Publisher
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from producer.copies.redis_client import redis_client
 from producer.receiver.backlog import Backlog
 from producer.receiver.handler import Receiver

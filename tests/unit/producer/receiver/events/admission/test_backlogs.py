@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from producer.copies.event import ReceivedEvent
-from producer.copies.receipts import Progress
+from producer.copies.receipts.recording import Progress
 from producer.receiver.backlog import LOOK_SECONDS, STANDSTILL_LOOKS, Backlog
 from producer.receiver.events.admission.backlogs import Backlogs
 from tests.support.copies import event

@@ -3,7 +3,7 @@
 import asyncio
 
 from producer.copies.event import ReceivedEvent
-from producer.copies.postgres import EventState
+from producer.copies.receipts.connection import EventState
 from producer.receiver.events.taking.intake import LOOKED_AT_ONCE, Intake
 from producer.receiver.events.taking.record import Record
 from producer.receiver.events.taking.times import ReceiptTimes

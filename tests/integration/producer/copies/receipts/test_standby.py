@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from producer.copies.errors import CopyFailed
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from tests.support.futures import end_of
 from tests.support.receipts import event, ids_in, with_receipts
 from tests.support.synchronous import backends, migrated_server, operator_on, wait_for_standby

@@ -6,7 +6,7 @@ from uuid import uuid4
 import psycopg
 
 from cashback_client.contract import OWN_PRODUCER
-from producer.copies.receipts import Progress, Receipts
+from producer.copies.receipts.recording import Progress, Receipts
 from tests.support.books import add_user, cancel, new_event, payout, policy, pool_of
 from tests.support.receipts import with_receipts
 from worker.domain.settlement import State

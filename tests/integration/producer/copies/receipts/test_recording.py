@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.postgres import PostgresServer
 from producer.copies.errors import CopyFailed, CopyTimedOut
-from producer.copies.receipts import NEXT_ATTEMPT_SECONDS, Receipts
+from producer.copies.receipts.recording import NEXT_ATTEMPT_SECONDS, Receipts
 from tests.support.futures import end_of
 from tests.support.receipts import event, with_receipts
 

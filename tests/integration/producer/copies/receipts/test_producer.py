@@ -7,7 +7,7 @@ import psycopg
 
 from cashback_client.contract import OWN_PRODUCER, PRODUCER_NAME
 from producer.copies.errors import CopyFailed
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from tests.support.futures import end_of
 from tests.support.receipts import event, recorded_together, with_receipts
 

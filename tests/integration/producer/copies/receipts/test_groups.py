@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from producer.copies.errors import CopyFailed
-from producer.copies.receipts import MAX_GROUP_SIZE, Receipts
+from producer.copies.receipts.recording import MAX_GROUP_SIZE, Receipts
 from tests.support.futures import end_of
 from tests.support.receipts import event, ids_in, recorded_together, with_receipts
 

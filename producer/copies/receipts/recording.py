@@ -20,7 +20,7 @@ from cashback_client.contract import OWN_PRODUCER
 from producer.copies.errors import CopyFailed, CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import GroupCommit, Member, OnEnd
-from producer.copies.postgres import (
+from producer.copies.receipts.connection import (
     EventState,
     IntakeState,
     ReceiptConnection,

@@ -10,7 +10,7 @@ from producer.copies.circuit import Circuit
 from producer.copies.errors import CopyTimedOut
 from producer.copies.event import ReceivedEvent
 from producer.copies.group_commit import OnEnd
-from producer.copies.late_receipts import MAX_AT_ONCE, LateReceipts
+from producer.copies.receipts.late import MAX_AT_ONCE, LateReceipts
 from tests.support import virtual_time
 from tests.support.copies import TIMEOUT_SECONDS, Store, event
 from tests.support.futures import end_of

@@ -12,7 +12,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import wait_until
 from producer.copies.errors import CopyTimedOut
 from producer.copies.event import ReceivedEvent
-from producer.copies.receipts import Receipts
+from producer.copies.receipts.recording import Receipts
 from tests.support.futures import end_of
 from tests.support.receipts import (
     event,

@@ -1,0 +1,1 @@
+"""The copy in PostgreSQL: how receipts are recorded, made late, and asked."""
