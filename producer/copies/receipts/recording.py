@@ -30,16 +30,9 @@ from producer.copies.receipts.connection import (
     state_of,
     states_of,
 )
-from producer.protocol.asked import read_asked
+from producer.copies.receipts.faults import SHUTDOWNS, ConnectionLost, concerns_all, failure_of
+from producer.copies.receipts.rows import record_parameters, record_statement
 from producer.shared.postgres.abandoned import AbandonedConnections
-from producer.shared.postgres.prepared import (
-    PreparedStatement,
-    float8,
-    int8_array,
-    number_array_text,
-    text_array,
-    uuid_array,
-)
 from producer.shared.postgres.session import TAKES_NO_WRITES
 from producer.shared.preconditions.postgres import PostgresState
 
@@ -50,29 +43,11 @@ NEXT_ATTEMPT_SECONDS: Final = 3.0
 GROUPS_AT_ONCE: Final = 2
 MAX_GROUP_SIZE: Final = 100
 
-_RECORD: Final = "SELECT count(*) FROM record_receipts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-_RECORD_TYPES: Final = (
-    *("uuid[]", "text[]", "int8[]", "int8[]", "float8", "float8", "float8", "text[]"),
-    *("text[]", "int4[]", "numeric[]"),
-)
-_RECORD_TEXTS: Final = (9, 10)
 _PROGRESS: Final = "SELECT settled, age_seconds FROM progress_of(%s, %s, %s)"
 # Waiting cancels are not among them; a message that was lost may be, for some seconds.
 _STUCK: Final = 3
 # psycopg_pool's own default would leave up to minutes between attempts to reconnect.
 _RECONNECT_SECONDS: Final = 2.0
-# Half a restore: what is recorded needs its table, its functions and its key.
-_NOT_THERE: Final = (
-    psycopg.errors.InvalidColumnReference,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedTable,
-)
-_SHUTDOWNS: Final = (
-    psycopg.errors.AdminShutdown,
-    psycopg.errors.CrashShutdown,
-    psycopg.errors.CannotConnectNow,
-)
-
 _log = structlog.get_logger(__name__)
 
 Connection = ReceiptConnection
@@ -111,9 +86,9 @@ class Receipts:
         cutoff_seconds: float,
         deadline_seconds: float,
     ) -> None:
-        self._statement = PreparedStatement("record_receipts", _RECORD, _RECORD_TYPES, texts=_RECORD_TEXTS)
+        self._statement = record_statement()
         next_attempt_seconds = min(NEXT_ATTEMPT_SECONDS, cutoff_seconds / 4)
-        self._seconds = [float8(each) for each in (cutoff_seconds, deadline_seconds, next_attempt_seconds)]
+        self._seconds = (cutoff_seconds, deadline_seconds, next_attempt_seconds)
         self._pool_size = pool_size
         self._pool = AsyncConnectionPool(
             database_url,
@@ -191,10 +166,12 @@ class Receipts:
 
     async def _record_group(self, group: Group) -> None:
         try:
-            record = partial(self._record, parameters=self._parameters(group))
+            record = partial(
+                self._record, parameters=record_parameters([member.item for member in group], self._seconds)
+            )
             await self._call(record, until=max(member.until for member in group))
         except Exception as error:
-            if len(group) == 1 or _concerns_all(error):
+            if len(group) == 1 or concerns_all(error):
                 raise
             _log.warning("receipts_one_by_one", events=len(group), error=f"{type(error).__name__}: {error}")
         else:
@@ -217,28 +194,13 @@ class Receipts:
         except Exception as error:  # noqa: BLE001 - it is this member's outcome, reported by whoever waits for it
             member.end(error)
 
-    def _parameters(self, group: Group) -> list[bytes | None]:
-        events = [member.item for member in group]
-        asked = [read_asked(event.data) for event in events]
-        return [
-            uuid_array([event.event_id for event in events]),
-            text_array([event.message.token for event in events]),
-            int8_array([event.cashback_id for event in events]),
-            int8_array([event.message.received_at_ms for event in events]),
-            *self._seconds,
-            _producers(events),
-            text_array([each.user_id for each in asked]),
-            number_array_text([each.transaction_type for each in asked]),
-            number_array_text([each.amount for each in asked]),
-        ]
-
     async def _call(self, work: Callable[[Connection], Awaitable[Result]], *, until: float) -> Result:
         # After a restart of the server each pooled connection is found dead once; the statement may be sent
         # again, because recording a receipt twice is the same as once.
         for _ in range(self._pool_size):
             try:
                 return await self._attempt(work, until=until)
-            except _ConnectionLost:
+            except ConnectionLost:
                 continue
         return await self._attempt(work, until=until)
 
@@ -259,16 +221,9 @@ class Receipts:
         except psycopg.Error as error:
             if loop.time() >= until:
                 raise CopyTimedOut("PostgreSQL did not answer in time") from error
-            if isinstance(error, _SHUTDOWNS) or (connection is not None and connection.broken):
-                raise _ConnectionLost(f"PostgreSQL: {type(error).__name__}: {error}") from error
-            raise _failure(error) from error
-
-
-def _producers(events: Sequence[ReceivedEvent]) -> bytes | None:
-    # Null where all are our own: nothing is sent and nothing is read then.
-    if all(event.producer == OWN_PRODUCER for event in events):
-        return None
-    return text_array([event.producer for event in events])
+            if isinstance(error, SHUTDOWNS) or (connection is not None and connection.broken):
+                raise ConnectionLost(f"PostgreSQL: {type(error).__name__}: {error}") from error
+            raise failure_of(error) from error
 
 
 async def _writable(connection: ReceiptConnection) -> PostgresState:
@@ -277,36 +232,3 @@ async def _writable(connection: ReceiptConnection) -> PostgresState:
         # As a statement that writes would say: the connection is of no use any more.
         raise psycopg.errors.ReadOnlySqlTransaction(state.why_no_writes or TAKES_NO_WRITES)
     return state
-
-
-def _failure(error: psycopg.Error) -> CopyFailed:
-    """Return what a statement's error means, where the connection is sound."""
-    text = f"PostgreSQL: {type(error).__name__}: {error}"
-    if isinstance(error, (psycopg.errors.ReadOnlySqlTransaction, *_NOT_THERE)):
-        return _ConnectionUnfit(text)
-    if isinstance(error, psycopg.errors.LockNotAvailable):
-        return _RowHeld(text)
-    return CopyFailed(text)
-
-
-def _concerns_all(error: Exception) -> bool:
-    """Whether each member of a group would meet this error alone, too."""
-    return isinstance(error, (CopyTimedOut, _ConnectionUnfit)) and not isinstance(error, _RowHeld)
-
-
-class _RowHeld(CopyTimedOut):
-    """Somebody else held the event's row for too long."""
-
-    shows_away = False
-
-
-class _ConnectionUnfit(CopyFailed):
-    """No receipt can be recorded through this connection."""
-
-    shows_away = True
-
-
-class _ConnectionLost(_ConnectionUnfit):
-    """The connection to PostgreSQL was lost."""
-
-    reason = "connection_lost"
