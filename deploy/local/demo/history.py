@@ -137,9 +137,9 @@ _RECEIPTS: Final = f"""
     FROM receipts JOIN tokens USING (received_at, event_id)
 """  # noqa: S608 -- a constant of this file
 _TRANSACTIONS: Final = f"""
-    SELECT transactions.transaction_id, transactions.kind, transactions.cashback_id, transaction_type,
-        {_DIGEST} AS token_sha256, user_id, exponent, amount_minor, tax_minor, reverses,
-        transactions.created_at
+    SELECT transactions.transaction_id, transactions.kind, transactions.cashback_id,
+        transactions.transaction_type, {_DIGEST} AS token_sha256, accounts.user_id, exponent, amount_minor,
+        tax_minor, reverses, transactions.created_at
     FROM transactions
         LEFT JOIN receipts USING (event_id)
         LEFT JOIN tokens USING (received_at, event_id)
