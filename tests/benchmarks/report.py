@@ -47,8 +47,8 @@ MARKS: Final[Mapping[str, Mark]] = {
         text="cost per event, largest ledger ÷ empty", bar=1.15, goal=1.05, is_ceiling=True
     ),
     "memory_growth": Mark(text="worker's memory, last look ÷ first", bar=1.1, goal=1.0, is_ceiling=True),
-    # Before tokens had a table of their own an event wrote 5.6 KB and 3.3 KB (decision 23), and before its accept was
-    # on record 3.35 KB and 1.6 KB (decision 46).
+    # Before tokens had a table of their own an event wrote 5.6 KB and 3.3 KB (decision 23), and before its
+    # accept was on record 3.35 KB and 1.6 KB (decision 46).
     "wal_kb_per_event": Mark(text="log written for an event, KB", bar=3.7, goal=2.8, is_ceiling=True),
     "heap_kb_per_event": Mark(text="tables written for an event, KB", bar=2.0, goal=1.5, is_ceiling=True),
     "ill_credit_p99_ms": Mark(

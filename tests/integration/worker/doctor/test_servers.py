@@ -154,6 +154,8 @@ def test_a_database_without_the_schema_is_named(doctor: Doctor, postgres_server:
         ("DROP INDEX transactions_reverses_key", "index transactions_reverses_key"),
         ("ALTER TABLE entries DROP CONSTRAINT entries_pkey", "primary key of entries"),
         ("DROP TABLE quarantine", "table quarantine"),
+        ("ALTER TABLE accounts DROP CONSTRAINT accounts_status_check", "constraint accounts_status_check"),
+        ("GRANT EXECUTE ON FUNCTION settle_events TO PUBLIC", "rights to function settle_events"),
     ],
 )
 def test_a_schema_that_is_not_whole_is_named(
