@@ -1,7 +1,7 @@
 """The backlog: events that wait, that are stuck, that nobody has confirmed, and messages in quarantine."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -42,10 +42,10 @@ _QUARANTINED: Final[LiteralString] = """
         LIMIT %(most)s + 1
     ) AS open
 """
-_HAS_INTAKE: Final[LiteralString] = "SELECT to_regclass('intake') IS NOT NULL"
-_INTAKE: Final[LiteralString] = "SELECT to_jsonb(intake) FROM intake LIMIT 1"
+_INTAKE: Final[LiteralString] = (
+    "SELECT paused_until, person, reason FROM intake WHERE paused_until > clock_timestamp()"
+)
 _MAX_NAMED: Final = 5
-_UNTIL: Final = ("paused_until", "until", "ends_at")
 _VALUES: Final = {"most": _MOST, "stuck": _STUCK_SECONDS}
 
 
@@ -114,12 +114,12 @@ def _count(number: int) -> str:
 
 
 def _intake(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """Say whether a person has closed the intake, where the schema knows of it."""
-    [(has_intake,)] = connection.execute(_HAS_INTAKE).fetchall()
-    if not has_intake:
-        return
-    for (row,) in connection.execute(_INTAKE).fetchall():
-        until = next((row[name] for name in _UNTIL if row.get(name)), None)
-        if until is not None and datetime.fromisoformat(until) > datetime.now(UTC):
-            what = f"the intake is paused until {until}: makes and partners' events get 503"
-            yield advice(_PART, "intake_paused", what, "it ends by itself; before that: `cashback resume`")
+    """Say whether a person has closed the intake."""
+    for until, person, reason in connection.execute(_INTAKE).fetchall():
+        yield advice(
+            _PART,
+            "intake_paused",
+            f"the intake is paused until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC by {person} "
+            f"({reason}): makes and partners' events get 503",
+            "it ends by itself; before that: `cashback resume --reason …`",
+        )

@@ -86,3 +86,16 @@ def test_who_holds_an_old_snapshot_is_named_to_who_may_see_it(doctor: Doctor, da
             )
             assert found.of("postgresql_snapshots")["verdict"] == verdict
             assert ("a report" in found.text) is (role == WORKER)
+
+
+def test_a_pause_is_told_with_who_and_why_until_it_is_over(doctor: Doctor, database_url: str) -> None:
+    operator = as_role(database_url, OPERATOR)
+    with psycopg.connect(operator, autocommit=True) as connection:
+        connection.execute("SELECT pause_intake('anna@desk', 'database upgrade', 600)")
+        paused = doctor(*PART, database_url=operator)
+        connection.execute("SELECT resume_intake('anna@desk', 'done early')")
+
+    assert "by anna@desk (database upgrade)" in paused.of("intake_paused")["what"]
+    assert "cashback resume" in paused.of("intake_paused")["what_to_do"]
+    assert paused.exit_code == 0
+    assert "intake_paused" not in doctor(*PART, database_url=operator).names("advice")
