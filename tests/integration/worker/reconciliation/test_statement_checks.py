@@ -16,6 +16,8 @@ from worker.reconciliation.statement_form import read_form
 
 TYPED = "cashback_id=ID,type=Kind,user=Player,currency=Cur,amount=Sum,status=State,at=Time"
 EARLIER = (datetime.now(UTC) - timedelta(minutes=9)).isoformat()
+# Stands for the time at which the statement is written: a test may run long after it was collected.
+JUST_NOW = "(just now)"
 LONG_AGO = (datetime.now(UTC) - timedelta(days=2)).isoformat()
 # What BETCORE would say of the day.
 SAME = (
@@ -41,7 +43,8 @@ class Statement:
 
     def text(self) -> str:
         lines = [line for line in SAME if not line.startswith(self.without or ("-",))]
-        return "\n".join(["ID;Kind;Player;Cur;Sum;State;Time", *lines, *self.more])
+        text = "\n".join(["ID;Kind;Player;Cur;Sum;State;Time", *lines, *self.more])
+        return text.replace(JUST_NOW, datetime.now(UTC).isoformat())
 
 
 STATEMENTS = [
@@ -80,7 +83,7 @@ STATEMENTS = [
     Statement("with what is of another day", more=(f"99;1;zoe;EUR;1;Paid;{LONG_AGO}",)),
     Statement(
         "with what is only just on its way",
-        more=(f"99;1;zoe;EUR;1;Paid;{datetime.now(UTC).isoformat()}",),
+        more=(f"99;1;zoe;EUR;1;Paid;{JUST_NOW}",),
         pending=1,
     ),
     Statement(
