@@ -75,6 +75,7 @@ def test_its_four_commands_find_explain_put_right_and_show_what_was_done(stack: 
     assert event_id in run(stack, find).stdout
     explained = run(stack, explain).stdout
     assert event_id in explained
+    assert "Money moved, and BETCORE has NOT acknowledged it." in explained
     assert "refused" in explained
     assert "unconfirmed" in explained
     run(stack, put_right)

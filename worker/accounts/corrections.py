@@ -12,9 +12,6 @@ from psycopg.rows import class_row
 
 from worker.errors import NotFound, WorkerError
 
-ACTIVE: Final = "active"
-BLOCKED: Final = "blocked"
-
 _KEEPS_TO: Final = "what `cashback migrate` was told"
 
 

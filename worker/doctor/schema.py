@@ -5,7 +5,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from producer.shared.preconditions.whole import MISSING_PARTS
+from producer.shared.preconditions.whole import MISSING_PARTS, WHOLE_AGAIN
 from worker.doctor.finding import Finding, fault, good
 from worker.doctor.postgresql import database
 from worker.schema.files import shipped_files
@@ -89,6 +89,5 @@ def _not_whole(missing: list[str]) -> Finding:
         _PART,
         "schema_not_whole",
         f"the schema is not whole: it lacks {named}{more}. Books without them can be made wrong",
-        "stop the workers, restore the database as a whole (pg_restore, all of the schema), and run "
-        "`cashback migrate`",
+        WHOLE_AGAIN,
     )

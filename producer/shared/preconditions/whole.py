@@ -10,6 +10,12 @@ NOT_WHOLE: Final = "CB002"
 MISSING_PARTS: Final[LiteralString] = "SELECT missing_parts()"
 """One row: what is missing, for `why_not_whole`. For a database whose state has nothing against it."""
 
+WHOLE_AGAIN: Final = (
+    "a restore is under way or broke off: let it end, or restore into a new database; see "
+    "docs/operating/backup.md"
+)
+"""What to do about it."""
+
 _MAX_NAMED: Final = 5
 
 
@@ -32,7 +38,6 @@ def of_parts(missing: Sequence[str]) -> list[Verdict]:
             name="schema_not_whole",
             kind=Kind.PASSING,
             what=why,
-            what_to_do="a restore is under way or broke off: let it end, or restore into a new database; see "
-            "docs/operating/backup.md",
+            what_to_do=WHOLE_AGAIN,
         )
     ]

@@ -23,18 +23,13 @@ def config() -> None:
 @as_json_option
 @click.pass_context
 def check(context: click.Context, *, processes: tuple[str, ...], as_json: bool) -> None:
-    r"""Say what each process would run with in this environment, and what is wrong with it.
+    """Say what each process would run with in this environment, and what is wrong with it.
 
     Each setting with its value and where that comes from: the environment, a file that its variable with
     _FILE names, or the default. Secrets are masked, and passwords in URLs. What a process refuses at its
     start is refused here with the same words, and a CASHBACK_ name that nobody reads is told. Nothing is
     connected to; `cashback doctor` does that. Ends with 2 where a process would not start, or where a name
     looks like a slip.
-
-    \b
-    Examples:
-      cashback config check
-      cashback config check --process worker --json
 
     JSON: {"is_right", "processes": [{"process", "is_right", "faults"}], "settings": [{"variable", "value",
     "source", "used_by"}], "unknown": [{"variable", "did_you_mean"}]}; source is environment, default, unset,

@@ -11,12 +11,12 @@ import click
 from worker.cli.help.suggested import CODES, suggesting
 from worker.cli.printing.output import as_json_option, print_document
 from worker.cli.shared.event_ids import event_ids_in
+from worker.cli.shared.reason import reason_option
 from worker.cli.shared.since import since_option
 
 if TYPE_CHECKING:
     from worker.cli.queries.replay import Choice, ReplayFilter
 
-_MAX_REASON_CHARS: Final = 500
 _MAX_RATE: Final = 200
 _ORDER_SECONDS: Final = 120.0
 # Beyond the time that the rate takes: a replay's own window, and the workers' rounds.
@@ -56,7 +56,7 @@ class _Doing:
 @click.option("--cashback", "cashback_id", type=click.IntRange(1, _MAX_ID), help="Only events of this one.")
 @click.option("--producer", help="Only what this partner service handed in; betcore is our own receiver.")
 @click.option("--order", "order_id", type=click.IntRange(1, _MAX_ID), help="Look at an order given before.")
-@click.option("--reason", help="Why: it goes into the audit, and has to be said for doing it.")
+@reason_option(required=False)
 @click.option(
     "--rate",
     type=click.IntRange(1, _MAX_RATE),
@@ -146,10 +146,8 @@ def _check_use(doing: _Doing, *, ways: list[bool]) -> None:
         )
     if doing.dry_run or ways[-1]:
         return
-    if not doing.reason or not doing.reason.strip() or len(doing.reason) > _MAX_REASON_CHARS:
-        raise click.UsageError(
-            f"say why: --reason, with {_MAX_REASON_CHARS} characters at most (or look first, with --dry-run)"
-        )
+    if not doing.reason:
+        raise click.UsageError("say why: --reason (or look first, with --dry-run)")
     if not doing.yes and doing.as_json:
         raise click.UsageError("nothing was done: --json asks nobody, so it takes --yes or --dry-run")
     if not doing.yes and not sys.stdin.isatty():

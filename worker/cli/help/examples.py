@@ -66,8 +66,8 @@ EXAMPLES: Final = MappingProxyType(
         "accounts block": ("cashback accounts block 188509 --reason 'ticket 7'",),
         "accounts unblock": ("cashback accounts unblock 188509 --reason 'ticket 7'",),
         "accounts adjust": (
-            "cashback accounts adjust 188509 5.00 --key ticket-7 --reason 'paid twice'",
-            "cashback accounts adjust 188509 -5.00 --key ticket-8 --reason 'by mistake'",
+            "cashback accounts adjust 188509 5.00 --key ticket-7 --reason 'underpaid'",
+            "cashback accounts adjust 188509 -5.00 --key ticket-8 --reason 'paid twice'",
         ),
         "accounts adjustments": (
             "cashback accounts adjustments --open   # what waits for a second person",

@@ -42,6 +42,8 @@ ACTIONS: Final = MappingProxyType(
         "accounts.adjust": "a balance was corrected",
         "accounts.adjust.ask": "a correction waits for a second person",
         "accounts.adjust.approve": "a second person approved it",
+        "accounts.adjust.reject": "it was let go of",
+        "accounts.rules": "cashback migrate changed the limits of corrections",
         "accounts.block": "an account was blocked",
         "accounts.unblock": "an account was unblocked",
         "accounts.import": "accounts were imported",

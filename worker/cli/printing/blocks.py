@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from worker.cli.printing.output import printable
+
 # As print_table has it: where the output goes into a file or a pipe nothing has to fit a screen.
 _PIPE_WIDTH_CHARS: Final = 240
 _INDENT_CHARS: Final = 2
@@ -33,15 +35,11 @@ def print_blocks(title: str, blocks: Iterable[Block]) -> None:
     if not shown:
         console.print(Padding(Text("none"), (0, 0, 0, _INDENT_CHARS), expand=False))
     for block in shown:
-        console.print(Text(_shown(block.head), style=block.style))
+        console.print(Text(printable(block.head), style=block.style))
         for line in block.lines:
-            console.print(Padding(Text(_shown(line)), (0, 0, 0, _INDENT_CHARS), expand=False))
+            console.print(Padding(Text(printable(line)), (0, 0, 0, _INDENT_CHARS), expand=False))
 
 
 def moment(at: datetime) -> str:
     """Write a time in UTC, in seconds."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)

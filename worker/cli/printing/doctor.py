@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from worker.cli.printing.output import printable
 from worker.doctor.finding import ORDER, Finding, Level
 
 _WIDTH_CHARS: Final = 80
@@ -52,9 +53,8 @@ def _print_finding(finding: Finding) -> None:
 
 def _wrapped(text: str) -> list[str]:
     # What is longer than a line, a list's name or an id, is not cut: it is to be copied.
-    printable = "".join(character if character.isprintable() else "�" for character in text)
     return textwrap.wrap(
-        printable, _WIDTH_CHARS - _LABEL_CHARS, break_long_words=False, break_on_hyphens=False
+        printable(text), _WIDTH_CHARS - _LABEL_CHARS, break_long_words=False, break_on_hyphens=False
     ) or [""]
 
 

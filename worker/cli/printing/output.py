@@ -97,7 +97,12 @@ def as_text(value: object) -> str:
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03}"
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return "".join(character if character.isprintable() else "�" for character in str(value))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Return a text with nothing in it that would steer a terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def _cell(value: object) -> "Text":

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from worker.cli.printing.output import major, print_table
+from worker.cli.printing.output import major, print_table, printable
 from worker.cli.queries.replay import Candidate, Choice, LeftOut, WhyNot
 from worker.cli.queries.replay_orders import Failure, Order, Progress
 
@@ -86,7 +86,7 @@ def print_end(order: Order, progress: Progress, failures: tuple[Failure, ...]) -
     click.secho(f", {progress.failed} failed", fg="red" if progress.failed else None, nl=False)
     click.secho(f", {progress.open} open", fg="yellow" if progress.open else None)
     for failure in failures:
-        click.echo(f"  {failure.event_id}  {_printable(failure.error or 'no answer of BETCORE is known')}")
+        click.echo(f"  {failure.event_id}  {printable(failure.error or 'no answer of BETCORE is known')}")
     if progress.failed > len(failures):
         click.echo(f"  and {progress.failed - len(failures)} more")
     if progress.open:
@@ -167,7 +167,3 @@ def _print_left_out(each: LeftOut) -> None:
 
 def _events(count: int) -> str:
     return "1 event" if count == 1 else f"{count} events"
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)

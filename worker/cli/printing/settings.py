@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from worker.cli.printing.output import printable
 from worker.cli.queries.settings import Configuration, Setting
 
 _WIDTH_CHARS = 80
@@ -47,7 +48,7 @@ def _print_setting(setting: Setting, *, everybody: int) -> None:
     notes = [] if setting.source in {"environment", "default", "unset"} else [setting.source]
     if len(setting.used_by) < everybody:
         notes.append(", ".join(setting.used_by))
-    line = f"  {setting.variable} = {_printable(value)}"
+    line = f"  {setting.variable} = {printable(value)}"
     note = f"({'; '.join(notes)})" if notes else ""
     if note and len(line) + 1 + len(note) <= _WIDTH_CHARS:
         click.echo(f"{line} {note}")
@@ -60,10 +61,6 @@ def _print_setting(setting: Setting, *, everybody: int) -> None:
 
 def _print_wrapped(text: str) -> None:
     for line in textwrap.wrap(
-        _printable(text), _WIDTH_CHARS - 7, break_long_words=False, break_on_hyphens=False
+        printable(text), _WIDTH_CHARS - 7, break_long_words=False, break_on_hyphens=False
     ):
         click.echo(f"       {line}")
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)

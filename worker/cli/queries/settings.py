@@ -33,6 +33,8 @@ PROCESSES: Final[Mapping[str, type[BaseSettings]]] = {
     "command": BrokerSettings,
 }
 # These two call BETCORE, and read the variables of the way there at their start.
+# What `make env` says beside settings.
+_OF_THE_LOCAL_STACK: Final = ("CASHBACK_LOCAL_STACK", "CASHBACK_SIMULATOR_URL")
 _CALLS_BETCORE: Final = frozenset({"receiver", "worker"})
 _MASK: Final = "***"
 _URL: Final = "_url"
@@ -151,7 +153,7 @@ def masked(name: str, field: FieldInfo, text: str) -> str:
 
 
 def _unknown(given: Mapping[str, str]) -> Iterable[Unknown]:
-    known = {PERSON_VARIABLE, RECEIVER_VARIABLE}
+    known = {PERSON_VARIABLE, RECEIVER_VARIABLE, *_OF_THE_LOCAL_STACK}
     for settings_class in PROCESSES.values():
         for name, field in settings_class.model_fields.items():
             variable = f"{ENV_PREFIX}{name.upper()}"

@@ -27,7 +27,7 @@ class NoSimulator(WorkerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMake:
-    """A make that the simulator sent, and the receiver's reply; without one `error` says why.
+    """A make that the simulator sent, and the receiver's reply; without one `message` says why.
 
     `event_id` is that of its token, whether or not the receiver took it.
     """

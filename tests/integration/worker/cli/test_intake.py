@@ -47,10 +47,10 @@ def test_a_pause_is_begun_shown_and_ended_and_each_step_is_on_record(database_ur
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["pause", "--for", "25h", "--reason", "x"], "is no time such as 90s, 20m or 2h, up to 24h"),
-        (["pause", "--for", "0s", "--reason", "x"], "is no time such as"),
+        (["pause", "--for", "25h", "--reason", "x"], "a pause lasts from 1s to 24h"),
+        (["pause", "--for", "0s", "--reason", "x"], "a pause lasts from 1s to 24h"),
         (["pause", "--for", "20m"], "name --for and --reason"),
-        (["pause", "--for", "20m", "--reason", " "], "it is a sentence"),
+        (["pause", "--for", "20m", "--reason", " "], "must be 1 to 500 characters"),
         (["pause", "--show", "--for", "20m"], "give it alone"),
         (["resume"], "--reason"),
     ],

@@ -59,8 +59,6 @@ def adjust(*, user_id: str, amount: Decimal, reason: str, key: str, as_json: boo
     JSON: {"outcome", "key", "user_id", "state", "amount", "amount_minor", "currency", "transaction_id",
     "balance", "balance_minor"}; outcome is posted, asked (a second person has to approve it) or stands (it
     was there before), state is open or posted.
-
-    Example: `cashback accounts adjust 188509 -5.00 --reason "ticket 1234" --key ticket-1234`
     """
     from worker.accounts.corrections import Acting
     from worker.accounts.corrections import adjust as adjust_account

@@ -17,8 +17,6 @@ def block(*, user_id: str, reason: str, as_json: bool) -> None:
     stands when a worker settles it.
 
     JSON: {"user_id", "status", "changed"}; changed is false where it was blocked before.
-
-    Example: `cashback accounts block 188509 --reason "ticket 1234"`
     """
     _set_status(user_id, "blocked", reason=reason, as_json=as_json)
 
@@ -31,8 +29,6 @@ def unblock(*, user_id: str, reason: str, as_json: bool) -> None:
     """Make the account of USER_ID active again.
 
     JSON: {"user_id", "status", "changed"}; changed is false where it was active before.
-
-    Example: `cashback accounts unblock 188509 --reason "ticket 1234 is closed"`
     """
     _set_status(user_id, "active", reason=reason, as_json=as_json)
 

@@ -2,23 +2,15 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final
 
+from worker.cli.printing.cells import cell
 from worker.cli.printing.events.listing import event_document
-from worker.cli.printing.output import as_text
 from worker.cli.queries.events.listing import Event
 
 COLUMNS: Final = tuple(field.name for field in fields(Event))
-
-# OWASP, "CSV Injection": what a cell of a spreadsheet begins with that is computed, full width or not.
-# A number is no formula, and stays one.
-_FORMULA: Final = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def csv_rows(events: Iterable[Event], *, header: bool) -> Iterator[str]:
@@ -28,21 +20,6 @@ def csv_rows(events: Iterable[Event], *, header: bool) -> Iterator[str]:
     for event in events:
         document = event_document(event)
         yield _line([cell(document[name]) for name in COLUMNS])
-
-
-def cell(value: object) -> str:
-    """Write a value; a text that would be a formula begins with an apostrophe."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, int | Decimal):
-        return as_text(value)
-    text = str(value)
-    is_formula = _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None
-    return f"'{as_text(text)}" if is_formula else as_text(text)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -5,12 +5,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from worker.cli.printing.cells import cell
 from worker.reconciliation.check import Check, Difference, Weight
 from worker.reconciliation.reconciling import Report, Sink
 
@@ -33,7 +33,7 @@ def csv_sink(path: Path | None) -> Iterator[Sink]:
             writer.writerow(_COLUMNS)
 
             def write(check: Check, difference: Difference) -> None:
-                writer.writerow([check.name, *map(_cell, _values(difference))])
+                writer.writerow([check.name, *map(cell, _values(difference))])
 
             yield write
             stream.close()
@@ -81,11 +81,3 @@ def _mask() -> int:
 def _values(difference: Difference) -> Iterator[object]:
     for name in Difference.__slots__:
         yield getattr(difference, name)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value)

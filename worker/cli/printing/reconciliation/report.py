@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from worker.cli.printing.output import print_table
+from worker.cli.printing.output import print_table, printable
 from worker.reconciliation.check import Difference, Weight
 from worker.reconciliation.reconciling import Finding, Report
 
@@ -89,7 +89,7 @@ def _lines(difference: Difference) -> str:
         else:
             lines[-1] = joined
     detail = textwrap.wrap(
-        _shown(difference.detail), _WIDTH_CHARS - 4, break_long_words=False, break_on_hyphens=False
+        printable(difference.detail), _WIDTH_CHARS - 4, break_long_words=False, break_on_hyphens=False
     )
     return "\n".join([f"  {lines[0]}", *(f"    {line}" for line in [*lines[1:], *detail])])
 
@@ -101,11 +101,11 @@ def _words(difference: Difference) -> Iterator[str]:
     if difference.transaction_id is not None:
         yield f"transaction {difference.transaction_id}"
     if difference.user_id is not None:
-        yield f"user {_shown(difference.user_id)}"
+        yield f"user {printable(difference.user_id)}"
     if difference.ours is not None:
         yield f"ours {difference.ours}"
     if difference.theirs is not None:
-        yield f"theirs {_shown(difference.theirs)}"
+        yield f"theirs {printable(difference.theirs)}"
     if difference.currency is not None:
         yield difference.currency
     if difference.line_number is not None:
@@ -114,7 +114,3 @@ def _words(difference: Difference) -> Iterator[str]:
         yield f"{difference.at:%Y-%m-%d %H:%M:%S}"
     if difference.event_id is not None:
         yield f"event {difference.event_id}"
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "�" for character in text)

@@ -47,3 +47,6 @@ def test_help_shows_them_as_they_are_at_80_columns(words: str) -> None:
     shown = lines[lines.index("  Examples:") + 1 :]
     assert shown == [f"    {line}" for line in EXAMPLES[words]]
     assert all(len(line) <= COLUMNS for line in shown)
+    # click's own marks are none of the text.
+    assert "\\b" not in result.stdout
+    assert result.stdout.count("Example") == 1

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from worker.cli.printing.events.csv_rows import COLUMNS, cell, csv_rows
+from worker.cli.printing.cells import cell
+from worker.cli.printing.events.csv_rows import COLUMNS, csv_rows
 from worker.cli.queries.events.listing import Event
 
 MOMENT = datetime(2026, 3, 1, 12, 0, 0, 7_900, tzinfo=UTC)
