@@ -66,10 +66,10 @@ class Replays:
     def note(self) -> None:
         """Write what came of accepts in one commit, or each alone where that fails.
 
-        What its lease has ended for is dropped: another worker has it by then.
+        What its lease has ended for is dropped, as another worker has it by then; no acknowledgement is.
         """
         waiting = [self._came_to.popleft() for _ in range(len(self._came_to))]
-        in_time = [each for each in waiting if self._held.get(each[0].replay_id, 0.0) > self._monotonic()]
+        in_time = [each for each in waiting if self._counts(*each)]
         if not in_time:
             return
         try:
@@ -79,6 +79,11 @@ class Replays:
                 self._came_to.extend(in_time)
                 raise
             self._note_each(in_time)
+
+    def _counts(self, replay: Replay, outcome: Outcome) -> bool:
+        # An acknowledgement is true whoever brings it, and however late.
+        is_held = self._held.get(replay.replay_id, 0.0) > self._monotonic()
+        return is_held or outcome.state is ReplayState.ANSWERED
 
     def _claim_and_send(self) -> None:
         now = self._monotonic()

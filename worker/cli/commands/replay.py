@@ -105,12 +105,13 @@ def replay(  # noqa: PLR0913 - one argument per option
     Ends with 1 when a replay failed or is still open at the end, or an event was asked for in vain.
 
     JSON: {"chosen", "order"}. chosen, null with --order: {"events", "unconfirmed", "oldest", "newest",
-    "sums": [{"code", "events", "unconfirmed", "currency", "amount", "amount_minor"}], "first": [{"event_id",
-    "cashback_id", "state", "code", "unconfirmed", "received_at", "user_id", "currency", "amount",
-    "amount_minor"}], "left_out": [{"event_id", "why"}], "left_out_events"}; why is answered, ordered,
-    under_way or unknown. order, null where none was given: {"order_id", "ordered_at", "database_user",
-    "person", "reason", "rate", "events", "answered", "failed", "open", "failures": [{"event_id", "error",
-    "tries", "sent"}]}. Of what is left out and what failed the first 1,000 are named.
+    "sums": [{"code", "events", "unconfirmed", "currency", "amount", "amount_minor"}], "first":
+    [{"event_id", "cashback_id", "state", "code", "unconfirmed", "received_at", "user_id", "currency",
+    "amount", "amount_minor"}], "left_out": [{"event_id", "why"}], "left_out_events"}; why is answered,
+    ordered, posted_since, under_way or unknown. order, null where none was given: {"order_id",
+    "ordered_at", "database_user", "person", "reason", "rate", "events", "answered", "failed", "open",
+    "failures": [{"event_id", "error", "tries", "sent"}]}. Of what is left out and what failed the first
+    1,000 are named.
     """
     doing = _Doing(
         reason=reason,

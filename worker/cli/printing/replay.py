@@ -18,6 +18,7 @@ _MAX_LEFT_OUT: Final = 1_000
 _SAYS: Final = {
     WhyNot.ANSWERED: "is answered already: nothing to do",
     WhyNot.ORDERED: "has an open replay already, of order {order_id}: nothing to do",
+    WhyNot.POSTED_SINCE: "was declined, and its cashback was posted since, for another event: nothing to say",
     WhyNot.UNDER_WAY: "is still under way, nothing to replay",
     WhyNot.UNKNOWN: "is not on record",
 }

@@ -22,7 +22,11 @@ _CANDIDATES: Final = sql.SQL(
     "SELECT receipts.event_id, receipts.cashback_id, state, code, unconfirmed, receipts.received_at, "
     "coalesce(accounts.user_id, receipts.user_id) AS user_id, trim(accounts.currency) AS currency, exponent, "
     "transactions.amount_minor, (SELECT order_id FROM replays "
-    "WHERE replays.event_id = receipts.event_id AND replays.state = 'open') AS order_id "
+    "WHERE replays.event_id = receipts.event_id AND replays.state = 'open') AS order_id, "
+    # As is_posted_since of functions/replay.sql has it.
+    "code <> ALL ('{{200,103804}}') AND EXISTS (SELECT FROM transactions AS since "
+    "WHERE since.cashback_id = receipts.cashback_id AND (receipts.transaction_type IS NULL "
+    "OR since.transaction_type = receipts.transaction_type)) AS is_posted_since "
     "FROM receipts LEFT JOIN transactions USING (transaction_id) LEFT JOIN accounts USING (account_id) "
     "LEFT JOIN currencies ON currencies.currency = accounts.currency "
     "WHERE {} ORDER BY receipts.received_at, receipts.event_id LIMIT {}"
@@ -42,20 +46,22 @@ class WhyNot(StrEnum):
 
     ANSWERED = "answered"
     ORDERED = "ordered"
+    POSTED_SINCE = "posted_since"
     UNDER_WAY = "under_way"
     UNKNOWN = "unknown"
 
     @property
     def is_well(self) -> bool:
         """Whether there is nothing to do for it; else it was asked for in vain."""
-        return self in {WhyNot.ANSWERED, WhyNot.ORDERED}
+        return self in {WhyNot.ANSWERED, WhyNot.ORDERED, WhyNot.POSTED_SINCE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """An event as it stands; the amount is that of its transaction in the ledger, in minor units.
 
-    `order_id` is the order of an open replay of it.
+    `order_id` is the order of an open replay of it. `is_posted_since`: it was declined, and its cashback was
+    posted for another event.
     """
 
     event_id: UUID
@@ -69,6 +75,7 @@ class Candidate:
     exponent: int | None
     amount_minor: int | None
     order_id: int | None
+    is_posted_since: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,4 +178,6 @@ def _why_not(candidate: Candidate) -> WhyNot | None:
         return WhyNot.ANSWERED
     if candidate.state in {State.RECEIVED, State.SETTLED}:
         return WhyNot.UNDER_WAY
+    if candidate.is_posted_since:
+        return WhyNot.POSTED_SINCE
     return None if candidate.order_id is None else WhyNot.ORDERED

@@ -54,6 +54,10 @@ BEGIN
     PERFORM require_whole();
     -- Written and not only locked: who looks at older books than those of now is refused here.
     UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the rules of corrections are missing: run `cashback migrate`, which writes them'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     SELECT * INTO v_standing FROM adjustments WHERE adjustment_key = p_key;
     SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
     currency := v_account.currency;
@@ -127,6 +131,10 @@ BEGIN
     PERFORM require_whole();
     -- Written and not only locked: who looks at older books than those of now is refused here.
     UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the rules of corrections are missing: run `cashback migrate`, which writes them'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     SELECT * INTO v_asked FROM adjustments WHERE adjustment_key = p_key;
     IF NOT FOUND THEN
         outcome := 'not_asked';
@@ -216,7 +224,8 @@ BEGIN
     IF v_before IS NOT DISTINCT FROM v_after THEN
         RETURN false;
     END IF;
-    UPDATE correction_rules SET adjust_limit = p_adjust_limit, adjust_daily_limit = p_adjust_daily_limit,
+    INSERT INTO correction_rules SELECT (v_after).*
+    ON CONFLICT (is_only) DO UPDATE SET adjust_limit = p_adjust_limit, adjust_daily_limit = p_adjust_daily_limit,
         approver = p_approver, may_overdraw = p_may_overdraw;
     PERFORM note_action('accounts.rules', 'correction_rules', p_person, NULL,
         to_jsonb(v_before) - 'is_only', to_jsonb(v_after) - 'is_only');

@@ -1,6 +1,15 @@
 -- Replays: an order of a person's, the workers that claim what is due of it, and what came of it. None of these functions
 -- settles or posts anything: a replay cannot come to move money.
 
+-- Whether a cashback that this event was declined for was posted since, for another one: BETCORE was told so, and is not to be
+-- told otherwise.
+CREATE OR REPLACE FUNCTION is_posted_since(p_receipt receipts) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT p_receipt.code <> ALL ('{200,103804}') AND EXISTS (
+        SELECT FROM transactions
+        WHERE cashback_id = p_receipt.cashback_id
+            AND (p_receipt.transaction_type IS NULL OR transaction_type = p_receipt.transaction_type))
+$$;
+
 -- Order that the accepts of these events are sent again, p_rate of them a second. Those that ended without an
 -- acknowledgement and have no open replay are taken; p_person and p_reason go into the audit with each. Both nulls: none was.
 CREATE OR REPLACE FUNCTION order_replay(
@@ -13,6 +22,7 @@ DECLARE
     v_before jsonb[];
     v_after jsonb[];
 BEGIN
+    PERFORM require_whole();
     IF cardinality(p_event_ids) > 100000 THEN
         RAISE EXCEPTION 'an order is for 100000 events at most' USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -21,7 +31,7 @@ BEGIN
     WITH made AS (
         INSERT INTO replays (order_id, event_id)
         SELECT v_order_id, event_id FROM receipts
-        WHERE event_id = ANY (p_event_ids) AND state <> ALL ('{received,settled,answered}')
+        WHERE event_id = ANY (p_event_ids) AND state <> ALL ('{received,settled,answered}') AND NOT is_posted_since(receipts)
         -- In one order for all, so that no two orders can each hold what the other waits for.
         ORDER BY received_at, event_id
         ON CONFLICT (event_id) WHERE state = 'open' DO NOTHING
@@ -63,6 +73,7 @@ DECLARE
     v_room integer;
     v_due bigint[];
 BEGIN
+    PERFORM require_whole();
     FOR v_order IN
         SELECT * FROM replay_orders WHERE ended_at IS NULL ORDER BY next_due_at FOR UPDATE SKIP LOCKED
     LOOP
@@ -110,9 +121,12 @@ BEGIN
             CASE
                 -- An answered event's receipt may be gone.
                 WHEN receipts.event_id IS NULL OR receipts.state = 'answered' THEN 'answered'
-                WHEN replays.tries >= p_max_tries THEN 'failed'
+                WHEN replays.tries >= p_max_tries OR is_posted_since(receipts) THEN 'failed'
                 ELSE 'open'
-            END AS state
+            END AS state,
+            CASE WHEN is_posted_since(receipts) THEN 'its cashback was posted since, for another event: BETCORE knows of that'
+                ELSE 'no answer of BETCORE''s is known: the workers that sent it ended before one came'
+            END AS why
         FROM replays LEFT JOIN receipts USING (event_id)
         WHERE replays.replay_id = ANY (p_replay_ids)
     ), taken AS (
@@ -124,9 +138,7 @@ BEGIN
             window_ends_at = CASE WHEN replays.tries = 0 OR replays.is_leased
                 THEN p_now + make_interval(secs => p_window_seconds) ELSE replays.window_ends_at END,
             ended_at = CASE WHEN standing.state <> 'open' THEN p_now END,
-            error = CASE WHEN standing.state = 'failed'
-                THEN 'no answer of BETCORE''s is known: the workers that sent it ended before one came'
-                ELSE replays.error END
+            error = CASE WHEN standing.state = 'failed' THEN standing.why ELSE replays.error END
         FROM standing
         WHERE replays.replay_id = standing.replay_id
         RETURNING replays.replay_id, replays.tries, replays.state, replays.window_ends_at, replays.event_id
@@ -154,6 +166,7 @@ DECLARE
     v_others uuid[];
     v_others_accepts json;
 BEGIN
+    PERFORM require_whole();
     WITH told AS MATERIALIZED (
         SELECT * FROM ROWS FROM (
             unnest(p_replay_ids), unnest(p_tries), unnest(p_states), unnest(p_errors), unnest(p_delays),

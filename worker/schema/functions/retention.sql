@@ -67,6 +67,7 @@ DECLARE
     v_oldest timestamptz;
     v_newest timestamptz;
 BEGIN
+    PERFORM require_whole();
     emptied := 0;
     kept := 0;
     FOR v_slot IN 0..31 LOOP

@@ -16,6 +16,8 @@ CREATE TABLE correction_rules (
     may_overdraw boolean NOT NULL DEFAULT true
 );
 INSERT INTO correction_rules DEFAULT VALUES;
+CREATE TRIGGER correction_rules_stay BEFORE DELETE OR TRUNCATE ON correction_rules
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 COMMENT ON COLUMN correction_rules.adjust_limit IS 'one adjustment above it needs a second person''s approval';
 COMMENT ON COLUMN correction_rules.adjust_daily_limit IS
     'so does one that brings what a database user posted in this currency within 24 hours, on its own, above it';

@@ -6,9 +6,10 @@ import time
 import psycopg
 import pytest
 
-from tests.support.accept_answers import ACK, REFUSAL
+from tests.support.accept_answers import ACK, PASSING, REFUSAL
 from tests.support.accepts import sent_accept
 from tests.support.betcore import cashback
+from tests.support.books import add_user
 from tests.support.handler_bench import Bench, bench
 from tests.support.raw_betcore import in_turn, silence
 from tests.support.replays import (
@@ -21,6 +22,7 @@ from tests.support.replays import (
     run_until_ended,
 )
 from tests.support.roles import as_role
+from worker.domain.settlement import Done, State
 from worker.ledger.accepts import accepts_by_event
 from worker.replay.store import ReplayState
 from worker.schema.roles import OPERATOR, ROLES
@@ -108,7 +110,10 @@ def test_what_a_lost_worker_had_in_hand_another_one_sends(database_url: str) -> 
 
 
 def test_what_every_worker_is_lost_with_fails_in_the_end(database_url: str) -> None:
-    with bench(database_url, ACK) as at, replaying(at, database_url, lease_seconds=0.0, max_tries=2) as lost:
+    with (
+        bench(database_url, PASSING) as at,
+        replaying(at, database_url, lease_seconds=0.0, max_tries=2) as lost,
+    ):
         event = ended(at)
         order(database_url, [event.event_id])
         run_until_ended(at, lost)
@@ -227,3 +232,38 @@ def test_the_states_are_those_of_the_schema(database_url: str) -> None:
         ).fetchone() or ("",)
 
     assert set(re.findall(r"'(\w+)'::text", definition)) == set(ReplayState)
+
+
+def test_what_was_declined_and_is_paid_since_is_not_told_otherwise(database_url: str) -> None:
+    with bench(database_url, ACK) as at, replaying(at, database_url) as replays:
+        # Given two cashbacks that were declined, and BETCORE has heard nothing; one is ordered to be told,
+        early, late = (ended(at, cashback(number, PartnerUserId="zoe")) for number in (1, 2))
+        assert {early.answer["ErrorCode"], late.answer["ErrorCode"]} == {102145}
+        assert order(database_url, [late.event_id])[1] == 1
+
+        # when BETCORE makes both again, and they are paid,
+        add_user(at.connection, "zoe")
+        for number in (1, 2):
+            again = at.message(cashback(number, PartnerUserId="zoe", Comment="once more"))
+            assert at.handle(again) == Done(State.ANSWERED)
+        told = len(at.accepts())
+
+        # then neither is told to have been declined.
+        assert order(database_url, [early.event_id]) == (None, None)
+        run_until_ended(at, replays)
+        state, _, _, error = replay_of(at, late.event_id)
+        assert (state, error) == (
+            "failed",
+            "its cashback was posted since, for another event: BETCORE knows of that",
+        )
+        assert len(at.accepts()) == told
+
+
+def test_an_acknowledgement_counts_though_the_lease_has_ended(database_url: str) -> None:
+    with bench(database_url, ACK) as at, replaying(at, database_url, lease_seconds=0.0) as replays:
+        event = ended(at)
+        order(database_url, [event.event_id])
+
+        run_until_ended(at, replays)
+
+        assert at.receipt(event.message) == ("answered", 200, False, None)

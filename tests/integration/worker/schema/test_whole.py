@@ -41,6 +41,10 @@ CALLS: Final = {
     "give_up_event": "SELECT give_up_event(%(id)s)",
     "give_up_overdue": "SELECT give_up_overdue(10)",
     "apply_accounts_import": "SELECT apply_accounts_import('a file', repeat('0', 64), 'a person', NULL)",
+    "order_replay": "SELECT order_replay('{}', 1, 'a person', 'a reason')",
+    "claim_replays": "SELECT count(*) FROM claim_replays(1, 1, 1, 1)",
+    "note_replays": "SELECT note_replays('{}', '{}', '{}', '{}', '{}', NULL)",
+    "prune_tokens": "SELECT prune_tokens(2592000, 1)",
     "adjust_account": "SELECT adjust_account('a key', 'ann', 1, 'a person', 'a reason')",
     "decide_adjustment": "SELECT decide_adjustment('a key', true, 'a person', 'a reason')",
 }

@@ -201,3 +201,26 @@ def test_show_names_key_and_reason(desk: Desk) -> None:
     assert (entry["kind"], entry["cashback_id"]) == ("adjustment", None)
     assert (entry["adjustment_key"], entry["adjustment_reason"]) == ("shown", "why shown")
     assert "shown: why shown" in shown
+
+
+def test_without_its_rules_nothing_is_adjusted_or_approved(desk: Desk) -> None:
+    before = desk.counts()
+    with desk.owner.transaction(force_rollback=True):
+        desk.owner.execute("ALTER TABLE correction_rules DISABLE TRIGGER correction_rules_stay")
+        desk.owner.execute("DELETE FROM correction_rules")
+        for call in (
+            "SELECT adjust_account('no rules', 'alice', 1000000, 'anna', 'why')",
+            "SELECT decide_adjustment('no rules', true, 'anna', 'why')",
+        ):
+            missing = pytest.raises(psycopg.DatabaseError, match="the rules of corrections are missing")
+            with missing, desk.owner.transaction():
+                desk.owner.execute(call.encode())
+        # `cashback migrate` puts them back.
+        desk.owner.execute("SELECT set_correction_rules(100, 1000, 'database_user', true, 'migrate')")
+        assert desk.owner.execute("SELECT count(*) FROM correction_rules").fetchall() == [(1,)]
+    assert desk.counts() == before
+
+
+def test_the_rules_cannot_be_taken_away(desk: Desk) -> None:
+    with pytest.raises(psycopg.errors.RestrictViolation), desk.owner.transaction():
+        desk.owner.execute("DELETE FROM correction_rules")
