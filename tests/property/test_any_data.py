@@ -16,6 +16,12 @@ from tests.support.receiver import RunningReceiver, running_receiver
 from worker.domain.settlement import Done, RetryAt, State
 from worker.errors import BadMessage, PayoutNotHere
 
+# The receiver beside the test draws its pauses from the same source of randomness, whenever it likes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning"),
+]
+
 TOO_LARGE = "1e9999999999999999999"
 TOO_SMALL = "1e-9999999999999999999"
 # Python reads 4,300 digits. A body has room for one of these.

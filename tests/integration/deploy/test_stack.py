@@ -19,6 +19,7 @@ import pytest
 
 from deploy.local.environment import ROOT, ProcfileIncomplete, read_procfile
 from deploy.local.errors import DirectoryInUse, ProcessDied, ProcessFailed
+from deploy.local.ports import free_port
 from deploy.local.processes import ManagedProcess, running, wait_until
 from deploy.local.stack import Stack, StackOptions
 
@@ -59,7 +60,10 @@ def is_alive(process: psutil.Process) -> bool:
 @contextmanager
 def up(directory: Path, *options: str) -> Iterator[ManagedProcess]:
     """Run `python -m deploy.local up` until its addresses are printed."""
-    argv = [sys.executable, "-m", "deploy.local", "up", "--directory", str(directory), *options]
+    # Not the fixed ports: another run of these tests, or a `make up`, may be beside this one.
+    first_port = str(free_port())
+    argv = [sys.executable, "-m", "deploy.local", "up", "--directory", str(directory)]
+    argv += ["--first-port", first_port, *options]
     log_path = directory.with_name(f"{directory.name}-up-{uuid4().hex[:8]}.log")
     with running(ManagedProcess(name="up", argv=argv, log_path=log_path)) as process:
         wait_until(
