@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,7 +69,8 @@ def check_processes(timeout_seconds: float) -> list[Finding]:
     alive = [_worker(owner) for owner, ends in leases if ends > now_ms]
     lost = {_worker(owner): (now_ms - ends) / 1_000 for owner, ends in leases if ends <= now_ms}
     seen = read_records(fields)
-    return [*_workers(alive, lost, waiting), *of_records(seen, leases=frozenset(alive), now=time.time())]
+    # By Redis' clock, as the leases: this machine's may be wrong, which `clock` tells.
+    return [*_workers(alive, lost, waiting), *of_records(seen, leases=frozenset(alive), now=now_ms / 1_000)]
 
 
 def _worker(owner: bytes) -> str:

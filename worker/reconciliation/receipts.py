@@ -1,33 +1,23 @@
 """Receipts of the period against the ledger, and against what BETCORE acknowledged."""
 
-from typing import Final
+from typing import Final, LiteralString
 
 from worker.reconciliation.check import Check, Scope
 
-_WITHOUT_TRANSACTION: Final = """
+_CREDITED: Final[LiteralString] = """
 SELECT receipts.cashback_id, coalesce(receipts.transaction_type, made.transaction_type) AS transaction_type,
     receipts.transaction_id, receipts.event_id, receipts.user_id, receipts.amount::text AS ours,
     received_at AS at,
-    CASE WHEN made.transaction_id IS NULL THEN 'decided ' || code || ', and its transaction is missing'
-        ELSE 'decided ' || code || ', and its transaction is of another cashback or event' END AS detail
+    CASE state WHEN 'answered' THEN 'answered ' ELSE 'decided ' END || code || ', and its transaction is '
+        || CASE WHEN made.transaction_id IS NULL THEN 'missing' ELSE 'of another cashback or event' END
+        AS detail
 FROM receipts LEFT JOIN transactions AS made USING (transaction_id)
 WHERE received_at >= %(since)s AND received_at < %(until)s AND code IN (200, 103804)
-    AND state <> 'answered'
     AND (made.transaction_id IS NULL OR made.cashback_id <> receipts.cashback_id
         OR (code = 200 AND made.event_id IS DISTINCT FROM receipts.event_id))
 """
-_ANSWERED_WITHOUT: Final = """
-SELECT receipts.cashback_id, coalesce(receipts.transaction_type, made.transaction_type) AS transaction_type,
-    receipts.transaction_id, receipts.event_id, receipts.user_id, receipts.amount::text AS ours,
-    received_at AS at,
-    CASE WHEN made.transaction_id IS NULL THEN 'answered ' || code || ', and its transaction is missing'
-        ELSE 'answered ' || code || ', and its transaction is of another cashback or event' END AS detail
-FROM receipts LEFT JOIN transactions AS made USING (transaction_id)
-WHERE received_at >= %(since)s AND received_at < %(until)s AND code IN (200, 103804)
-    AND state = 'answered'
-    AND (made.transaction_id IS NULL OR made.cashback_id <> receipts.cashback_id
-        OR (code = 200 AND made.event_id IS DISTINCT FROM receipts.event_id))
-"""
+_WITHOUT_TRANSACTION: Final[LiteralString] = f"{_CREDITED} AND state <> 'answered'"
+_ANSWERED_WITHOUT: Final[LiteralString] = f"{_CREDITED} AND state = 'answered'"
 _UNLIKE: Final = """
 SELECT receipts.cashback_id, made.transaction_type, made.transaction_id, receipts.event_id, accounts.user_id,
     accounts.currency, round(made.amount_minor / power(10::numeric, exponent), exponent)::text AS ours,

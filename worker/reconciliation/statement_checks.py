@@ -4,14 +4,22 @@ A transaction of ours belongs to the period that it was posted in, a row of thei
 Each is looked for among all of the other side, so that what stands at the border of a day is found.
 """
 
-from typing import Final
+from typing import Final, LiteralString
 
 from worker.reconciliation.check import Check, Scope
 
-_MISSING: Final = """
+_OURS: Final[LiteralString] = """
 SELECT made.cashback_id, made.transaction_type, made.transaction_id, made.event_id, accounts.user_id,
     accounts.currency, round(made.amount_minor / power(10::numeric, exponent), exponent)::text AS ours,
-    made.created_at AS at, 'credited or taken back, and not in their statement' AS detail
+"""
+_MATCHED: Final[LiteralString] = """
+FROM transactions AS made
+    JOIN pg_temp.betcore_statement AS theirs USING (cashback_id, transaction_type)
+    JOIN accounts ON accounts.account_id = made.account_id
+    JOIN currencies ON currencies.currency = accounts.currency
+"""
+_MISSING: Final[LiteralString] = f"""
+{_OURS}    made.created_at AS at, 'credited or taken back, and not in their statement' AS detail
 FROM transactions AS made
     LEFT JOIN pg_temp.betcore_statement AS theirs USING (cashback_id, transaction_type)
     LEFT JOIN accounts ON accounts.account_id = made.account_id
@@ -20,7 +28,7 @@ WHERE made.kind IN ('payout', 'cancel') AND (made.kind = 'payout' OR %(has_types
     AND made.created_at >= %(since)s AND made.created_at < %(until)s AND theirs.line_number IS NULL
     AND made.created_at < greatest(%(end)s::timestamptz, (SELECT max(at) FROM pg_temp.betcore_statement))
         - %(grace)s::interval
-"""
+"""  # noqa: S608 - texts of ours
 _MISSING_PENDING: Final = """
 SELECT count(*)
 FROM transactions AS made
@@ -85,16 +93,10 @@ WHERE theirs.status <> 'cancelled' AND made.transaction_id IS NULL
             AND coalesce(receipts.transaction_type, theirs.transaction_type) = theirs.transaction_type)
 """
 # A cancel is written with a minus by some.
-_AMOUNT: Final = """
-SELECT made.cashback_id, made.transaction_type, made.transaction_id, made.event_id, accounts.user_id,
-    accounts.currency, round(made.amount_minor / power(10::numeric, exponent), exponent)::text AS ours,
-    theirs.amount::text AS theirs, made.created_at AS at, theirs.line_number,
+_AMOUNT: Final[LiteralString] = f"""
+{_OURS}    theirs.amount::text AS theirs, made.created_at AS at, theirs.line_number,
     'the amounts differ' AS detail
-FROM transactions AS made
-    JOIN pg_temp.betcore_statement AS theirs USING (cashback_id, transaction_type)
-    JOIN accounts ON accounts.account_id = made.account_id
-    JOIN currencies ON currencies.currency = accounts.currency
-WHERE made.created_at >= %(since)s AND made.created_at < %(until)s
+{_MATCHED}WHERE made.created_at >= %(since)s AND made.created_at < %(until)s
     AND CASE made.kind WHEN 'cancel' THEN abs(theirs.amount) ELSE theirs.amount END
         * power(10::numeric, exponent) <> made.amount_minor
 """
@@ -118,27 +120,15 @@ FROM transactions AS made
 WHERE made.created_at >= %(since)s AND made.created_at < %(until)s
     AND theirs.user_id <> accounts.user_id
 """
-_CANCELLED: Final = """
-SELECT made.cashback_id, made.transaction_type, made.transaction_id, made.event_id, accounts.user_id,
-    accounts.currency, round(made.amount_minor / power(10::numeric, exponent), exponent)::text AS ours,
-    made.created_at AS at, theirs.line_number, 'cancelled with them, and it stands with us' AS detail
-FROM transactions AS made
-    JOIN pg_temp.betcore_statement AS theirs USING (cashback_id, transaction_type)
-    JOIN accounts ON accounts.account_id = made.account_id
-    JOIN currencies ON currencies.currency = accounts.currency
-    LEFT JOIN transactions AS back ON back.reverses = made.transaction_id
+_CANCELLED: Final[LiteralString] = f"""
+{_OURS}    made.created_at AS at, theirs.line_number, 'cancelled with them, and it stands with us' AS detail
+{_MATCHED}    LEFT JOIN transactions AS back ON back.reverses = made.transaction_id
 WHERE made.kind = 'payout' AND made.created_at >= %(since)s AND made.created_at < %(until)s
     AND theirs.status = 'cancelled' AND back.transaction_id IS NULL
 """
-_OPEN: Final = """
-SELECT made.cashback_id, made.transaction_type, made.transaction_id, made.event_id, accounts.user_id,
-    accounts.currency, round(made.amount_minor / power(10::numeric, exponent), exponent)::text AS ours,
-    made.created_at AS at, theirs.line_number, 'still open with them, and it stands with us' AS detail
-FROM transactions AS made
-    JOIN pg_temp.betcore_statement AS theirs USING (cashback_id, transaction_type)
-    JOIN accounts ON accounts.account_id = made.account_id
-    JOIN currencies ON currencies.currency = accounts.currency
-WHERE made.created_at >= %(since)s AND made.created_at < least(%(until)s, %(settled_before)s)
+_OPEN: Final[LiteralString] = f"""
+{_OURS}    made.created_at AS at, theirs.line_number, 'still open with them, and it stands with us' AS detail
+{_MATCHED}WHERE made.created_at >= %(since)s AND made.created_at < least(%(until)s, %(settled_before)s)
     AND theirs.status = 'open'
 """
 _OPEN_PENDING: Final = """

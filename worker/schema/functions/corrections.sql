@@ -30,6 +30,20 @@ BEGIN
     RETURN v_before;
 END $$;
 
+-- The rules, at which adjustments wait for each other until they commit.
+CREATE OR REPLACE FUNCTION locked_rules() RETURNS correction_rules LANGUAGE plpgsql AS $$
+DECLARE
+    v_rules correction_rules;
+BEGIN
+    -- Written and not only locked: who looks at older books than those of now is refused here.
+    UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the rules of corrections are missing: run `cashback migrate`, which writes them'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    RETURN v_rules;
+END $$;
+
 -- Adjust the balance of a user by p_amount, in major units: at once within the limits; above them it is put on record and
 -- waits for a second person. p_key names it for ever.
 --
@@ -52,12 +66,7 @@ DECLARE
 BEGIN
     PERFORM require_reason(p_reason);
     PERFORM require_whole();
-    -- Written and not only locked: who looks at older books than those of now is refused here.
-    UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the rules of corrections are missing: run `cashback migrate`, which writes them'
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    v_rules := locked_rules();
     SELECT * INTO v_standing FROM adjustments WHERE adjustment_key = p_key;
     SELECT * INTO v_account FROM accounts WHERE user_id = p_user_id FOR NO KEY UPDATE;
     currency := v_account.currency;
@@ -129,12 +138,7 @@ DECLARE
 BEGIN
     PERFORM require_reason(p_reason);
     PERFORM require_whole();
-    -- Written and not only locked: who looks at older books than those of now is refused here.
-    UPDATE correction_rules SET is_only = true RETURNING * INTO v_rules;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the rules of corrections are missing: run `cashback migrate`, which writes them'
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
+    v_rules := locked_rules();
     SELECT * INTO v_asked FROM adjustments WHERE adjustment_key = p_key;
     IF NOT FOUND THEN
         outcome := 'not_asked';
