@@ -38,7 +38,8 @@ CALLS: Final[Mapping[str, tuple[str, ...]]] = {
         *("prepare_accounts_import", "check_accounts_import", "new_accounts_share"),
         "apply_accounts_import",
         *("set_account_status", "adjust_account", "decide_adjustment", "requeue_message"),
-        *("order_replay", "missing_parts", "prepare_statement", "pause_intake", "resume_intake"),
+        *("order_replay", "is_posted_since", "pause_intake", "resume_intake"),
+        *("prepare_statement", "missing_parts"),
     ),
     READER: ("missing_parts",),
 }

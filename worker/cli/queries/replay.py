@@ -23,10 +23,7 @@ _CANDIDATES: Final = sql.SQL(
     "coalesce(accounts.user_id, receipts.user_id) AS user_id, trim(accounts.currency) AS currency, exponent, "
     "transactions.amount_minor, (SELECT order_id FROM replays "
     "WHERE replays.event_id = receipts.event_id AND replays.state = 'open') AS order_id, "
-    # As is_posted_since of functions/replay.sql has it.
-    "code <> ALL ('{{200,103804}}') AND EXISTS (SELECT FROM transactions AS since "
-    "WHERE since.cashback_id = receipts.cashback_id AND (receipts.transaction_type IS NULL "
-    "OR since.transaction_type = receipts.transaction_type)) AS is_posted_since "
+    "is_posted_since(receipts) AS is_posted_since "
     "FROM receipts LEFT JOIN transactions USING (transaction_id) LEFT JOIN accounts USING (account_id) "
     "LEFT JOIN currencies ON currencies.currency = accounts.currency "
     "WHERE {} ORDER BY receipts.received_at, receipts.event_id LIMIT {}"

@@ -22,6 +22,7 @@ from tests.support.replays import (
     run_until_ended,
 )
 from tests.support.roles import as_role
+from worker.cli.queries.replay import WhyNot, choose_by_ids
 from worker.domain.settlement import Done, State
 from worker.ledger.accepts import accepts_by_event
 from worker.replay.store import ReplayState
@@ -249,6 +250,11 @@ def test_what_was_declined_and_is_paid_since_is_not_told_otherwise(database_url:
         told = len(at.accepts())
 
         # then neither is told to have been declined.
+        with psycopg.connect(as_role(database_url, OPERATOR)) as operator:
+            choice = choose_by_ids(operator, (early.event_id,))
+        assert [(each.event_id, each.why) for each in choice.left_out] == [
+            (early.event_id, WhyNot.POSTED_SINCE)
+        ]
         assert order(database_url, [early.event_id]) == (None, None)
         run_until_ended(at, replays)
         state, _, _, error = replay_of(at, late.event_id)
